@@ -1,0 +1,24 @@
+"""kvbench: proves that a key-value store keeps its promises, and measures what batching buys.
+
+``kvbench.open_backend(url)`` opens any target; ``kvbench.client`` talks to a server of the wire
+protocol; the ``kvbench`` command does the rest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kvbench.registry import open_async_backend, open_backend
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "open_async_backend", "open_backend"]
+
+
+def __getattr__(name: str) -> object:
+    """Load the registry when it is first asked for, so that `kvbench --help` does not pay."""
+    if name in ("open_backend", "open_async_backend"):
+        from kvbench import registry
+
+        return getattr(registry, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

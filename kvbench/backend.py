@@ -1,0 +1,265 @@
+"""Backend and AsyncBackend: what an adapter for one kind of store looks like.
+
+An adapter subclasses one of the two, says what it can do in its class attributes, and is registered
+in the entry-point group ``kvbench.backends`` under its URL scheme. Four methods are required (get,
+set, delete, exists) and ``close``. The batch methods default to loops over them, and are then
+reported as ``emulated``; an adapter that overrides one names its kind in :attr:`batch_kinds`.
+Everything else raises UnsupportedError until it is overridden and declared as a capability.
+
+Contract, for both faces:
+
+- Keys are ``str`` of 1 to 256 bytes of UTF-8. Values are ``bytes``, or any
+  :data:`~kvbench.model.Value` with the capability ``typed-values``. TTLs are seconds.
+- Wrong arguments raise TypeError or ValueError before anything is sent; a failing store raises a
+  :class:`~kvbench.errors.KvError`. An error is never reported as a miss.
+- A value stays what it was when it was given: later changes to a list or dict do not reach it.
+- An adapter does nothing to keys that it was not given: there is no flush.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import ClassVar, Self
+
+from kvbench.errors import UnsupportedError
+from kvbench.model import BatchKind, Capability, Pairs, Value, pairs_to_dict
+
+BATCH_OPERATIONS = ("mget", "mset", "mdel", "mexists", "mset_each")
+"""Operations that have a batch kind, in the order in which they are listed."""
+
+
+class BackendDescription:
+    """The class attributes of an adapter: all that `kvbench backends` needs to know of it."""
+
+    summary: ClassVar[str] = ""
+    """One line for people: what store this is."""
+    url_example: ClassVar[str] = ""
+    """A URL that opens it, e.g. ``sqlite:///tmp/cache.db``."""
+    is_network: ClassVar[bool] = False
+    """True when calls leave the process: its tables show round trips."""
+    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    batch_kinds: ClassVar[Mapping[str, BatchKind]] = {}
+    """Kind of each overridden batch operation; one that is missing here is emulated."""
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Import names of the drivers that must be installed."""
+    install_hint: ClassVar[str] = ""
+    """What to type when they are not, e.g. ``pip install 'kvbench[redis]'``."""
+
+    @classmethod
+    def batch_kind(cls, operation: str) -> BatchKind:
+        """How this adapter does ``operation``, one of :data:`BATCH_OPERATIONS`."""
+        return cls.batch_kinds.get(operation, BatchKind.EMULATED)
+
+    def describe(self) -> Mapping[str, str]:
+        """Facts about the open store for the record: product, version, settings that matter."""
+        return {}
+
+
+def _unsupported(backend: object, operation: str) -> UnsupportedError:
+    return UnsupportedError(f"{type(backend).__name__} does not support {operation}")
+
+
+class Backend(BackendDescription, ABC):
+    """A store, opened; synchronous. Also a context manager that closes it."""
+
+    @classmethod
+    @abstractmethod
+    def open(cls, url: str) -> Self:
+        """Open the store that ``url`` names.
+
+        Raises:
+            UsageError: the URL is not one of this scheme's.
+            KvConnectionError: nobody answers there.
+            BackendUnavailableError: a driver or server program is missing.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the store and of all that ``open`` started. Closing twice is fine."""
+
+    @abstractmethod
+    def get(self, key: str) -> Value:
+        """The key's value, None when it is absent."""
+
+    @abstractmethod
+    def set(self, key: str, value: Value, ttl: float | None = None) -> None:
+        """Store a value, with a TTL in seconds or none; replaces both."""
+
+    @abstractmethod
+    def delete(self, key: str) -> bool:
+        """Remove a key; returns whether it was there."""
+
+    @abstractmethod
+    def exists(self, key: str) -> bool:
+        """Whether the key is there."""
+
+    def mget(self, keys: Sequence[str]) -> list[Value]:
+        """The values of ``keys`` in their order, None where a key is absent."""
+        return [self.get(key) for key in keys]
+
+    def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
+        """Store a mapping or (key, value) pairs with one TTL; the last pair of a key wins."""
+        for key, value in pairs_to_dict(pairs).items():
+            self.set(key, value, ttl)
+
+    def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
+        """Store (key, value, ttl) entries, each with a TTL of its own."""
+        for key, value, ttl in entries:
+            self.set(key, value, ttl)
+
+    def mdel(self, keys: Sequence[str]) -> int:
+        """Remove ``keys``; returns how many were there. A repeated key counts once."""
+        return sum([self.delete(key) for key in keys])
+
+    def mexists(self, keys: Sequence[str]) -> list[bool]:
+        """Whether each of ``keys`` is there, in their order."""
+        return [self.exists(key) for key in keys]
+
+    def expire(self, key: str, ttl: float | None) -> bool:
+        """Give a key a new TTL, or with None no TTL; returns whether it was there."""
+        raise _unsupported(self, "expire")
+
+    def ttl(self, key: str) -> float | None:
+        """Seconds that the key has left, -1 without a TTL, None when it is absent."""
+        raise _unsupported(self, "ttl")
+
+    def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
+        """Store a value if the key is absent; returns whether it did."""
+        raise _unsupported(self, "setnx")
+
+    def incr(self, key: str, delta: int = 1) -> int:
+        """Add to an Int, from 0 when the key is absent; returns the new value."""
+        raise _unsupported(self, "incr")
+
+    def decr(self, key: str, delta: int = 1) -> int:
+        """Subtract from an Int, from 0 when the key is absent; returns the new value."""
+        raise _unsupported(self, "decr")
+
+    def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
+        """Replace ``expected`` by ``new``: True swapped, False mismatch, None when absent."""
+        raise _unsupported(self, "cas")
+
+    def lock(self, key: str, owner: str, ttl: float) -> bool:
+        """Take a lock for ``ttl`` seconds; returns whether it was free."""
+        raise _unsupported(self, "lock")
+
+    def unlock(self, key: str, owner: str) -> bool:
+        """Release a lock; False when it is not held. KvServerError when another owns it."""
+        raise _unsupported(self, "unlock")
+
+    def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
+        """Give a held lock a new TTL; False when it is not held."""
+        raise _unsupported(self, "extend_lock")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncBackend(BackendDescription, ABC):
+    """The asynchronous twin of :class:`Backend`: the same methods, awaited."""
+
+    @classmethod
+    @abstractmethod
+    async def open(cls, url: str) -> Self:
+        """As :meth:`Backend.open`."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """As :meth:`Backend.close`."""
+
+    @abstractmethod
+    async def get(self, key: str) -> Value:
+        """As :meth:`Backend.get`."""
+
+    @abstractmethod
+    async def set(self, key: str, value: Value, ttl: float | None = None) -> None:
+        """As :meth:`Backend.set`."""
+
+    @abstractmethod
+    async def delete(self, key: str) -> bool:
+        """As :meth:`Backend.delete`."""
+
+    @abstractmethod
+    async def exists(self, key: str) -> bool:
+        """As :meth:`Backend.exists`."""
+
+    async def mget(self, keys: Sequence[str]) -> list[Value]:
+        """As :meth:`Backend.mget`."""
+        return [await self.get(key) for key in keys]
+
+    async def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
+        """As :meth:`Backend.mset`."""
+        for key, value in pairs_to_dict(pairs).items():
+            await self.set(key, value, ttl)
+
+    async def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
+        """As :meth:`Backend.mset_each`."""
+        for key, value, ttl in entries:
+            await self.set(key, value, ttl)
+
+    async def mdel(self, keys: Sequence[str]) -> int:
+        """As :meth:`Backend.mdel`."""
+        return sum([await self.delete(key) for key in keys])
+
+    async def mexists(self, keys: Sequence[str]) -> list[bool]:
+        """As :meth:`Backend.mexists`."""
+        return [await self.exists(key) for key in keys]
+
+    async def expire(self, key: str, ttl: float | None) -> bool:
+        """As :meth:`Backend.expire`."""
+        raise _unsupported(self, "expire")
+
+    async def ttl(self, key: str) -> float | None:
+        """As :meth:`Backend.ttl`."""
+        raise _unsupported(self, "ttl")
+
+    async def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
+        """As :meth:`Backend.setnx`."""
+        raise _unsupported(self, "setnx")
+
+    async def incr(self, key: str, delta: int = 1) -> int:
+        """As :meth:`Backend.incr`."""
+        raise _unsupported(self, "incr")
+
+    async def decr(self, key: str, delta: int = 1) -> int:
+        """As :meth:`Backend.decr`."""
+        raise _unsupported(self, "decr")
+
+    async def cas(
+        self, key: str, expected: Value, new: Value, ttl: float | None = None
+    ) -> bool | None:
+        """As :meth:`Backend.cas`."""
+        raise _unsupported(self, "cas")
+
+    async def lock(self, key: str, owner: str, ttl: float) -> bool:
+        """As :meth:`Backend.lock`."""
+        raise _unsupported(self, "lock")
+
+    async def unlock(self, key: str, owner: str) -> bool:
+        """As :meth:`Backend.unlock`."""
+        raise _unsupported(self, "unlock")
+
+    async def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
+        """As :meth:`Backend.extend_lock`."""
+        raise _unsupported(self, "extend_lock")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

@@ -1,0 +1,101 @@
+"""Every exception that kvbench raises on purpose.
+
+::
+
+    KvbenchError
+    ├── UsageError               the caller's words are wrong (also a ValueError): bad URL, bad option
+    │   └── UnknownSchemeError   no backend is registered for a URL's scheme
+    ├── BackendUnavailableError  the adapter is known, its driver or server program is not installed
+    ├── UnsupportedError         the backend does not offer this operation or value type
+    ├── ResultsError             a results file is damaged; carries its path and line number
+    ├── ProtocolError            bytes that do not follow specs/wire-protocol.md
+    └── KvError                  talking to a store failed
+        ├── KvConnectionError    no connection, or it broke; what was in flight may have been applied
+        ├── KvTimeoutError       no answer in time (also a TimeoutError); may have been applied
+        ├── KvServerError        the server answered ERROR or INVALID; nothing was applied
+        ├── KvProtocolError      the server answered bytes that make no sense; connection closed
+        └── PoolTimeoutError     no pooled connection came free in time; nothing was sent
+
+Two rules hold for all of them. The data is in attributes and the prose in ``str()``. And what a
+user can do next is part of the message. Errors of foreign libraries are translated where they
+enter, so that a caller needs to know only this tree.
+"""
+
+from __future__ import annotations
+
+
+class KvbenchError(Exception):
+    """Root of the tree: catching it catches everything that kvbench raises on purpose."""
+
+
+class UsageError(KvbenchError, ValueError):
+    """The caller asked for something that cannot be: the message names it and the way out."""
+
+
+class UnknownSchemeError(UsageError):
+    """No backend is registered for the scheme of a target's URL."""
+
+    def __init__(self, scheme: str, *, known: tuple[str, ...], nearest: str | None) -> None:
+        self.scheme = scheme
+        self.known = known
+        self.nearest = nearest
+        hint = f"did you mean {nearest}://?" if nearest else "`kvbench backends` lists them"
+        super().__init__(f"unknown scheme {scheme!r}: {hint} (known: {', '.join(known)})")
+
+
+class BackendUnavailableError(KvbenchError):
+    """A registered backend cannot be used on this machine until something is installed."""
+
+    def __init__(self, scheme: str, reason: str, hint: str) -> None:
+        self.scheme = scheme
+        self.reason = reason
+        self.hint = hint
+        super().__init__(f"{scheme}://: {reason}; {hint}")
+
+
+class UnsupportedError(KvbenchError):
+    """The store cannot do this; its capabilities say so (`kvbench backends`)."""
+
+
+class ResultsError(KvbenchError):
+    """A results file cannot be read. ``line`` counts from 1; 0 means the file as a whole."""
+
+    def __init__(self, path: str, line: int, reason: str) -> None:
+        self.path = path
+        self.line = line
+        self.reason = reason
+        place = f"{path}, line {line}" if line else path
+        super().__init__(f"{place}: {reason}")
+
+
+class ProtocolError(KvbenchError):
+    """Bytes that break the wire protocol. Raised by the codec, whatever it is fed."""
+
+
+class KvError(KvbenchError):
+    """Talking to a store failed. The subclass says what is known about the state left behind."""
+
+
+class KvConnectionError(KvError, ConnectionError):
+    """No connection could be made, or it broke: requests in flight may have been applied."""
+
+
+class KvTimeoutError(KvError, TimeoutError):
+    """No answer within the request timeout: the request may have been applied."""
+
+
+class KvServerError(KvError):
+    """The server refused: ``status`` is ERROR (2) or INVALID (3). Nothing was applied."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        self.message = message
+        super().__init__(message or f"the server answered status {status} without a message")
+
+
+class KvProtocolError(KvError, ProtocolError):
+    """The server's answer does not follow the protocol; the connection was closed."""
+
+
+class PoolTimeoutError(KvError, TimeoutError):
+    """Every pooled connection stayed busy for the whole acquire timeout. Nothing was sent."""

@@ -1,0 +1,146 @@
+"""A server as a child process that ends with its parent, whatever ends the parent.
+
+Between the two stands a guard, a small process that holds one end of a pipe as its standard input.
+When the parent closes the other end, or dies in any way, SIGKILL included, the guard reads the end
+of the pipe and stops the server: SIGTERM, then SIGKILL. If the guard itself is killed, Linux sends
+the server SIGKILL (prctl PR_SET_PDEATHSIG). The guard runs in a session of its own, so that a
+Ctrl-C in the terminal reaches the parent alone, which then stops the server in order.
+
+Run as a module (``python -m kvbench.local_server COMMAND...``) this file is that guard.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from kvbench.errors import KvConnectionError
+
+STOP_TIMEOUT_S = 3.0
+"""From SIGTERM to SIGKILL: a server of ours drains in well under a second."""
+
+_PR_SET_PDEATHSIG = 1
+
+
+class LocalServer:
+    """A running server process and its output.
+
+    Args:
+        command: program and arguments.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        guard = [sys.executable, "-m", "kvbench.local_server", *command]
+        self._process = subprocess.Popen(
+            guard,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._seen: list[str] = []
+        threading.Thread(target=self._read_output, daemon=True).start()
+
+    def _read_output(self) -> None:
+        # Reading on for good: a server that logs must never block on a full pipe.
+        assert self._process.stdout is not None
+        with self._process.stdout as stdout:
+            for line in stdout:
+                self._lines.put(line.rstrip())
+        self._lines.put(None)
+
+    def wait_for_line(self, contains: str, timeout_s: float = 15.0) -> str:
+        """The first line of output that contains a text.
+
+        Raises:
+            KvConnectionError: the server ended, or did not print it in time; its last words are in
+                the message. It is stopped.
+        """
+        end = time.monotonic() + timeout_s
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                self.stop()
+                raise KvConnectionError(
+                    f"the server was not ready within {timeout_s:g} s: {self._last_words()}"
+                ) from None
+            if line is None:
+                self.stop()
+                raise KvConnectionError(f"the server did not start: {self._last_words()}")
+            self._seen.append(line)
+            if contains in line:
+                return line
+
+    def _last_words(self) -> str:
+        return " / ".join(self._seen[-3:]) or "it printed nothing"
+
+    def stop(self) -> None:
+        """Stop the server and wait for it. Stopping twice is fine."""
+        stdin = self._process.stdin
+        if stdin is not None and not stdin.closed:
+            stdin.close()  # The guard reads the end of its input and stops the server.
+        try:
+            self._process.wait(STOP_TIMEOUT_S + 2.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A TCP port that was free a moment ago: for servers that cannot choose one themselves."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """What the server's process runs before its program, on Linux: ask to end with the guard."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+    return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _guard(command: Sequence[str]) -> int:
+    """Run ``command`` until it ends or standard input does; its exit code."""
+    try:
+        server = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent())
+    except OSError as error:
+        sys.stdout.write(f"cannot run {command[0]}: {error.strerror}\n")
+        return 127
+
+    def stop(*_: int | FrameType | None) -> None:
+        if server.poll() is None:
+            server.terminate()
+            try:
+                server.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+    signal.signal(signal.SIGTERM, stop)
+
+    def stop_at_end_of_input() -> None:
+        while os.read(0, 4096):
+            pass
+        stop()
+
+    threading.Thread(target=stop_at_end_of_input, daemon=True).start()
+    return server.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(_guard(sys.argv[1:]))

@@ -1,0 +1,134 @@
+"""The vocabulary shared by all layers: keys, values, TTLs, capabilities, batch kinds.
+
+Rules that the whole project relies on:
+
+- A key is 1 to 256 bytes of UTF-8 (specs/wire-protocol.md, KEY-001), and a ``str`` in Python.
+- A value is one of the types of :data:`Value`; anything else is refused before it is sent.
+- A TTL is given by people in seconds and travels as whole milliseconds; 0 ms means "none" on the
+  wire, so a positive TTL never rounds down to it (TTL-002).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from enum import StrEnum
+from typing import TypeAlias, TypeVar, Union
+
+Value: TypeAlias = Union[  # noqa: UP007 - a string in a recursive alias needs Union at run time
+    None, bool, int, float, Decimal, str, bytes, list["Value"], dict[str, "Value"]
+]
+"""What a typed store can hold. Tuples are accepted and stored as lists."""
+
+Pairs: TypeAlias = Mapping[str, Value] | Iterable[tuple[str, Value]]
+"""What MSET takes: a mapping, or pairs in order, of which the last one for a key wins."""
+
+KEY_BYTES_MAX = 256
+"""Longest key in bytes of UTF-8, namespace prefix included. Set by the protocol family."""
+
+TTL_SECONDS_MAX = 10 * 365.25 * 86_400
+"""Longest TTL that every part must support: ten years. Longer ones are refused by name."""
+
+
+class Capability(StrEnum):
+    """What a backend says that it can do. The conformance suite checks each claim."""
+
+    TYPED_VALUES = "typed-values"
+    """Stores all of :data:`Value`; without it, values are ``bytes`` only."""
+    TTL = "ttl"
+    """Keys can expire: ``ttl=`` on set and mset, ``expire`` and ``ttl``."""
+    TTL_EACH = "ttl-each"
+    """One batch call can give each pair a TTL of its own."""
+    ATOMIC_BATCH = "atomic-batch"
+    """To other connections a batch happens at one instant, and applies wholly or not at all."""
+    SETNX = "setnx"
+    COUNTERS = "counters"
+    """INCR and DECR of 64-bit integers."""
+    CAS = "cas"
+    LOCKS = "locks"
+    """Locks with an owner and a deadline."""
+
+
+class BatchKind(StrEnum):
+    """How a backend carries out a batch call."""
+
+    NATIVE = "native"
+    """One request, one reply, one command of the store."""
+    PIPELINED = "pipelined"
+    """Several commands sent together, replies read together."""
+    TRANSACTION = "transaction"
+    """Several commands inside one transaction of the store."""
+    EMULATED = "emulated"
+    """A loop of single calls: the interface is there, the gain is not."""
+
+
+def ttl_to_ms(ttl: float | None) -> int:
+    """A TTL in seconds as whole milliseconds; ``None`` (no TTL) is 0.
+
+    Rounds to the nearest millisecond, and up to 1 ms below that (TTL-002).
+
+    Raises:
+        TypeError: ``ttl`` is no number.
+        ValueError: ``ttl`` is zero, negative, NaN, infinite, or longer than ten years.
+    """
+    if ttl is None:
+        return 0
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float):
+        raise TypeError(f"ttl must be a number of seconds or None, not {type(ttl).__name__}")
+    if not math.isfinite(ttl) or ttl <= 0:
+        raise ValueError(f"ttl must be a positive number of seconds, not {ttl!r}; None means none")
+    if ttl > TTL_SECONDS_MAX:
+        raise ValueError(f"ttl of {ttl!r} s is longer than ten years; None means no expiry")
+    return max(1, round(ttl * 1000))
+
+
+def check_key(key: str) -> None:
+    """Refuse what cannot be a key.
+
+    Raises:
+        TypeError: ``key`` is no ``str``.
+        ValueError: it is empty, longer than 256 bytes, or holds a lone surrogate.
+    """
+    if not isinstance(key, str):
+        raise TypeError(f"a key must be a str, not {type(key).__name__}: {key!r}")
+    try:
+        size = len(key) if key.isascii() else len(key.encode())
+    except UnicodeEncodeError:
+        raise ValueError(f"key {key!r} is not valid Unicode: it holds a lone surrogate") from None
+    if not 1 <= size <= KEY_BYTES_MAX:
+        raise ValueError(f"key {key[:40]!r} has {size} bytes of UTF-8, not 1 to {KEY_BYTES_MAX}")
+
+
+def check_keys(keys: Sequence[str]) -> None:
+    """:func:`check_key` for a whole batch, with the loops in C while nothing is wrong.
+
+    A bare ``str`` is refused: its characters would pass for keys.
+    """
+    if isinstance(keys, str | bytes):
+        raise TypeError(f"keys must be a list of str, not one {type(keys).__name__}: {keys!r}")
+    try:
+        plain = "".join(keys).isascii()
+    except TypeError:
+        plain = False
+    if plain:
+        sizes = set(map(len, keys))
+        if not sizes or (min(sizes) >= 1 and max(sizes) <= KEY_BYTES_MAX):
+            return
+    for key in keys:
+        check_key(key)
+
+
+_V = TypeVar("_V")
+
+
+def pairs_to_dict(pairs: Mapping[str, _V] | Iterable[tuple[str, _V]]) -> dict[str, _V]:
+    """The pairs of an MSET as a dict of the caller's own; the last pair of a key wins.
+
+    Raises:
+        TypeError: an element is not a pair of two. Nothing was applied yet.
+    """
+    try:
+        return dict(pairs)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"mset takes a mapping or (key, value) pairs: {error}") from None

@@ -1,0 +1,136 @@
+"""Responses: what a server encodes and a client parses, side by side for each layout.
+
+The server's functions return a whole frame, ready to send. The client's take the payload of an OK
+response; what it does with the other statuses is the client's business. Whatever does not follow
+the spec is a ProtocolError. Compiled by mypyc where a C compiler is there.
+"""
+
+import struct
+from typing import Final
+
+from kvbench.errors import ProtocolError
+from kvbench.model import Value
+from kvbench.protocol.frames import frame
+from kvbench.protocol.opcodes import Status
+from kvbench.protocol.values import read_u16, read_value
+
+_OK: Final = 0x00
+assert Status.OK == _OK  # A literal here is a C constant in the compiled code.
+_NULL_VALUE: Final = b"\x00"
+_pack_u16: Final = struct.Struct(">H").pack
+_pack_u32: Final = struct.Struct(">I").pack
+_pack_i64: Final = struct.Struct(">q").pack
+_unpack_i64: Final = struct.Struct(">q").unpack_from
+
+EMPTY_RESPONSE: Final = frame(_OK, b"")
+TRUE_RESPONSE: Final = frame(_OK, b"\x01")
+FALSE_RESPONSE: Final = frame(_OK, b"\x00")
+NULL_RESPONSE: Final = frame(0x01, b"")
+PONG_RESPONSE: Final = frame(_OK, b"PONG")
+
+
+# --- Encoding: the server's side -------------------------------------------------------------
+
+
+def ok_response(payload: bytes) -> bytes:
+    """OK with any payload: a stored value, INFO's JSON."""
+    return frame(_OK, payload)
+
+
+def message_response(status: int, message: str) -> bytes:
+    """ERROR or INVALID with a message for people."""
+    return frame(status, message.encode("utf-8", "replace"))
+
+
+def flag_response(flag: bool) -> bytes:
+    """One u8: 1 or 0."""
+    return TRUE_RESPONSE if flag else FALSE_RESPONSE
+
+
+def i64_response(number: int) -> bytes:
+    """INCR, DECR, TTL: a raw i64 without a tag."""
+    return frame(_OK, _pack_i64(number))
+
+
+def count_response(count: int) -> bytes:
+    """MDEL: a u32."""
+    return frame(_OK, _pack_u32(count))
+
+
+def values_response(values: list[bytes | None]) -> bytes:
+    """MGET: a count, then the stored bytes of each value, Null where there is none."""
+    parts: list[bytes] = [_pack_u16(len(values))]
+    for value in values:
+        parts.append(_NULL_VALUE if value is None else value)
+    return frame(_OK, b"".join(parts))
+
+
+def flags_response(flags: list[bool]) -> bytes:
+    """MEXISTS: a count, then a u8 for each key."""
+    count: bytes = _pack_u16(len(flags))
+    return frame(_OK, count + bytes(flags))
+
+
+# --- Parsing: the client's side --------------------------------------------------------------
+
+
+def parse_empty_reply(payload: bytes) -> None:
+    """SET, MSET, MSETEX."""
+    if payload:
+        raise ProtocolError(f"an empty payload was due, {len(payload)} bytes came")
+
+
+def parse_flag(payload: bytes) -> bool:
+    """A single u8 of 1 or 0."""
+    if payload == b"\x01":
+        return True
+    if payload == b"\x00":
+        return False
+    raise ProtocolError(f"a flag of one byte was due, {payload[:16]!r} came")
+
+
+def parse_i64(payload: bytes) -> int:
+    """INCR, DECR, TTL."""
+    if len(payload) != 8:
+        raise ProtocolError(f"an i64 of 8 bytes was due, {len(payload)} bytes came")
+    number: int = _unpack_i64(payload, 0)[0]
+    return number
+
+
+def parse_count(payload: bytes) -> int:
+    """MDEL: how many keys were removed."""
+    if len(payload) != 4:
+        raise ProtocolError(f"a u32 of 4 bytes was due, {len(payload)} bytes came")
+    return int.from_bytes(payload, "big")
+
+
+def parse_values(payload: bytes, count: int) -> list[Value]:
+    """MGET: as many values as keys were asked for, in their order."""
+    _check_count(payload, count)
+    offset = 2
+    values: list[Value] = []
+    for _ in range(count):
+        value, offset = read_value(payload, offset)
+        values.append(value)
+    if offset != len(payload):
+        raise ProtocolError(f"{len(payload) - offset} bytes follow the last value")
+    return values
+
+
+def parse_flags(payload: bytes, count: int) -> list[bool]:
+    """MEXISTS: a flag for each key, in their order."""
+    _check_count(payload, count)
+    if len(payload) != 2 + count:
+        raise ProtocolError(f"{count} flags were due, {len(payload) - 2} bytes came")
+    flags: list[bool] = []
+    for flag in payload[2:]:
+        if flag > 1:
+            raise ProtocolError(f"a flag is 0 or 1, not {flag}")
+        flags.append(flag == 1)
+    return flags
+
+
+def _check_count(payload: bytes, count: int) -> None:
+    declared = read_u16(payload, 0)
+    if declared != count:
+        raise ProtocolError(f"the reply counts {declared}, the request asked for {count}")

@@ -1,0 +1,130 @@
+"""From a URL to an open backend, through the entry-point group ``kvbench.backends``.
+
+The group maps a URL scheme to a class. kvbench's own adapters use the same door as anybody's: a
+package that declares an entry point in this group is found as soon as it is installed. Nothing is
+imported until it is opened or listed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from kvbench.backend import AsyncBackend, Backend
+from kvbench.blocking import BlockingBackend
+from kvbench.errors import BackendUnavailableError, UnknownSchemeError, UsageError
+
+GROUP = "kvbench.backends"
+"""The entry-point group. Part of the public interface: other packages declare it."""
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+BackendClass = type[Backend] | type[AsyncBackend]
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One scheme of the registry.
+
+    Attributes:
+        scheme: what stands before ``://``.
+        backend: the adapter class, None when it could not be imported.
+        problem: why it cannot be used on this machine; empty when it can.
+        hint: what to do about it.
+    """
+
+    scheme: str
+    backend: BackendClass | None
+    problem: str = ""
+    hint: str = ""
+
+
+@cache
+def _entry_points() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def schemes() -> tuple[str, ...]:
+    """Every registered scheme, sorted."""
+    return tuple(sorted(_entry_points()))
+
+
+def scheme_of(url: str) -> str:
+    """The scheme of a target's URL, in lower case.
+
+    Raises:
+        UsageError: ``url`` has none.
+        UnknownSchemeError: no backend is registered for it.
+    """
+    match = _SCHEME.match(url)
+    if match is None:
+        raise UsageError(f"{url!r} is no target URL: write scheme://..., e.g. memory:// or kvb://")
+    scheme = match.group(1).lower()
+    if scheme not in _entry_points():
+        nearest = difflib.get_close_matches(scheme, schemes(), n=1, cutoff=0.5)
+        raise UnknownSchemeError(scheme, known=schemes(), nearest=nearest[0] if nearest else None)
+    return scheme
+
+
+def look_up(scheme: str) -> Registration:
+    """What the registry knows of a registered scheme, drivers checked but not imported."""
+    point = _entry_points()[scheme]
+    try:
+        backend = point.load()
+    except Exception as error:  # noqa: BLE001 - a third party's module may raise anything
+        dist = point.dist.name if point.dist else point.value
+        return Registration(
+            scheme, None, f"its adapter cannot be imported: {error}", f"check the package {dist}"
+        )
+    missing = [name for name in backend.requires if importlib.util.find_spec(name) is None]
+    if missing:
+        problem = f"needs {', '.join(missing)}, not installed"
+        return Registration(scheme, backend, problem, backend.install_hint)
+    return Registration(scheme, backend)
+
+
+def backend_class(url: str) -> BackendClass:
+    """The adapter class for a target's URL.
+
+    Raises:
+        UsageError: no scheme, or an unknown one.
+        BackendUnavailableError: the adapter or its driver is not installed.
+    """
+    registration = look_up(scheme_of(url))
+    if registration.problem or registration.backend is None:
+        raise BackendUnavailableError(registration.scheme, registration.problem, registration.hint)
+    return registration.backend
+
+
+def open_backend(url: str) -> Backend:
+    """Open any target as a synchronous backend, to be used in a ``with`` block or closed.
+
+    An asynchronous adapter is driven on an event loop of its own.
+
+    Raises:
+        UsageError: no scheme, an unknown one, or a URL that its adapter refuses.
+        BackendUnavailableError: the adapter, its driver or its server program is not installed.
+        KvConnectionError: nobody answers there.
+    """
+    cls = backend_class(url)
+    if issubclass(cls, AsyncBackend):
+        return BlockingBackend.over(cls, url)
+    return cls.open(url)
+
+
+async def open_async_backend(url: str) -> AsyncBackend:
+    """Open a target whose adapter is asynchronous, on the running loop.
+
+    Raises:
+        UsageError: also when the adapter is synchronous: use :func:`open_backend`.
+        BackendUnavailableError: as :func:`open_backend`.
+        KvConnectionError: as :func:`open_backend`.
+    """
+    cls = backend_class(url)
+    if not issubclass(cls, AsyncBackend):
+        raise UsageError(f"{url!r} opens a synchronous backend: use open_backend")
+    return await cls.open(url)

@@ -1,0 +1,247 @@
+"""Results as records: what a run writes, line by line, and what every report reads.
+
+A results file is JSON Lines: one header, then a ``target`` record when a target was opened and a
+``cell`` record when a cell was finished, in the order in which they came, and a footer at the end.
+Each line is complete when it is written, so an interrupted run keeps what it finished; a file
+without a footer is exactly that, and readers say so.
+
+Times are nanoseconds, rates are keys per second (never "ops"), and every estimate carries its 95%
+interval. Cells keep their block samples, so that another analysis can be made of the same run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from kvbench.errors import ResultsError
+
+SCHEMA = "kvbench-results/1"
+"""Changes when a reader of the old form would misread the new one."""
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """An estimate with its 95% interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """One arm's speed: median over blocks.
+
+    Attributes:
+        keys_per_s: keys per second.
+        ns_per_key: nanoseconds per key; for a batch this is amortised time, not a latency.
+        call_ns_median: median time of one call: a single operation, or a whole batch.
+    """
+
+    keys_per_s: float
+    ns_per_key: float
+    call_ns_median: float
+
+
+class Samples(msgspec.Struct, frozen=True):
+    """Nanoseconds per key of each block, in the order of the blocks."""
+
+    individual: list[float]
+    batch: list[float]
+
+
+class Header(msgspec.Struct, frozen=True, tag_field="type", tag="header"):
+    """First line: what was asked for, and on what machine.
+
+    Attributes:
+        schema: :data:`SCHEMA`.
+        started_at: ISO 8601, UTC.
+        command: the command line.
+        settings: the options that the run resolved to.
+        environment: machine, versions, load: name to value.
+        suite: name of a predefined suite, or empty.
+        reference: earlier figures to show beside these, as the suite defines them.
+        floors: what the harness itself costs; see :class:`Floors`.
+    """
+
+    schema: str
+    started_at: str
+    command: str
+    settings: dict[str, Any]
+    environment: dict[str, Any]
+    suite: str = ""
+    reference: Reference | None = None
+    floors: Floors | None = None
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """Figures of an earlier report, printed in a column of their own.
+
+    Attributes:
+        name: what the column is called.
+        note: how they differ from ours: machine, method.
+        engine_speedup: op -> batch size (as text) -> batch over individual, in process.
+        engine_keys_per_s: op -> batch size -> keys per second, in process.
+        network_keys_per_s: op -> batch size -> keys per second, over TCP.
+        network_speedup: op -> batch size -> batch over individual, over TCP.
+        network_individual_keys_per_s: op -> batch size -> keys per second of single calls.
+    """
+
+    name: str
+    note: str
+    engine_speedup: dict[str, dict[str, float]]
+    engine_keys_per_s: dict[str, dict[str, float]]
+    network_keys_per_s: dict[str, dict[str, float]]
+    network_speedup: dict[str, dict[str, float]]
+    network_individual_keys_per_s: dict[str, dict[str, float]]
+
+
+class Floors(msgspec.Struct, frozen=True):
+    """What no figure can be better than, measured in the same run; median nanoseconds.
+
+    Attributes:
+        timer_ns: one reading of the clock.
+        loop_ns_per_call: calling a backend that does nothing (``null://``).
+        loopback_round_trip_ns: one byte to an echo server on loopback and back.
+        keep_awake: whether the cores were kept from sleeping.
+    """
+
+    timer_ns: float
+    loop_ns_per_call: float
+    loopback_round_trip_ns: float
+    keep_awake: bool
+
+
+class Target(msgspec.Struct, frozen=True, tag_field="type", tag="target"):
+    """A target that was opened.
+
+    Attributes:
+        target: its URL as given; passwords are masked.
+        is_network: whether calls leave the process.
+        facts: what the backend tells of the store: product, version, codec.
+        noise: speedup of the individual arm over itself: how far from 1 chance alone leads.
+        noise_op: the operation and batch size at which ``noise`` was measured, e.g. ``mget/100``.
+    """
+
+    target: str
+    is_network: bool
+    facts: dict[str, str]
+    noise: Interval | None = None
+    noise_op: str = ""
+
+
+class Cell(msgspec.Struct, frozen=True, tag_field="type", tag="cell", kw_only=True):
+    """One finished cell: an operation at a batch size on a target.
+
+    A cell that has no number says why in ``reason``; its figures are None then.
+
+    Attributes:
+        target: URL as given.
+        op: ``mget``, ``mset``, ``mdel`` or ``mexists``.
+        batch_size: keys in one batch call.
+        batch_kind: native, pipelined, transaction or emulated.
+        speedup: per-key time of individual over batch.
+        individual: speed of single calls.
+        batch: speed of batch calls.
+        blocks: paired repetitions.
+        samples: the blocks themselves.
+        drift: largest deviation of the control lane from its median, as a share (0.05 = 5%).
+        is_stable: False when the machine changed speed under the measurement (drift over 5%).
+        client_cpu: share of one core that this process used while measuring, 0 to 1.
+        reason: why there is no number; empty when there is one.
+    """
+
+    target: str
+    op: str
+    batch_size: int
+    batch_kind: str
+    speedup: Interval | None = None
+    individual: Rate | None = None
+    batch: Rate | None = None
+    blocks: int = 0
+    samples: Samples | None = None
+    drift: float = 0.0
+    is_stable: bool = True
+    client_cpu: float = 0.0
+    reason: str = ""
+
+
+class Footer(msgspec.Struct, frozen=True, tag_field="type", tag="footer"):
+    """Last line, written when a run ends by itself or by Ctrl-C.
+
+    Attributes:
+        outcome: ``complete``, or ``interrupted`` by the user.
+        elapsed_s: seconds that the run took.
+        cells: how many cell records came before.
+        load_after: the machine's 1-minute load average at the end.
+    """
+
+    outcome: Literal["complete", "interrupted"]
+    elapsed_s: float
+    cells: int
+    load_after: float = 0.0
+
+
+Record = Header | Target | Cell | Footer
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """A results file, read. ``footer`` is None when the run was cut off."""
+
+    header: Header
+    targets: tuple[Target, ...]
+    cells: tuple[Cell, ...]
+    footer: Footer | None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the run came to its own end."""
+        return self.footer is not None and self.footer.outcome == "complete"
+
+
+def encode_record(record: Record) -> bytes:
+    """One record as a line of JSON, newline included."""
+    return msgspec.json.encode(record) + b"\n"
+
+
+def read_results(path: Path) -> Results:
+    """Read a results file.
+
+    Raises:
+        ResultsError: the file cannot be read, is empty, has a damaged line (named by its number),
+            has no header first, or is of a schema that this version does not know.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise ResultsError(str(path), 0, f"cannot be read: {error.strerror}") from None
+    records = list(_records(path, lines))
+    if not records or not isinstance(records[0], Header):
+        raise ResultsError(str(path), 1, "no header: this is not a kvbench results file")
+    footers = [record for record in records if isinstance(record, Footer)]
+    return Results(
+        header=records[0],
+        targets=tuple([record for record in records if isinstance(record, Target)]),
+        cells=tuple([record for record in records if isinstance(record, Cell)]),
+        footer=footers[-1] if footers else None,
+    )
+
+
+def _records(path: Path, lines: list[bytes]) -> Iterator[Record]:
+    decoder = msgspec.json.Decoder(Record)
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = decoder.decode(line)
+        except msgspec.DecodeError as error:
+            raise ResultsError(str(path), number, f"damaged: {error}") from None
+        if isinstance(record, Header) and record.schema != SCHEMA:
+            raise ResultsError(
+                str(path), number, f"schema {record.schema!r}; this version reads {SCHEMA!r}"
+            )
+        yield record
