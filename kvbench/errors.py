@@ -3,14 +3,14 @@
 ::
 
     KvbenchError
-    ├── UsageError               the caller's words are wrong (also a ValueError): bad URL, bad option
+    ├── UsageError               the caller's words are wrong (also a ValueError): URL, option
     │   └── UnknownSchemeError   no backend is registered for a URL's scheme
-    ├── BackendUnavailableError  the adapter is known, its driver or server program is not installed
+    ├── BackendUnavailableError  the adapter is known, its driver or server is not installed
     ├── UnsupportedError         the backend does not offer this operation or value type
     ├── ResultsError             a results file is damaged; carries its path and line number
     ├── ProtocolError            bytes that do not follow specs/wire-protocol.md
     └── KvError                  talking to a store failed
-        ├── KvConnectionError    no connection, or it broke; what was in flight may have been applied
+        ├── KvConnectionError    no connection, or it broke; calls in flight may have been applied
         ├── KvTimeoutError       no answer in time (also a TimeoutError); may have been applied
         ├── KvServerError        the server answered ERROR or INVALID; nothing was applied
         ├── KvProtocolError      the server answered bytes that make no sense; connection closed

@@ -11,13 +11,13 @@ Rules that the whole project relies on:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias, TypeVar, Union
 
 Value: TypeAlias = Union[  # noqa: UP007 - a string in a recursive alias needs Union at run time
-    None, bool, int, float, Decimal, str, bytes, list["Value"], dict[str, "Value"]
+    bool, int, float, Decimal, str, bytes, list["Value"], dict[str, "Value"], None
 ]
 """What a typed store can hold. Tuples are accepted and stored as lists."""
 
@@ -100,7 +100,14 @@ def check_key(key: str) -> None:
         raise ValueError(f"key {key[:40]!r} has {size} bytes of UTF-8, not 1 to {KEY_BYTES_MAX}")
 
 
-def check_keys(keys: Sequence[str]) -> None:
+def check_bytes(key: str, value: Value) -> bytes:
+    """The value of a store that holds only bytes; TypeError, naming the key, for anything else."""
+    if type(value) is not bytes:
+        raise TypeError(f"value of key {key!r}: this store holds bytes, not {type(value).__name__}")
+    return value
+
+
+def check_keys(keys: Collection[str]) -> None:
     """:func:`check_key` for a whole batch, with the loops in C while nothing is wrong.
 
     A bare ``str`` is refused: its characters would pass for keys.

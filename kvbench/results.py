@@ -3,7 +3,8 @@
 A results file is JSON Lines: one header, then a ``target`` record when a target was opened and a
 ``cell`` record when a cell was finished, in the order in which they came, and a footer at the end.
 Each line is complete when it is written, so an interrupted run keeps what it finished; a file
-without a footer is exactly that, and readers say so.
+without a footer is exactly that, and readers say so. A process that is killed may leave half a line
+at the end: it is dropped. Damage anywhere else is an error, because nobody can tell what it hides.
 
 Times are nanoseconds, rates are keys per second (never "ops"), and every estimate carries its 95%
 interval. Cells keep their block samples, so that another analysis can be made of the same run.
@@ -22,6 +23,9 @@ from kvbench.errors import ResultsError
 
 SCHEMA = "kvbench-results/1"
 """Changes when a reader of the old form would misread the new one."""
+
+_RECORD_TYPES = ("header", "target", "cell", "footer")
+_NO_HEADER = "no header: this is not a kvbench results file, or its first line is missing"
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -211,37 +215,93 @@ def encode_record(record: Record) -> bytes:
 def read_results(path: Path) -> Results:
     """Read a results file.
 
+    A last line that was cut off is left out: the file then has no footer, which is how an
+    interrupted run looks anyway.
+
     Raises:
-        ResultsError: the file cannot be read, is empty, has a damaged line (named by its number),
-            has no header first, or is of a schema that this version does not know.
+        ResultsError: the file cannot be read, is empty, has a damaged line or a record out of its
+            place (named by line number), has no header first, or is of a schema or holds a type of
+            record that this version does not know.
     """
     try:
-        lines = path.read_bytes().split(b"\n")
+        content = path.read_bytes()
     except OSError as error:
         raise ResultsError(str(path), 0, f"cannot be read: {error.strerror}") from None
-    records = list(_records(path, lines))
-    if not records or not isinstance(records[0], Header):
-        raise ResultsError(str(path), 1, "no header: this is not a kvbench results file")
-    footers = [record for record in records if isinstance(record, Footer)]
-    return Results(
-        header=records[0],
-        targets=tuple([record for record in records if isinstance(record, Target)]),
-        cells=tuple([record for record in records if isinstance(record, Cell)]),
-        footer=footers[-1] if footers else None,
-    )
+    if not content.strip():
+        raise ResultsError(str(path), 0, "is empty: the run ended before it wrote its header")
+    header: Header | None = None
+    footer: Footer | None = None
+    targets: list[Target] = []
+    cells: list[Cell] = []
+    for number, record in _records(path, content):
+        if footer is not None:
+            raise ResultsError(str(path), number, "a record after the footer; are these two runs?")
+        if header is None and not isinstance(record, Header):
+            raise ResultsError(str(path), number, _NO_HEADER)
+        match record:
+            case Header() if header is not None:
+                raise ResultsError(str(path), number, "a second header; are these two runs?")
+            case Header():
+                header = record
+            case Target():
+                targets.append(record)
+            case Cell():
+                cells.append(record)
+            case Footer():
+                footer = record
+                _check_count(path, number, record, len(cells))
+    assert header is not None  # The content is not blank, and any first record but it was refused.
+    return Results(header, tuple(targets), tuple(cells), footer)
 
 
-def _records(path: Path, lines: list[bytes]) -> Iterator[Record]:
+def _check_count(path: Path, number: int, footer: Footer, count: int) -> None:
+    if footer.cells != count:
+        problem = f"the footer counts {footer.cells} cells, the file has {count}: lines are missing"
+        raise ResultsError(str(path), number, problem)
+
+
+def _records(path: Path, content: bytes) -> Iterator[tuple[int, Record | None]]:
+    """The records with their line numbers; None stands for a last line that was cut off."""
     decoder = msgspec.json.Decoder(Record)
+    lines = content.split(b"\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             record = decoder.decode(line)
-        except msgspec.DecodeError as error:
-            raise ResultsError(str(path), number, f"damaged: {error}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            # Every line is written with its newline, so what follows the last one can be half a
+            # line: then it is no JSON. JSON of the wrong shape is whole, and wrong.
+            if number == len(lines) and not isinstance(error, msgspec.ValidationError):
+                yield number, None
+                return
+            raise ResultsError(str(path), number, _explain(line, error)) from None
         if isinstance(record, Header) and record.schema != SCHEMA:
-            raise ResultsError(
-                str(path), number, f"schema {record.schema!r}; this version reads {SCHEMA!r}"
-            )
-        yield record
+            raise ResultsError(str(path), number, _explain_schema(record.schema))
+        yield number, record
+
+
+class _Opening(msgspec.Struct, frozen=True):
+    """What any record of any version has: enough to say why it cannot be read."""
+
+    type: str = ""
+    schema: str = ""
+
+
+def _explain(line: bytes, error: Exception) -> str:
+    """Why a line cannot be read, in the user's words where they can be found."""
+    try:
+        opening = msgspec.json.decode(line, type=_Opening)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return f"damaged: {error}"
+    if opening.type == "header" and opening.schema != SCHEMA:
+        return _explain_schema(opening.schema)
+    if opening.type not in _RECORD_TYPES:
+        known = ", ".join(_RECORD_TYPES)
+        return f"a record of type {opening.type!r}; this version of kvbench knows {known}"
+    return f"damaged: {error}"
+
+
+def _explain_schema(schema: str) -> str:
+    return f"schema {schema!r}; this version of kvbench reads {SCHEMA!r}"
+

@@ -92,9 +92,10 @@ class Deadlines(Generic[K]):
         taken: list[K] = []
         while self.next_ms is not None and self.next_ms <= now_ms and len(taken) < limit:
             bucket = self._buckets[self.next_ms]
-            keys = [bucket]
             if isinstance(bucket, set):
                 keys = [bucket.pop() for _ in range(min(limit - len(taken), len(bucket)))]
+            else:
+                keys = [bucket]
             for key in keys:
                 del self._of_key[key]
             self._counts.add(self.next_ms, -len(keys))

@@ -22,6 +22,9 @@ BATCH_KEYS_MAX: Final = 65_535
 PAYLOAD_BYTES_MAX: Final = 64 * 1024 * 1024
 """Largest payload that a server or client accepts unless told otherwise (LIMIT-001)."""
 
+TTL_MS_MAX: Final = 3_155_760_000_000
+"""Longest TTL: 100 years of 365.25 days. It keeps deadlines inside i64 nanoseconds (TTL-006)."""
+
 
 class Opcode(IntEnum):
     """First byte of a request."""

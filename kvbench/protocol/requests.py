@@ -14,7 +14,7 @@ from typing import Final
 from kvbench.errors import ProtocolError
 from kvbench.model import KEY_BYTES_MAX
 from kvbench.protocol.frames import frame
-from kvbench.protocol.opcodes import BATCH_KEYS_MAX, Opcode
+from kvbench.protocol.opcodes import BATCH_KEYS_MAX, TTL_MS_MAX, Opcode
 from kvbench.protocol.values import check_utf8, encode_value, read_u16, skip_value
 
 _pack_u16: Final = struct.Struct(">H").pack
@@ -24,7 +24,9 @@ _unpack_u64: Final = struct.Struct(">Q").unpack_from
 _unpack_i64: Final = struct.Struct(">q").unpack_from
 _KEY_LENGTHS: Final = [_pack_u16(size) for size in range(KEY_BYTES_MAX + 1)]
 _KEY_BYTES_MAX: Final = 256
-assert _KEY_BYTES_MAX == KEY_BYTES_MAX  # A literal here is a C constant in the compiled loops.
+_TTL_MS_MAX: Final = 3_155_760_000_000
+# Literals are C constants in the compiled loops.
+assert (_KEY_BYTES_MAX, _TTL_MS_MAX) == (KEY_BYTES_MAX, TTL_MS_MAX)
 
 
 # --- Encoding: the client's side -------------------------------------------------------------
@@ -76,7 +78,7 @@ def keys_request(opcode: int, prefix: bytes, keys: list[str]) -> bytes:
 
 def set_request(opcode: int, prefix: bytes, key: str, value: object, ttl_ms: int) -> bytes:
     """SET, SETNX: key, TTL in ms (0 = none), value."""
-    head = _sized_key(prefix, key) + _u64(ttl_ms)
+    head = _sized_key(prefix, key) + _ttl_field(ttl_ms)
     return frame(opcode, head + _encode_named(key, value))
 
 
@@ -92,13 +94,13 @@ def counter_request(opcode: int, prefix: bytes, key: str, delta: int) -> bytes:
 
 def cas_request(prefix: bytes, key: str, expected: object, new: object, ttl_ms: int) -> bytes:
     """CAS: key, TTL in ms (0 = keep), expected value, new value."""
-    head = _sized_key(prefix, key) + _u64(ttl_ms)
+    head = _sized_key(prefix, key) + _ttl_field(ttl_ms)
     return frame(Opcode.CAS, head + _encode_named(key, expected) + _encode_named(key, new))
 
 
 def lock_request(opcode: int, prefix: bytes, key: str, owner: str, ttl_ms: int) -> bytes:
     """LOCK, EXTEND: key, owner, TTL in ms (at least 1)."""
-    return frame(opcode, _sized_key(prefix, key) + _sized_owner(owner) + _u64(ttl_ms))
+    return frame(opcode, _sized_key(prefix, key) + _sized_owner(owner) + _ttl_field(ttl_ms))
 
 
 def unlock_request(prefix: bytes, key: str, owner: str) -> bytes:
@@ -108,7 +110,7 @@ def unlock_request(prefix: bytes, key: str, owner: str) -> bytes:
 
 def mset_request(prefix: bytes, pairs: list[tuple[str, object]], ttl_ms: int) -> bytes:
     """MSET: a count, one TTL in ms for all (0 = none), then keys with values."""
-    parts: list[bytes] = [_batch_count(len(pairs)), _u64(ttl_ms)]
+    parts: list[bytes] = [_batch_count(len(pairs)), _ttl_field(ttl_ms)]
     for key, value in pairs:
         name = encode_key(prefix, key)
         parts.append(_KEY_LENGTHS[len(name)])
@@ -122,14 +124,14 @@ def msetex_request(prefix: bytes, entries: list[tuple[str, object, int]]) -> byt
     parts: list[bytes] = [_batch_count(len(entries))]
     for key, value, ttl_ms in entries:
         parts.append(_sized_key(prefix, key))
-        parts.append(_u64(ttl_ms))
+        parts.append(_ttl_field(ttl_ms))
         parts.append(_encode_named(key, value))
     return frame(Opcode.MSETEX, b"".join(parts))
 
 
 def expire_request(prefix: bytes, key: str, ttl_ms: int) -> bytes:
     """EXPIRE: key and TTL in ms (0 removes the TTL)."""
-    return frame(Opcode.EXPIRE, _sized_key(prefix, key) + _u64(ttl_ms))
+    return frame(Opcode.EXPIRE, _sized_key(prefix, key) + _ttl_field(ttl_ms))
 
 
 def hello_payload(version: int, capabilities: list[str]) -> bytes:
@@ -179,8 +181,10 @@ def _batch_count(count: int) -> bytes:
     return packed
 
 
-def _u64(number: int) -> bytes:
-    packed: bytes = _pack_u64(number)
+def _ttl_field(ttl_ms: int) -> bytes:
+    if not 0 <= ttl_ms <= _TTL_MS_MAX:
+        raise ValueError(f"a TTL has 0 to {TTL_MS_MAX} ms (100 years), not {ttl_ms}")
+    packed: bytes = _pack_u64(ttl_ms)
     return packed
 
 
@@ -224,7 +228,7 @@ def parse_keys(payload: bytes) -> list[bytes]:
 def parse_set(payload: bytes) -> tuple[bytes, int, bytes]:
     """SET, SETNX: key, TTL in ms, value."""
     key, offset = _take_key(payload, 0)
-    ttl_ms, offset = _take_u64(payload, offset)
+    ttl_ms, offset = _take_ttl(payload, offset)
     _check_end(payload, skip_value(payload, offset))
     return key, ttl_ms, payload[offset:]
 
@@ -240,7 +244,7 @@ def parse_counter(payload: bytes) -> tuple[bytes, int]:
 def parse_cas(payload: bytes) -> tuple[bytes, int, bytes, bytes]:
     """CAS: key, TTL in ms, expected value, new value."""
     key, offset = _take_key(payload, 0)
-    ttl_ms, offset = _take_u64(payload, offset)
+    ttl_ms, offset = _take_ttl(payload, offset)
     middle = skip_value(payload, offset)
     _check_end(payload, skip_value(payload, middle))
     return key, ttl_ms, payload[offset:middle], payload[middle:]
@@ -250,7 +254,7 @@ def parse_lock(payload: bytes) -> tuple[bytes, bytes, int]:
     """LOCK, EXTEND: key, owner, TTL in ms."""
     key, offset = _take_key(payload, 0)
     owner, offset = _take_owner(payload, offset)
-    ttl_ms, offset = _take_u64(payload, offset)
+    ttl_ms, offset = _take_ttl(payload, offset)
     _check_end(payload, offset)
     if ttl_ms == 0:
         raise ProtocolError("a lock needs a TTL of at least 1 ms")
@@ -268,7 +272,7 @@ def parse_unlock(payload: bytes) -> tuple[bytes, bytes]:
 def parse_mset(payload: bytes) -> tuple[int, dict[bytes, bytes]]:
     """MSET: TTL in ms, and values by key; the last pair of a key has won."""
     count = read_u16(payload, 0)
-    ttl_ms, offset = _take_u64(payload, 2)
+    ttl_ms, offset = _take_ttl(payload, 2)
     size = len(payload)
     items: dict[bytes, bytes] = {}
     plain = payload.isascii()
@@ -297,7 +301,7 @@ def parse_msetex(payload: bytes) -> list[tuple[bytes, bytes, int]]:
     entries: list[tuple[bytes, bytes, int]] = []
     for _ in range(count):
         key, offset = _take_key(payload, offset)
-        ttl_ms, offset = _take_u64(payload, offset)
+        ttl_ms, offset = _take_ttl(payload, offset)
         end = skip_value(payload, offset)
         entries.append((key, payload[offset:end], ttl_ms))
         offset = end
@@ -308,7 +312,7 @@ def parse_msetex(payload: bytes) -> list[tuple[bytes, bytes, int]]:
 def parse_expire(payload: bytes) -> tuple[bytes, int]:
     """EXPIRE: key and TTL in ms."""
     key, offset = _take_key(payload, 0)
-    ttl_ms, offset = _take_u64(payload, offset)
+    ttl_ms, offset = _take_ttl(payload, offset)
     _check_end(payload, offset)
     return key, ttl_ms
 
@@ -351,11 +355,13 @@ def _take_owner(payload: bytes, start: int) -> tuple[bytes, int]:
     return owner, end
 
 
-def _take_u64(payload: bytes, start: int) -> tuple[int, int]:
+def _take_ttl(payload: bytes, start: int) -> tuple[int, int]:
     if start + 8 > len(payload):
-        raise ProtocolError("truncated: a u64 is cut off")
-    number: int = _unpack_u64(payload, start)[0]
-    return number, start + 8
+        raise ProtocolError("truncated: a TTL is cut off")
+    ttl_ms: int = _unpack_u64(payload, start)[0]
+    if ttl_ms > _TTL_MS_MAX:
+        raise ProtocolError(f"a TTL has up to {TTL_MS_MAX} ms (100 years), not {ttl_ms}")
+    return ttl_ms, start + 8
 
 
 def _check_key(key: bytes) -> None:

@@ -15,7 +15,7 @@ from kvbench.protocol.opcodes import Status
 from kvbench.protocol.values import read_u16, read_value
 
 _OK: Final = 0x00
-assert Status.OK == _OK  # A literal here is a C constant in the compiled code.
+assert int(Status.OK) == _OK  # A literal here is a C constant in the compiled code.
 _NULL_VALUE: Final = b"\x00"
 _pack_u16: Final = struct.Struct(">H").pack
 _pack_u32: Final = struct.Struct(">I").pack

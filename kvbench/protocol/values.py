@@ -59,9 +59,9 @@ def encode_value(value: object, depth: int = 0) -> bytes:
     """
     if isinstance(value, str):
         text = value.encode("utf-8")
-        return cast(bytes, _pack_sized32(_STRING, len(text))) + text
+        return _pack_sized32(_STRING, len(text)) + text
     if isinstance(value, bytes):
-        return cast(bytes, _pack_sized32(_BYTES, len(value))) + value
+        return _pack_sized32(_BYTES, len(value)) + value
     if value is None:
         return _NULL_VALUE
     if value is True:
@@ -71,14 +71,14 @@ def encode_value(value: object, depth: int = 0) -> bytes:
     if isinstance(value, int):
         if not -0x8000_0000_0000_0000 <= value <= 0x7FFF_FFFF_FFFF_FFFF:
             raise ValueError("an int must fit in 64 bits with a sign")
-        return cast(bytes, _pack_int(_INT, value))
+        return _pack_int(_INT, value)
     if isinstance(value, float):
-        return cast(bytes, _pack_float(_FLOAT, value))
+        return _pack_float(_FLOAT, value)
     if isinstance(value, Decimal):
         digits = str(value).encode("ascii")
         if len(digits) > 0xFFFF:
             raise ValueError(f"a Decimal of {len(digits)} characters is longer than 65,535")
-        return cast(bytes, _pack_sized16(_DECIMAL, len(digits))) + digits
+        return _pack_sized16(_DECIMAL, len(digits)) + digits
     if isinstance(value, list | tuple | dict):
         return _encode_container(value, depth + 1)
     raise TypeError(f"values of type {type(value).__name__} cannot be stored")
@@ -199,7 +199,7 @@ def skip_value(data: bytes, start: int, depth: int = 0) -> int:
         return end
     if tag == _NULL:
         return start + 1
-    if tag == _INT or tag == _FLOAT:
+    if tag in (_INT, _FLOAT):
         return _within(data, start + 1, 8)
     if tag == _BOOL:
         _bool(data, start + 1)
@@ -233,12 +233,12 @@ def values_equal(left: Value, right: Value) -> bool:
         return (
             isinstance(right, list)
             and len(left) == len(right)
-            and all([values_equal(a, b) for a, b in zip(left, right, strict=True)])
+            and all(values_equal(a, b) for a, b in zip(left, right, strict=True))
         )
     if isinstance(left, dict):
         if not isinstance(right, dict) or left.keys() != right.keys():
             return False
-        return all([values_equal(item, right[key]) for key, item in left.items()])
+        return all(values_equal(item, right[key]) for key, item in left.items())
     if type(left) is not type(right):
         return False
     if isinstance(left, Decimal) and isinstance(right, Decimal):

@@ -1,0 +1,260 @@
+"""``memory://``: the in-process engine as a backend, holding Python objects.
+
+Values behave as if they had gone through a wire: containers are copied on the way in and on the
+way out, so that a list which the caller changes later does not change the store; tuples become
+lists; everything else is immutable and shared. The checks that a wire client makes while encoding
+are made here too, in C loops for batches, so that both targets refuse the same input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Self, cast
+
+from kvbench.backend import Backend
+from kvbench.clock import Clock
+from kvbench.engine import Engine, Update
+from kvbench.errors import KvServerError, UsageError
+from kvbench.model import (
+    BatchKind,
+    Capability,
+    Pairs,
+    Value,
+    check_key,
+    check_keys,
+    pairs_to_dict,
+    ttl_to_ms,
+)
+from kvbench.protocol.opcodes import Status
+from kvbench.protocol.values import decode_value, encode_value, values_equal
+
+_I64_MIN, _I64_MAX = -(2**63), 2**63 - 1
+_SHARED_TYPES = frozenset({type(None), bool, float, Decimal, bytes})
+"""Immutable types that need neither a check nor a copy. Ints have a range, text has surrogates."""
+
+
+class MemoryBackend(Backend):
+    """The engine in this process. Two opened backends are two stores."""
+
+    summary = "the in-process engine"
+    url_example = "memory://"
+    capabilities = frozenset(Capability)
+    batch_kinds = dict.fromkeys(("mget", "mset", "mdel", "mexists", "mset_each"), BatchKind.NATIVE)
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._engine: Engine[str, Value] = Engine(clock)
+        self._holds_containers = False
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """A new, empty store. UsageError when the URL says more than ``memory://``."""
+        if url.partition("://")[2].strip("/"):
+            raise UsageError(f"{url!r}: memory:// takes neither host nor path")
+        return cls()
+
+    def close(self) -> None:
+        """Forget all data."""
+        self._engine = Engine()
+
+    def describe(self) -> Mapping[str, str]:
+        """Names the engine."""
+        return {"product": "kvbench engine"}
+
+    def get(self, key: str) -> Value:
+        """As :meth:`Backend.get`."""
+        check_key(key)
+        value = self._engine.get(key)
+        return _copy(value) if self._holds_containers else value
+
+    def set(self, key: str, value: Value, ttl: float | None = None) -> None:
+        """As :meth:`Backend.set`."""
+        check_key(key)
+        self._engine.set(key, self._own(key, value), ttl_to_ms(ttl) if ttl is not None else 0)
+
+    def delete(self, key: str) -> bool:
+        """As :meth:`Backend.delete`."""
+        check_key(key)
+        return self._engine.delete(key)
+
+    def exists(self, key: str) -> bool:
+        """As :meth:`Backend.exists`."""
+        check_key(key)
+        return self._engine.exists(key)
+
+    def mget(self, keys: Sequence[str]) -> list[Value]:
+        """As :meth:`Backend.mget`."""
+        check_keys(keys)
+        values = self._engine.mget(keys)
+        return list(map(_copy, values)) if self._holds_containers else values
+
+    def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
+        """As :meth:`Backend.mset`."""
+        items = pairs_to_dict(pairs)
+        check_keys(items.keys())
+        if not _is_plain(items.values()):
+            items = {key: self._own(key, value) for key, value in items.items()}
+        self._engine.mset(items, ttl_to_ms(ttl))
+
+    def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
+        """As :meth:`Backend.mset_each`."""
+        owned = []
+        for key, value, ttl in entries:
+            check_key(key)
+            owned.append((key, self._own(key, value), ttl_to_ms(ttl)))
+        self._engine.mset_each(owned)
+
+    def mdel(self, keys: Sequence[str]) -> int:
+        """As :meth:`Backend.mdel`."""
+        check_keys(keys)
+        return self._engine.mdel(keys)
+
+    def mexists(self, keys: Sequence[str]) -> list[bool]:
+        """As :meth:`Backend.mexists`."""
+        check_keys(keys)
+        return self._engine.mexists(keys)
+
+    def expire(self, key: str, ttl: float | None) -> bool:
+        """As :meth:`Backend.expire`."""
+        check_key(key)
+        return self._engine.expire(key, ttl_to_ms(ttl))
+
+    def ttl(self, key: str) -> float | None:
+        """As :meth:`Backend.ttl`."""
+        check_key(key)
+        left_ms = self._engine.ttl(key)
+        if left_ms is None:
+            return None
+        return left_ms / 1000 if left_ms > 0 else -1.0
+
+    def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
+        """As :meth:`Backend.setnx`."""
+        check_key(key)
+        return self._engine.setnx(key, self._own(key, value), ttl_to_ms(ttl))
+
+    def incr(self, key: str, delta: int = 1) -> int:
+        """As :meth:`Backend.incr`."""
+        check_key(key)
+        _check_delta(key, delta)
+        return self._add(key, delta)
+
+    def decr(self, key: str, delta: int = 1) -> int:
+        """As :meth:`Backend.decr`."""
+        check_key(key)
+        _check_delta(key, delta)
+        return self._add(key, -delta)
+
+    def _add(self, key: str, delta: int) -> int:
+        def add(present: bool, value: Value) -> Update[Value, int]:
+            if present and type(value) is not int:
+                raise KvServerError(Status.ERROR, f"the value is no Int: {type(value).__name__}")
+            total = (value if isinstance(value, int) else 0) + delta
+            if not _I64_MIN <= total <= _I64_MAX:
+                raise KvServerError(Status.ERROR, "the result does not fit in 64 bits")
+            return Update(total, write=True, value=total)
+
+        return self._engine.update(key, add)
+
+    def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
+        """As :meth:`Backend.cas`."""
+        check_key(key)
+        wanted, owned, ttl_ms = self._own(key, expected), self._own(key, new), ttl_to_ms(ttl)
+
+        def swap(present: bool, value: Value) -> Update[Value, bool | None]:
+            if not present:
+                return Update(None)
+            if not values_equal(value, wanted):
+                return Update(False)
+            return Update(True, write=True, value=owned, ttl_ms=ttl_ms)
+
+        return self._engine.update(key, swap)
+
+    def lock(self, key: str, owner: str, ttl: float) -> bool:
+        """As :meth:`Backend.lock`."""
+        check_key(key)
+        return self._engine.setnx(key, _owner(owner), _lock_ms(ttl))
+
+    def unlock(self, key: str, owner: str) -> bool:
+        """As :meth:`Backend.unlock`."""
+        return self._held(key, Update(True, remove=True), owner)
+
+    def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
+        """As :meth:`Backend.extend_lock`."""
+        change: Update[Value, bool] = Update(True, write=True, value=owner, ttl_ms=_lock_ms(ttl))
+        return self._held(key, change, owner)
+
+    def _held(self, key: str, change: Update[Value, bool], owner: str) -> bool:
+        """Apply ``change`` to a lock that ``owner`` holds."""
+        check_key(key)
+        _owner(owner)
+
+        def decide(present: bool, value: Value) -> Update[Value, bool]:
+            if not present:
+                return Update(False)
+            if value != owner or type(value) is not str:
+                raise KvServerError(Status.ERROR, "the lock is held by another owner")
+            return change
+
+        return self._engine.update(key, decide)
+
+    def _own(self, key: str, value: Value) -> Value:
+        """The value as the store keeps it: checked, and a copy where it could change."""
+        kind = type(value)
+        if kind in _SHARED_TYPES:
+            return value
+        if kind is int and _I64_MIN <= value <= _I64_MAX:  # type: ignore[operator]  # it is an int
+            return value
+        if kind is str and value.isascii():  # type: ignore[union-attr]  # it is a str
+            return value
+        try:
+            owned = decode_value(encode_value(value))
+        except UnicodeEncodeError:
+            raise ValueError(f"value of key {key!r}: it holds a lone surrogate") from None
+        except ValueError as error:
+            raise ValueError(f"value of key {key!r}: {error}") from None
+        except TypeError as error:
+            raise TypeError(f"value of key {key!r}: {error}") from None
+        if isinstance(owned, list | dict):
+            self._holds_containers = True
+        return owned
+
+
+def _is_plain(values: Collection[Value]) -> bool:
+    """Whether all values can be kept as they are, found out in C loops."""
+    kinds = set(map(type, values))
+    if kinds <= _SHARED_TYPES:
+        return True
+    if kinds == {int}:
+        numbers = cast("Collection[int]", values)
+        return min(numbers) >= _I64_MIN and max(numbers) <= _I64_MAX
+    return kinds == {str} and "".join(cast("Collection[str]", values)).isascii()
+
+
+def _copy(value: Value) -> Value:
+    """The value, with its lists and dicts copied at every level."""
+    if isinstance(value, list):
+        return [_copy(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    return value
+
+
+def _check_delta(key: str, delta: int) -> None:
+    if isinstance(delta, bool) or not isinstance(delta, int):
+        raise TypeError(f"delta of key {key!r} must be an int, not {type(delta).__name__}")
+    if not _I64_MIN <= delta <= _I64_MAX:
+        raise ValueError(f"delta of key {key!r} must fit in 64 bits with a sign")
+
+
+def _owner(owner: str) -> str:
+    if not isinstance(owner, str):
+        raise TypeError(f"a lock's owner must be a str, not {type(owner).__name__}")
+    if not 1 <= len(owner.encode()) <= 0xFFFF:
+        raise ValueError("a lock's owner has 1 to 65,535 bytes of UTF-8")
+    return owner
+
+
+def _lock_ms(ttl: float) -> int:
+    if ttl is None:
+        raise TypeError("a lock needs a ttl in seconds: every lock ends by itself")
+    return ttl_to_ms(ttl)

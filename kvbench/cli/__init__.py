@@ -1,0 +1,110 @@
+"""The ``kvbench`` command: one file per subcommand, imported when it is called.
+
+Commands raise kvbench's exceptions; this module is the only place that turns them into one line on
+standard error and an exit code:
+
+0 done · 1 a check or threshold failed · 2 the caller's mistake · 4 a target cannot be reached ·
+130 interrupted by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+
+import click
+
+from kvbench import __version__
+from kvbench.errors import (
+    BackendUnavailableError,
+    KvbenchError,
+    KvConnectionError,
+    KvTimeoutError,
+)
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 4
+EXIT_INTERRUPTED = 130
+
+COMMANDS = {
+    "run": "Measure what batching buys on one or more targets.",
+    "report": "Render a results file again.",
+    "serve": "Serve the wire protocol over TCP.",
+    "backends": "List the kinds of store that can be targets.",
+    "env": "Show the machine and versions that results record.",
+    "completion": "Print the shell completion script.",
+}
+"""Every command with its line in ``kvbench --help``, so that listing them imports none."""
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"kvbench.cli.{name}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(COMMANDS)}"
+            raise click.UsageError(f"no command {name!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 a check failed, 2 usage, 4 target unreachable, 130 interrupted.",
+)
+@click.version_option(__version__, prog_name="kvbench")
+def group() -> None:
+    r"""Prove that a key-value store keeps its promises, and measure what batching buys.
+
+    \b
+    Examples:
+      kvbench run --batch-sizes 10,100,1000
+      kvbench run memory:// kvb:// valkey://127.0.0.1:6379 --quick
+      kvbench serve --port 16380
+      kvbench backends
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    try:
+        code = group.main(prog_name="kvbench", standalone_mode=False)
+    except click.exceptions.Abort:
+        code = EXIT_INTERRUPTED
+    except click.ClickException as error:
+        code = _complain(error.format_message(), EXIT_USAGE)
+    except (KvConnectionError, KvTimeoutError, BackendUnavailableError) as error:
+        code = _complain(str(error), EXIT_UNREACHABLE)
+    except KvbenchError as error:
+        code = _complain(str(error), EXIT_USAGE)
+    except BrokenPipeError:
+        # The reader of our output went away (`kvbench ... | head`): nothing is wrong here. What is
+        # still buffered goes nowhere, or the interpreter would complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str, code: int) -> int:
+    """One line on standard error: what is wrong and what to do next."""
+    click.echo(f"kvbench: {' '.join(message.split())}", err=True)
+    return code

@@ -1,0 +1,152 @@
+"""Figures as text: one place for digits, units and honesty about both.
+
+- Three significant digits at most, because no benchmark on a shared machine earns a fourth.
+- A figure with an interval gets only the digits that the interval supports, by the rule of the
+  Particle Data Group (Review of Particle Physics, introduction, section 5.3): the last digit stands
+  where the uncertainty has its second one when it begins with 10 to 35, else where it has its first.
+- The ends of an interval are rounded outwards: it is never printed narrower than it was measured.
+
+Rounding is decimal, on the shortest text that stands for the float, so that 0.285 is what it says.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+
+from kvbench.results import Interval
+
+DIGITS_MAX = 3
+DIGITS_MIN = 2
+"""For figures that have no interval of their own; one digit would hide a factor of 1.5."""
+
+NO_FIGURE = "—"
+
+_RATE_UNITS = ((9, "G"), (6, "M"), (3, "k"), (0, ""))
+_TIME_UNITS = ((9, "s"), (6, "ms"), (3, "µs"), (0, "ns"))
+_PLAIN_EXPONENTS = range(-6, 16)
+"""Orders of magnitude that are written out; beyond them a figure is a mistake, but a short one."""
+
+
+def significant(value: float, digits: int = DIGITS_MAX) -> str:
+    """A number with so many significant digits: 12345 is ``12,300``, 0.99951 is ``1.00``."""
+    rounded = _round_to_digits(_decimal(value), digits)
+    return _write(rounded, rounded.adjusted() - digits + 1)
+
+
+def rate(keys_per_s: float, digits: int = DIGITS_MAX) -> str:
+    """Keys per second without the unit's name: ``12.3M``, ``5.08k``, ``912``."""
+    figure, suffix = _scale(keys_per_s, digits, _RATE_UNITS)
+    return f"{figure}{suffix}"
+
+
+def duration(time_ns: float, digits: int = DIGITS_MAX) -> str:
+    """A time given in nanoseconds: ``85.0 ns``, ``1.24 µs``, ``3.10 ms``."""
+    figure, suffix = _scale(time_ns, digits, _TIME_UNITS)
+    return f"{figure} {suffix}"
+
+
+def speedup(interval: Interval) -> str:
+    """An estimated ratio, as precise as its interval allows: ``4.31×``."""
+    place = _last_place(interval)
+    return f"{_write(_round_to_place(_decimal(interval.estimate), place), place)}×"
+
+
+def bounds(interval: Interval) -> str:
+    """The interval of :func:`speedup`, to the same place and rounded outwards: ``[4.20, 4.43]``."""
+    place = _last_place(interval)
+    low = _round_to_place(_decimal(interval.low), place, ROUND_FLOOR)
+    high = _round_to_place(_decimal(interval.high), place, ROUND_CEILING)
+    return f"[{_write(low, place)}, {_write(high, place)}]"
+
+
+def ratio(value: float, digits: int = DIGITS_MAX) -> str:
+    """A ratio that has no interval: ``4.31×``."""
+    return f"{significant(value, digits)}×"
+
+
+def quoted_ratio(value: float) -> str:
+    """Somebody else's ratio, with the digits that were given: ``58×``, ``1.41×``."""
+    return f"{value:.{DIGITS_MAX}g}×"
+
+
+def quoted_rate(keys_per_s: float) -> str:
+    """Somebody else's keys per second, without digits that were not given: ``2.4M``."""
+    figure, suffix = _scale(keys_per_s, DIGITS_MAX, _RATE_UNITS)
+    return f"{figure.rstrip('0').rstrip('.') if '.' in figure else figure}{suffix}"
+
+
+def supported_digits(interval: Interval | None) -> int:
+    """How many significant digits an estimate deserves, from 2 to 3: for figures beside it."""
+    if interval is None:
+        return DIGITS_MAX
+    digits = _decimal(interval.estimate).adjusted() - _last_place(interval) + 1
+    return min(DIGITS_MAX, max(DIGITS_MIN, digits))
+
+
+def plain(text: object) -> str:
+    """Text from a results file without what would move a cursor, reverse a line or break a row."""
+    return "".join([char if char.isprintable() else "�" for char in str(text)])
+
+
+def value(thing: object) -> str:
+    """A setting or fact of any JSON type, for a reader."""
+    match thing:
+        case bool():
+            return "yes" if thing else "no"
+        case float():
+            return f"{thing:.6g}"
+        case dict():
+            return ", ".join([f"{plain(name)} {value(one)}" for name, one in thing.items()])
+        case list() | tuple():
+            return ", ".join([value(one) for one in thing])
+        case None:
+            return NO_FIGURE
+        case _:
+            return plain(thing)
+
+
+def count(number: int, noun: str) -> str:
+    """``1 cell``, ``2 cells``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _decimal(value: float) -> Decimal:
+    return Decimal(repr(float(value)))
+
+
+def _round_to_place(number: Decimal, place: int, rounding: str = ROUND_HALF_EVEN) -> Decimal:
+    """Rounded so that the last digit stands at 10 to the power of ``place``."""
+    return number.scaleb(-place).to_integral_value(rounding).scaleb(place)
+
+
+def _round_to_digits(number: Decimal, digits: int) -> Decimal:
+    return _round_to_place(number, number.adjusted() - digits + 1)
+
+
+def _write(number: Decimal, place: int) -> str:
+    if number and number.adjusted() not in _PLAIN_EXPONENTS:
+        return f"{number:.2e}"
+    return f"{number:,.{max(0, -place)}f}"
+
+
+def _scale(value: float, digits: int, units: tuple[tuple[int, str], ...]) -> tuple[str, str]:
+    """The figure and its unit, chosen after rounding: 999.9 k is 1.00 M."""
+    rounded = _round_to_digits(_decimal(value), digits)
+    exponent, suffix = next(
+        (unit for unit in units if rounded.adjusted() >= unit[0]),
+        units[-1],
+    )
+    scaled = rounded.scaleb(-exponent)
+    return _write(scaled, scaled.adjusted() - digits + 1), suffix
+
+
+def _last_place(interval: Interval) -> int:
+    """The power of ten at which the last digit of an estimate and its interval stands."""
+    leading = _decimal(interval.estimate).adjusted()
+    half_width = (_decimal(interval.high) - _decimal(interval.low)) / 2
+    if half_width <= 0:
+        return leading - DIGITS_MAX + 1
+    place = half_width.adjusted()
+    if half_width.scaleb(-place) < Decimal("3.55"):
+        place -= 1
+    return min(leading, max(place, leading - DIGITS_MAX + 1))

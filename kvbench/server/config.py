@@ -1,0 +1,61 @@
+"""Limits of a server, checked once, before anything listens."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from kvbench.errors import UsageError
+from kvbench.protocol.opcodes import DEFAULT_PORT, PAYLOAD_BYTES_MAX
+
+_MAX_PAYLOAD_LEAST = 1024
+"""Room for a key of 256 bytes and a value beside it: with less, hardly a request is possible."""
+
+_MAX_PAYLOAD_MOST = 0xFFFF_FFFF
+"""The length of a frame is a u32."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Where a server listens, and what it grants its clients.
+
+    Attributes:
+        host: name or address; loopback unless someone decides otherwise.
+        port: TCP port; 0 takes a free one.
+        max_connections: clients at one time; a further one is told so and closed.
+        max_payload_bytes: largest payload of a request. A reply may hold as much, and at least
+            64 MiB, which is what every client accepts.
+        idle_timeout_s: a client that neither sends nor takes anything for so long is closed, at
+            the latest a quarter of the time after that; 0 never closes one.
+        write_buffer_bytes: replies waiting for one client beyond which nothing more of it is read
+            or answered until it has taken them.
+        drain_timeout_s: how long an orderly stop waits for clients to take their replies.
+
+    Raises:
+        UsageError: a limit that makes no sense, named with what would.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    max_connections: int = 1000
+    max_payload_bytes: int = PAYLOAD_BYTES_MAX
+    idle_timeout_s: float = 0.0
+    write_buffer_bytes: int = 256 * 1024
+    drain_timeout_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65_535:
+            raise UsageError(f"a port is 0 to 65535, not {self.port}; 0 takes a free one")
+        if self.max_connections < 1:
+            raise UsageError(f"max-connections is at least 1, not {self.max_connections}")
+        if not _MAX_PAYLOAD_LEAST <= self.max_payload_bytes <= _MAX_PAYLOAD_MOST:
+            raise UsageError(
+                f"max-payload is 1 KiB to 4 GiB less a byte ({_MAX_PAYLOAD_LEAST} to "
+                f"{_MAX_PAYLOAD_MOST}), not {self.max_payload_bytes}"
+            )
+        if not (math.isfinite(self.idle_timeout_s) and self.idle_timeout_s >= 0):
+            raise UsageError(
+                f"idle-timeout is a number of seconds, 0 for none, not {self.idle_timeout_s}"
+            )
+        if self.write_buffer_bytes < 1 or self.drain_timeout_s < 0:
+            raise UsageError("a write buffer has at least 1 byte, and a drain at least 0 s")

@@ -1,0 +1,296 @@
+"""Request in, response out: every opcode of specs/wire-protocol.md, without I/O.
+
+A handler parses the whole payload before it touches the engine, so a malformed request changes
+nothing (FRAME-004), and each handler makes one call of the engine, so each request happens at one
+instant (BATCH-001). Values are kept as the bytes that came in, tag included; only counters, CAS and
+locks look inside. What goes wrong has one place: :meth:`Dispatcher.handle` turns a ProtocolError
+into INVALID, a :class:`Refused` into ERROR, and anything unforeseen into ERROR and a log entry. No
+request can end a connection, let alone the server.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+
+from kvbench.engine import Engine, Update
+from kvbench.errors import ProtocolError
+from kvbench.model import Value
+from kvbench.protocol import requests, responses
+from kvbench.protocol.opcodes import (
+    EXTENSIONS,
+    PAYLOAD_BYTES_MAX,
+    PROTOCOL_VERSION,
+    Opcode,
+    Status,
+)
+from kvbench.protocol.values import decode_value, encode_value, values_equal
+from kvbench.server.stats import Stats
+
+TTL_MS_MAX = 100 * 366 * 86_400_000
+"""A hundred years. Clients ask for ten at most; far longer ones would not fit TTL's i64 reply."""
+
+_I64_MIN = -0x8000_0000_0000_0000
+_I64_MAX = 0x7FFF_FFFF_FFFF_FFFF
+
+_log = logging.getLogger("kvbench.server")
+
+
+class Refused(Exception):  # noqa: N818 - not a failure: an answer, and private to this module.
+    """A well-formed request that cannot be granted. Its text is the ERROR's message."""
+
+
+class Dispatcher:
+    """Answers requests from an engine.
+
+    Args:
+        engine: where the data is.
+        stats: what counts the requests.
+        reply_bytes_max: largest payload of a reply. Without it, an MGET that names one large key
+            65,535 times would ask the server for terabytes.
+    """
+
+    __slots__ = ("_engine", "_handlers", "_reply_bytes_max", "_value_bytes_bound", "stats")
+
+    def __init__(
+        self,
+        engine: Engine[bytes, bytes],
+        stats: Stats,
+        reply_bytes_max: int = PAYLOAD_BYTES_MAX,
+    ) -> None:
+        self._engine = engine
+        self.stats = stats
+        self._reply_bytes_max = reply_bytes_max
+        self._value_bytes_bound = 64
+        """No stored value is longer; 64 covers counters. Grows with the requests that store."""
+        self._handlers: dict[int, Callable[[bytes], bytes]] = {
+            Opcode.GET: self._get,
+            Opcode.SET: self._set,
+            Opcode.DEL: self._del,
+            Opcode.EXISTS: self._exists,
+            Opcode.INCR: self._incr,
+            Opcode.DECR: self._decr,
+            Opcode.CAS: self._cas,
+            Opcode.PING: self._ping,
+            Opcode.INFO: self._info,
+            Opcode.SETNX: self._setnx,
+            Opcode.LOCK: self._lock,
+            Opcode.UNLOCK: self._unlock,
+            Opcode.EXTEND: self._extend,
+            Opcode.MGET: self._mget,
+            Opcode.MSET: self._mset,
+            Opcode.MDEL: self._mdel,
+            Opcode.HELLO: self._hello,
+            Opcode.MEXISTS: self._mexists,
+            Opcode.MSETEX: self._msetex,
+            Opcode.EXPIRE: self._expire,
+            Opcode.TTL: self._ttl,
+        }
+
+    def handle(self, opcode: int, payload: bytes) -> bytes:
+        """Answer one request with a whole response frame. Never raises."""
+        self.stats.requests[opcode] += 1
+        handler = self._handlers.get(opcode)
+        if handler is None:
+            return responses.message_response(Status.INVALID, f"unknown opcode 0x{opcode:02x}")
+        try:
+            return handler(payload)
+        except ProtocolError as error:
+            return responses.message_response(Status.INVALID, str(error))
+        except Refused as refusal:
+            return responses.message_response(Status.ERROR, str(refusal))
+        except Exception:
+            name = Opcode(opcode).name
+            _log.exception("%s failed", name, extra={"facts": {"opcode": name}})
+            return responses.message_response(
+                Status.ERROR, f"internal error in {name}; the server's log has the details"
+            )
+
+    # --- One key ---------------------------------------------------------------------------
+
+    def _get(self, payload: bytes) -> bytes:
+        value = self._engine.get(requests.parse_key(payload))
+        return responses.NULL_RESPONSE if value is None else responses.ok_response(value)
+
+    def _set(self, payload: bytes) -> bytes:
+        key, ttl_ms, value = requests.parse_set(payload)
+        _check_ttl(ttl_ms)
+        self._note_size(payload)
+        self._engine.set(key, value, ttl_ms)
+        return responses.EMPTY_RESPONSE
+
+    def _setnx(self, payload: bytes) -> bytes:
+        key, ttl_ms, value = requests.parse_set(payload)
+        _check_ttl(ttl_ms)
+        self._note_size(payload)
+        return responses.flag_response(self._engine.setnx(key, value, ttl_ms))
+
+    def _del(self, payload: bytes) -> bytes:
+        return responses.flag_response(self._engine.delete(requests.parse_key(payload)))
+
+    def _exists(self, payload: bytes) -> bytes:
+        return responses.flag_response(self._engine.exists(requests.parse_key(payload)))
+
+    def _expire(self, payload: bytes) -> bytes:
+        key, ttl_ms = requests.parse_expire(payload)
+        _check_ttl(ttl_ms)
+        return responses.flag_response(self._engine.expire(key, ttl_ms))
+
+    def _ttl(self, payload: bytes) -> bytes:
+        left_ms = self._engine.ttl(requests.parse_key(payload))
+        return responses.NULL_RESPONSE if left_ms is None else responses.i64_response(left_ms)
+
+    # --- Read, decide, write -----------------------------------------------------------------
+
+    def _incr(self, payload: bytes) -> bytes:
+        key, delta = requests.parse_counter(payload)
+        return self._add(key, delta)
+
+    def _decr(self, payload: bytes) -> bytes:
+        key, delta = requests.parse_counter(payload)
+        return self._add(key, -delta)
+
+    def _add(self, key: bytes, delta: int) -> bytes:
+        def decide(is_there: bool, stored: bytes | None) -> Update[bytes, int]:
+            number = decode_value(stored) if is_there and stored is not None else 0
+            if isinstance(number, bool) or not isinstance(number, int):
+                raise Refused("the value is not an Int")
+            total = number + delta
+            if not _I64_MIN <= total <= _I64_MAX:
+                raise Refused("the counter would leave the range of a 64-bit Int")
+            return Update(result=total, write=True, value=encode_value(total))
+
+        return responses.i64_response(self._engine.update(key, decide))
+
+    def _cas(self, payload: bytes) -> bytes:
+        key, ttl_ms, expected, new = requests.parse_cas(payload)
+        _check_ttl(ttl_ms)
+        self._note_size(payload)
+        wanted = decode_value(expected)
+
+        def decide(is_there: bool, stored: bytes | None) -> Update[bytes, bool | None]:
+            if not is_there or stored is None:
+                return Update(result=None)
+            if not values_equal(decode_value(stored), wanted):
+                return Update(result=False)
+            return Update(result=True, write=True, value=new, ttl_ms=ttl_ms)
+
+        swapped = self._engine.update(key, decide)
+        return responses.NULL_RESPONSE if swapped is None else responses.flag_response(swapped)
+
+    def _lock(self, payload: bytes) -> bytes:
+        key, owner, ttl_ms = requests.parse_lock(payload)
+        _check_ttl(ttl_ms)
+        self._note_size(payload)
+        return responses.flag_response(self._engine.setnx(key, _owner_value(owner), ttl_ms))
+
+    def _unlock(self, payload: bytes) -> bytes:
+        key, owner = requests.parse_unlock(payload)
+        return self._update_lock(key, owner, Update(result=True, remove=True))
+
+    def _extend(self, payload: bytes) -> bytes:
+        key, owner, ttl_ms = requests.parse_lock(payload)
+        _check_ttl(ttl_ms)
+        held = _owner_value(owner)
+        return self._update_lock(
+            key, owner, Update(result=True, write=True, value=held, ttl_ms=ttl_ms)
+        )
+
+    def _update_lock(self, key: bytes, owner: bytes, update: Update[bytes, bool]) -> bytes:
+        """Do ``update`` if ``owner`` holds the lock; 0 when nobody does, ERROR when another."""
+        held = _owner_value(owner)
+
+        def decide(is_there: bool, stored: bytes | None) -> Update[bytes, bool]:
+            if not is_there:
+                return Update(result=False)
+            if stored != held:
+                raise Refused("the lock is held by another owner")
+            return update
+
+        return responses.flag_response(self._engine.update(key, decide))
+
+    # --- Batches -----------------------------------------------------------------------------
+
+    def _mget(self, payload: bytes) -> bytes:
+        keys = self._parse_keys(payload)
+        values = self._engine.mget(keys)
+        if len(values) * self._value_bytes_bound > self._reply_bytes_max:
+            self._check_reply(values)
+        return responses.values_response(values)
+
+    def _mset(self, payload: bytes) -> bytes:
+        ttl_ms, items = requests.parse_mset(payload)
+        _check_ttl(ttl_ms)
+        self._count_batch(payload)
+        self._note_size(payload)
+        self._engine.mset(items, ttl_ms)
+        return responses.EMPTY_RESPONSE
+
+    def _msetex(self, payload: bytes) -> bytes:
+        entries = requests.parse_msetex(payload)
+        for _, _, ttl_ms in entries:
+            _check_ttl(ttl_ms)
+        self._count_batch(payload)
+        self._note_size(payload)
+        self._engine.mset_each(entries)
+        return responses.EMPTY_RESPONSE
+
+    def _mdel(self, payload: bytes) -> bytes:
+        return responses.count_response(self._engine.mdel(self._parse_keys(payload)))
+
+    def _mexists(self, payload: bytes) -> bytes:
+        return responses.flags_response(self._engine.mexists(self._parse_keys(payload)))
+
+    def _parse_keys(self, payload: bytes) -> list[bytes]:
+        keys = requests.parse_keys(payload)
+        self._count_batch(payload)
+        return keys
+
+    def _count_batch(self, payload: bytes) -> None:
+        # A parsed batch begins with its count: repeated keys, too, are part of its size.
+        self.stats.batches[((payload[0] << 8) | payload[1]).bit_length()] += 1
+
+    def _note_size(self, payload: bytes) -> None:
+        if len(payload) > self._value_bytes_bound:
+            self._value_bytes_bound = len(payload)
+
+    def _check_reply(self, values: list[bytes | None]) -> None:
+        """Refuse a reply over the limit before it is built.
+
+        Measuring costs half as much as building, so it is done only where the bound on a value's
+        length leaves a doubt.
+        """
+        size = 2 + sum([1 if value is None else len(value) for value in values])
+        if size > self._reply_bytes_max:
+            raise Refused(
+                f"the reply would have {size} bytes, more than {self._reply_bytes_max}: "
+                "ask for fewer keys at a time"
+            )
+
+    # --- The server itself -------------------------------------------------------------------
+
+    def _ping(self, payload: bytes) -> bytes:
+        requests.parse_empty(payload)
+        return responses.PONG_RESPONSE
+
+    def _info(self, payload: bytes) -> bytes:
+        requests.parse_empty(payload)
+        fields = self.stats.info(entries=len(self._engine))
+        return responses.ok_response(json.dumps(fields).encode())
+
+    def _hello(self, payload: bytes) -> bytes:
+        # What the client can do does not matter yet: it is parsed to refuse what is malformed.
+        requests.parse_hello(payload)
+        return responses.ok_response(requests.hello_payload(PROTOCOL_VERSION, list(EXTENSIONS)))
+
+
+def _check_ttl(ttl_ms: int) -> None:
+    if ttl_ms > TTL_MS_MAX:
+        raise ProtocolError(f"a TTL of {ttl_ms} ms is longer than 100 years; 0 means no expiry")
+
+
+def _owner_value(owner: bytes) -> bytes:
+    """A lock as it is stored: its owner as a String, visible to GET."""
+    text: Value = owner.decode("utf-8")
+    return encode_value(text)
