@@ -1,0 +1,62 @@
+"""Everything that CI runs, one session each: ``nox`` for all, ``nox -s tests`` for one.
+
+Sessions run in the environment that nox itself is installed in (``pip install -e '.[dev]'``): one
+install serves all of them, and what runs here is what a developer has. The codec is built anew
+before anything else, so that a compiled one is never older than its source.
+"""
+
+import os
+import sys
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "types", "layers", "build", "tests", "pure", "bench"]
+nox.options.stop_on_first_error = True
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and formatting."""
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Static types, strictly."""
+    session.run("mypy")
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    """Who may import whom (pyproject.toml, tool.importlinter)."""
+    session.run("lint-imports")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Compile the codec in place, where a C compiler is there."""
+    session.run(sys.executable, "setup.py", "-q", "build_ext", "--inplace", silent=True)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The whole suite, with the codec that this machine has."""
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def pure(session: nox.Session) -> None:
+    """Codec, server and clients again in pure Python, as on a machine without a compiler."""
+    session.run(
+        "pytest", "tests/protocol", "tests/specs", "tests/server", "tests/client",
+        *session.posargs, env={**os.environ, "KVBENCH_PURE": "1"},
+    )  # fmt: skip
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The engine's promises about speed, and a quick run of the main job."""
+    session.run("pytest", "tests/benchmarks", "-o", "python_files=bench_*.py", "-rP")
+    session.run("kvbench", "run", "--quick", "--batch-sizes", "10,100")

@@ -1,0 +1,81 @@
+"""LocalServer: a child server ends with its parent, whatever ends the parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from kvbench.errors import KvConnectionError
+from kvbench.local_server import LocalServer
+
+SERVER = "import os, time; print('ready', os.getpid(), flush=True); time.sleep(300)"
+
+PARENT = f"""
+import sys, time
+from kvbench.local_server import LocalServer
+server = LocalServer([sys.executable, "-c", {SERVER!r}])
+print(server.wait_for_line("ready"), server._process.pid, flush=True)
+time.sleep(300)
+"""
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until_gone(*pids: int) -> None:
+    end = time.monotonic() + 8
+    while any(map(is_running, pids)):
+        assert time.monotonic() < end, f"still running: {list(filter(is_running, pids))}"
+        time.sleep(0.02)
+
+
+def test_stop_ends_the_server_and_may_be_called_twice():
+    server = LocalServer([sys.executable, "-c", SERVER])
+    pid = int(server.wait_for_line("ready").split()[1])
+    assert is_running(pid)
+    server.stop()
+    server.stop()
+    wait_until_gone(pid)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_the_server_ends_when_its_parent_is_killed(how):
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
+        _, server, guard = parent.stdout.readline().split()
+        os.kill(parent.pid, how)
+    wait_until_gone(int(server), int(guard))
+
+
+def test_the_server_ends_when_its_guard_is_killed():
+    server = LocalServer([sys.executable, "-c", SERVER])
+    pid = int(server.wait_for_line("ready").split()[1])
+    os.kill(server._process.pid, signal.SIGKILL)
+    wait_until_gone(pid)
+    server.stop()
+
+
+def test_a_server_that_ends_at_once_is_reported_with_its_last_words():
+    server = LocalServer([sys.executable, "-c", "print('port taken'); raise SystemExit(1)"])
+    with pytest.raises(KvConnectionError, match="did not start: port taken"):
+        server.wait_for_line("ready")
+
+
+def test_a_program_that_is_not_there_is_reported():
+    with pytest.raises(KvConnectionError, match="cannot run /nowhere/server"):
+        LocalServer(["/nowhere/server"]).wait_for_line("ready")
+
+
+def test_a_server_that_never_gets_ready_is_given_up():
+    server = LocalServer([sys.executable, "-c", "import time; time.sleep(300)"])
+    with pytest.raises(KvConnectionError, match="not ready within"):
+        server.wait_for_line("ready", timeout_s=0.3)
