@@ -9,14 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kvbench.backend import AsyncBackend, Backend
     from kvbench.registry import open_async_backend, open_backend
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "open_async_backend", "open_backend"]
+__all__ = ["AsyncBackend", "Backend", "__version__", "open_async_backend", "open_backend"]
 
 
 def __getattr__(name: str) -> object:
-    """Load the registry when it is first asked for, so that `kvbench --help` does not pay."""
+    """Load what is asked for when it is first asked for, so that `kvbench --help` does not pay."""
+    if name in ("Backend", "AsyncBackend"):
+        from kvbench import backend
+
+        return getattr(backend, name)
     if name in ("open_backend", "open_async_backend"):
         from kvbench import registry
 
