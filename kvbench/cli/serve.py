@@ -1,0 +1,152 @@
+"""``kvbench serve``: the wire protocol's server as a process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from kvbench.errors import UsageError
+from kvbench.protocol.opcodes import DEFAULT_PORT
+
+if TYPE_CHECKING:
+    import asyncio
+
+_OTHER_FILES = 128
+"""Beside its clients: standard streams, the event loop's, and clients that are turned away."""
+
+_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}
+_BINARY_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def _byte_size(_ctx: click.Context, _param: click.Parameter, text: str) -> int:
+    """A number of bytes: ``1000000``, ``4kB`` (4,000), ``64MiB`` (67,108,864)."""
+    match = re.fullmatch(r"(\d{1,12})\s*([kmg]?)(i?)b?", text.strip().lower(), re.ASCII)
+    if match is None or (match[3] and not match[2]):
+        raise click.BadParameter(f"{text!r} is no size; write 1000000, 4kB or 64MiB")
+    units = _BINARY_UNITS if match[3] else _UNITS
+    return int(match[1]) * units[match[2]]
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  kvbench serve\n"
+    "  kvbench serve --port 0 --log-level debug\n"
+    "  kvbench serve --host ::1 --max-payload 4MiB --idle-timeout 300 --json-logs"
+)
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; this machine's."
+)
+@click.option(
+    "--port",
+    default=DEFAULT_PORT,
+    show_default=True,
+    type=click.IntRange(0, 65_535),
+    help="TCP port; 0 takes a free one.",
+)
+@click.option(
+    "--max-connections",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Clients at one time; a further one gets an error and is closed.",
+)
+@click.option(
+    "--max-payload",
+    default="64MiB",
+    show_default=True,
+    metavar="SIZE",
+    callback=_byte_size,
+    help="Largest request, in bytes or like 4kB, 64MiB.",
+)
+@click.option(
+    "--idle-timeout",
+    default=0.0,
+    show_default="never",
+    type=click.FloatRange(min=0),
+    help="Seconds without a sign of life after which a client is closed.",
+)
+@click.option(
+    "--log-level",
+    default="warning",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="What goes to standard error.",
+)
+@click.option("--json-logs", is_flag=True, help="Log one JSON object a line.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    host: str,
+    port: int,
+    max_connections: int,
+    max_payload: int,
+    idle_timeout: float,
+    log_level: str,
+    json_logs: bool,
+) -> None:
+    """Serve the wire protocol over TCP, from memory.
+
+    Prints one line with its address when clients can connect. There is no password and no
+    encryption: listen on loopback, or in a network that you trust.
+
+    SIGTERM or Ctrl-C ends it in order: what was received is answered, then it exits with 0. A
+    second signal stops it at once.
+    """
+    import asyncio
+
+    from kvbench.server.config import ServerConfig
+    from kvbench.server.logs import configure_logs
+    from kvbench.server.tcp import serve
+
+    config = ServerConfig(
+        host=host,
+        port=port,
+        max_connections=max_connections,
+        max_payload_bytes=max_payload,
+        idle_timeout_s=idle_timeout,
+    )
+    _allow_files(max_connections)
+    configure_logs(log_level, as_json=json_logs)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        code = runner.run(serve(config, ready=_announce))
+    ctx.exit(code)
+
+
+def _announce(address: str) -> None:
+    """The one line of standard output: scripts wait for it."""
+    click.echo(f"kvbench server listening on {address}")
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """The event loop of uvloop where it is installed; INFO tells which one runs."""
+    import asyncio
+
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def _allow_files(connections: int) -> None:
+    """Raise this process's soft limit of open files to what ``connections`` need.
+
+    Raises:
+        UsageError: the hard limit is lower; without this check, accepting would fail later.
+    """
+    import resource
+
+    needed = connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise UsageError(
+            f"--max-connections {connections} needs {needed} open files, this process may have "
+            f"{hard}: lower it, or raise the limit (ulimit -n)"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

@@ -1,0 +1,216 @@
+"""The server over TCP: listening, housekeeping, and an orderly end.
+
+Everything runs in one thread, the event loop's: a request is answered between two others, which is
+what makes a batch happen at one instant for all connections. Two timers run beside: one purges due
+keys in bounded steps, so that memory comes back without traffic and no request waits long; one
+looks for idle connections.
+
+An orderly end (:meth:`KvServer.stop`): accept no more, read once more what has already arrived,
+answer it, close each connection when it has its replies, and give up on those that do not take
+them in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from types import TracebackType
+
+from kvbench.clock import Clock
+from kvbench.engine import Engine
+from kvbench.errors import KvConnectionError
+from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX
+from kvbench.server.config import ServerConfig
+from kvbench.server.connection import SWEEPS_PER_IDLE_TIMEOUT, Connection
+from kvbench.server.dispatch import Dispatcher
+from kvbench.server.stats import Stats
+
+PURGE_EVERY_S = 1.0
+"""How often due keys are looked for when none was left at the last look."""
+
+PURGE_PAUSE_S = 0.001
+"""Between two steps of a purge while more is due: about as long as a step, so half of the time at
+least is for requests."""
+
+_BACKLOG = 1024
+"""Connections that the kernel may complete before they are accepted: hundreds can come at once."""
+
+_log = logging.getLogger("kvbench.server")
+
+
+class KvServer:
+    """A server on one address. ``async with`` starts it, and stops it in order.
+
+    Args:
+        config: where to listen, and the limits.
+        clock: the time of TTLs; a ManualClock makes them exact in a test.
+
+    Attributes:
+        engine: the data.
+        stats: what INFO tells.
+    """
+
+    def __init__(self, config: ServerConfig, *, clock: Clock | None = None) -> None:
+        self.config = config
+        self.engine: Engine[bytes, bytes] = Engine(clock)
+        self.stats = Stats(clock)
+        self._dispatcher = Dispatcher(
+            self.engine, self.stats, max(config.max_payload_bytes, PAYLOAD_BYTES_MAX)
+        )
+        self._live: set[Connection] = set()
+        self._listener: asyncio.Server | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._host = ""
+        self._port = 0
+
+    @property
+    def address(self) -> str:
+        """Where clients connect: ``host:port``, IPv6 in brackets. There once it listens."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"{host}:{self._port}"
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            KvConnectionError: the address is taken, not allowed, or unknown on this machine.
+        """
+        loop = asyncio.get_running_loop()
+        self.stats.event_loop = "uvloop" if type(loop).__module__ == "uvloop" else "asyncio"
+        listening = await _listening_socket(self.config.host, self.config.port)
+        self._host, self._port = listening.getsockname()[:2]
+        self._listener = await loop.create_server(
+            lambda: Connection(self._dispatcher, self.config, self._live),
+            sock=listening,
+            backlog=_BACKLOG,
+        )
+        self._purge()
+        if self.config.idle_timeout_s:
+            self._sweep()
+
+    async def stop(self) -> None:
+        """Answer what was received, then close everything. Stopping twice is fine."""
+        if self._listener is None:
+            return
+        self._listener.close()
+        self._listener = None
+        # Two turns of the event loop read what the kernel already holds for us.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for timer in self._timers.values():
+            timer.cancel()
+        for connection in list(self._live):
+            connection.finish()
+        await self._wait_until_gone(self.config.drain_timeout_s)
+        if self._live:
+            _log.warning("%d clients did not take their replies in time", len(self._live))
+        self.abort()
+        await self._wait_until_gone(1.0)
+
+    def abort(self) -> None:
+        """Close every connection at once; replies that were not sent are lost."""
+        for connection in list(self._live):
+            connection.abort()
+
+    async def __aenter__(self) -> KvServer:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+    async def _wait_until_gone(self, timeout_s: float) -> None:
+        if self._live:
+            closed = [connection.closed for connection in self._live]
+            await asyncio.wait(closed, timeout=timeout_s)
+
+    def _purge(self) -> None:
+        """Drop a bounded number of due keys, and come again: soon when more are due."""
+        dropped = 0
+        try:
+            dropped = self.engine.purge()
+        finally:
+            self._again("purge", PURGE_PAUSE_S if dropped else PURGE_EVERY_S, self._purge)
+
+    def _sweep(self) -> None:
+        for connection in list(self._live):
+            connection.sweep()
+        self._again("sweep", self.config.idle_timeout_s / SWEEPS_PER_IDLE_TIMEOUT, self._sweep)
+
+    def _again(self, name: str, delay_s: float, step: Callable[[], None]) -> None:
+        self._timers[name] = asyncio.get_running_loop().call_later(delay_s, step)
+
+
+async def serve(
+    config: ServerConfig,
+    *,
+    clock: Clock | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> int:
+    """Serve until SIGTERM or SIGINT, then end in order; the exit code of the process.
+
+    Args:
+        config: where to listen, and the limits.
+        clock: the time of TTLs.
+        ready: called once with the address when clients can connect.
+
+    Returns:
+        0 after an orderly end; 128 and the signal's number when a second signal cut that short.
+
+    Raises:
+        KvConnectionError: it cannot listen there.
+    """
+    loop = asyncio.get_running_loop()
+    server = KvServer(config, clock=clock)
+    first_signal = asyncio.Event()
+    exit_code = 0
+
+    def on_signal(number: int) -> None:
+        nonlocal exit_code
+        if first_signal.is_set():
+            exit_code = 128 + number
+            server.abort()
+        first_signal.set()
+
+    await server.start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    _log.info("ready", extra={"facts": {"address": server.address}})
+    if ready is not None:
+        ready(server.address)
+    await first_signal.wait()
+    _log.info("stopping", extra={"facts": {"connections": server.stats.connections_now}})
+    await server.stop()
+    _log.info("stopped")
+    return exit_code
+
+
+async def _listening_socket(host: str, port: int) -> socket.socket:
+    """Listen on the first address that a name stands for, so that there is one to announce."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, _, _, _, address = found[0]
+        return socket.create_server(address, family=family, backlog=_BACKLOG)
+    except (OSError, UnicodeError) as error:
+        raise KvConnectionError(f"cannot listen on {host} port {port}: {_advice(error)}") from None
+
+
+def _advice(error: OSError | UnicodeError) -> str:
+    """What is wrong with an address, and what to do about it."""
+    if isinstance(error, UnicodeError | socket.gaierror):
+        return "no such host; --host takes an address of this machine, such as 127.0.0.1"
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return f"{reason}; choose another address with --host and --port (port 0: a free one)"

@@ -1,0 +1,249 @@
+"""One client's connection: a write for a read, bounded memory when it does not take its replies.
+
+The transport here is a small one of our own, so that "the client is not reading" is a state and not
+a matter of timing; tests/server/test_tcp.py has the same over real sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from kvbench.engine import Engine
+from kvbench.protocol import requests as req
+from kvbench.protocol.frames import FrameReader
+from kvbench.protocol.opcodes import Opcode, Status
+from kvbench.server.config import ServerConfig
+from kvbench.server.connection import Connection
+from kvbench.server.dispatch import Dispatcher
+from kvbench.server.stats import Stats
+
+PING = req.empty_request(Opcode.PING)
+PONG_BYTES = 9
+
+
+class Wire(asyncio.Transport):
+    """A transport with a buffer of its own: while ``is_blocked``, nothing leaves it."""
+
+    def __init__(self, protocol):
+        super().__init__()
+        self._protocol = protocol
+        self.writes = []
+        self.unsent = 0
+        self.is_blocked = False
+        self.is_reading = True
+        self.has_ended = self.is_closed = self.was_aborted = False
+
+    def get_extra_info(self, name, default=None):
+        return self if name == "socket" else default
+
+    def setsockopt(self, *option):
+        pass
+
+    def set_write_buffer_limits(self, high=None, low=None):
+        self.high = high
+
+    def get_write_buffer_size(self):
+        return self.unsent
+
+    def write(self, data):
+        assert not self.has_ended
+        self.writes.append(data)
+        if self.is_blocked:
+            self.unsent += len(data)
+            if self.unsent > self.high:
+                self._protocol.pause_writing()
+
+    def let_go(self):
+        """The client takes all that is there."""
+        self.unsent = 0
+        self._protocol.resume_writing()
+
+    def write_eof(self):
+        self.has_ended = True
+
+    def pause_reading(self):
+        self.is_reading = False
+
+    def resume_reading(self):
+        self.is_reading = True
+
+    def is_closing(self):
+        return self.is_closed
+
+    def close(self):
+        self.is_closed = True
+
+    def abort(self):
+        self.is_closed = self.was_aborted = True
+
+
+def with_connection(scenario, **limits):
+    """Run ``scenario(connection, wire, engine)`` inside an event loop."""
+
+    async def run():
+        engine = Engine()
+        config = ServerConfig(**limits)
+        connection = Connection(Dispatcher(engine, Stats()), config, set())
+        wire = Wire(connection)
+        connection.connection_made(wire)
+        scenario(connection, wire, engine)
+        connection.connection_lost(None)
+        await connection.closed
+
+    asyncio.run(run())
+
+
+def statuses(wire):
+    return [status for status, _ in FrameReader().feed(b"".join(wire.writes))]
+
+
+@pytest.mark.parametrize("requests", [1, 2, 1000])
+def test_one_read_is_answered_with_one_write(requests):
+    def scenario(connection, wire, engine):
+        connection.data_received(PING * requests + PING[:3])
+        assert len(wire.writes) == 1
+        assert len(wire.writes[0]) == PONG_BYTES * requests
+        connection.data_received(PING[3:])
+        assert len(wire.writes) == 2
+
+    with_connection(scenario)
+
+
+def test_a_read_that_completes_nothing_writes_nothing():
+    def scenario(connection, wire, engine):
+        connection.data_received(PING[:4])
+        assert wire.writes == []
+
+    with_connection(scenario)
+
+
+def test_replies_wait_unbuilt_while_the_client_does_not_read():
+    """Asking 200 times for 100 kB costs the buffer and one reply more, until it is taken."""
+    limit = 250_000
+
+    def scenario(connection, wire, engine):
+        engine.set(b"big", b"\x05" + (100_000).to_bytes(4, "big") + bytes(100_000))
+        wire.is_blocked = True
+        connection.data_received(req.key_request(Opcode.GET, b"", "big") * 200)
+        assert limit < wire.unsent < limit + 2 * 100_100
+        assert not wire.is_reading
+        takes = 0
+        while wire.unsent:
+            wire.let_go()
+            takes += 1
+            assert wire.unsent < limit + 2 * 100_100
+        assert takes > 60
+        assert wire.is_reading
+        assert statuses(wire) == [Status.OK] * 200
+
+    with_connection(scenario, write_buffer_bytes=limit)
+
+
+def test_requests_that_come_while_others_wait_keep_their_order():
+    def scenario(connection, wire, engine):
+        wire.is_blocked = True
+        counts = [req.counter_request(Opcode.INCR, b"", "n", 1) for _ in range(40)]
+        connection.data_received(b"".join(counts[:30]))
+        connection.data_received(b"".join(counts[30:]))
+        while wire.unsent:
+            wire.let_go()
+        numbers = [
+            int.from_bytes(payload, "big")
+            for _, payload in FrameReader().feed(b"".join(wire.writes))
+        ]
+        assert numbers == list(range(1, 41))
+
+    with_connection(scenario, write_buffer_bytes=50)
+
+
+def test_a_client_that_ended_gets_its_answers_then_the_end():
+    def scenario(connection, wire, engine):
+        wire.is_blocked = True
+        connection.data_received(PING * 100)
+        assert connection.eof_received() is True
+        assert not wire.is_closed
+        while not wire.is_closed:
+            wire.let_go()
+        assert statuses(wire) == [Status.OK] * 100
+
+    with_connection(scenario, write_buffer_bytes=100)
+
+
+def test_finish_answers_what_waits_and_takes_no_more():
+    def scenario(connection, wire, engine):
+        wire.is_blocked = True
+        connection.data_received(PING * 100)
+        connection.finish()
+        connection.data_received(PING * 100)
+        assert not wire.is_closed
+        while not wire.is_closed:
+            wire.let_go()
+        assert statuses(wire) == [Status.OK] * 100
+
+    with_connection(scenario, write_buffer_bytes=100)
+
+
+def test_an_oversize_frame_is_refused_after_the_answers_before_it():
+    def scenario(connection, wire, engine):
+        wire.is_blocked = True
+        too_big = bytes([Opcode.SET]) + (2000).to_bytes(4, "big")
+        connection.data_received(PING * 100 + too_big + b"x" * 500)
+        assert not wire.has_ended
+        while not wire.has_ended:
+            wire.let_go()
+        assert statuses(wire) == [Status.OK] * 100 + [Status.ERROR]
+        assert wire.is_reading, "the rest must be read and dropped, or RST overtakes the reply"
+        connection.data_received(PING)
+        wire.let_go()
+        assert statuses(wire) == [Status.OK] * 100 + [Status.ERROR]
+        assert not wire.is_closed
+        assert connection.eof_received() is False
+
+    with_connection(scenario, write_buffer_bytes=100, max_payload_bytes=1024)
+
+
+def test_a_lost_connection_is_not_written_to():
+    def scenario(connection, wire, engine):
+        wire.is_blocked = True
+        connection.data_received(PING * 100)
+        written = len(wire.writes)
+        wire.abort()
+        wire.let_go()
+        assert len(wire.writes) == written
+
+    with_connection(scenario, write_buffer_bytes=100)
+
+
+def test_the_sweep_closes_only_who_shows_no_sign_of_life():
+    def scenario(connection, wire, engine):
+        for _ in range(10):
+            connection.sweep()
+            connection.data_received(PING[:2])
+            connection.sweep()
+            connection.data_received(PING[2:])
+        assert not wire.is_closed
+        for _ in range(4):
+            connection.sweep()
+        assert not wire.is_closed
+        connection.sweep()
+        assert wire.is_closed
+        assert not wire.was_aborted
+
+    with_connection(scenario)
+
+
+def test_a_client_that_takes_its_replies_slowly_is_alive():
+    def scenario(connection, wire, engine):
+        wire.is_blocked = True
+        connection.data_received(PING * 100)
+        for _ in range(20):
+            connection.sweep()
+            wire.unsent -= 1
+        assert not wire.is_closed
+        for _ in range(6):
+            connection.sweep()
+        assert wire.was_aborted, "what it did not take is dropped"
+
+    with_connection(scenario, write_buffer_bytes=100)
