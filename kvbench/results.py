@@ -42,7 +42,8 @@ class Rate(msgspec.Struct, frozen=True):
     Attributes:
         keys_per_s: keys per second.
         ns_per_key: nanoseconds per key; for a batch this is amortised time, not a latency.
-        call_ns_median: median time of one call: a single operation, or a whole batch.
+        call_ns_median: time of one call, a single operation or a whole batch: the mean within
+            each block, the median over blocks.
     """
 
     keys_per_s: float
@@ -92,6 +93,9 @@ class Reference(msgspec.Struct, frozen=True):
         network_keys_per_s: op -> batch size -> keys per second, over TCP.
         network_speedup: op -> batch size -> batch over individual, over TCP.
         network_individual_keys_per_s: op -> batch size -> keys per second of single calls.
+        network_batch_keys_per_s: op -> batch size -> keys per second of the batch calls that
+            ``network_speedup`` compares with those single calls, where a report measured them
+            apart from ``network_keys_per_s``.
     """
 
     name: str
@@ -101,6 +105,7 @@ class Reference(msgspec.Struct, frozen=True):
     network_keys_per_s: dict[str, dict[str, float]]
     network_speedup: dict[str, dict[str, float]]
     network_individual_keys_per_s: dict[str, dict[str, float]]
+    network_batch_keys_per_s: dict[str, dict[str, float]] = {}
 
 
 class Floors(msgspec.Struct, frozen=True):
@@ -174,19 +179,21 @@ class Cell(msgspec.Struct, frozen=True, tag_field="type", tag="cell", kw_only=Tr
 
 
 class Footer(msgspec.Struct, frozen=True, tag_field="type", tag="footer"):
-    """Last line, written when a run ends by itself or by Ctrl-C.
+    """Last line, written when a run ends by itself, by Ctrl-C or because a target was lost.
 
     Attributes:
-        outcome: ``complete``, or ``interrupted`` by the user.
+        outcome: ``complete``, or ``interrupted``.
         elapsed_s: seconds that the run took.
         cells: how many cell records came before.
         load_after: the machine's 1-minute load average at the end.
+        reason: why the run ended early: Ctrl-C, or the target that was lost; else empty.
     """
 
     outcome: Literal["complete", "interrupted"]
     elapsed_s: float
     cells: int
     load_after: float = 0.0
+    reason: str = ""
 
 
 Record = Header | Target | Cell | Footer
@@ -304,4 +311,3 @@ def _explain(line: bytes, error: Exception) -> str:
 
 def _explain_schema(schema: str) -> str:
     return f"schema {schema!r}; this version of kvbench reads {SCHEMA!r}"
-

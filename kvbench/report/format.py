@@ -3,7 +3,7 @@
 - Three significant digits at most, because no benchmark on a shared machine earns a fourth.
 - A figure with an interval gets only the digits that the interval supports, by the rule of the
   Particle Data Group (Review of Particle Physics, introduction, section 5.3): the last digit stands
-  where the uncertainty has its second one when it begins with 10 to 35, else where it has its first.
+  where the uncertainty has its second one if it begins with 10 to 35, else where it has its first.
 - The ends of an interval are rounded outwards: it is never printed narrower than it was measured.
 
 Rounding is decimal, on the shortest text that stands for the float, so that 0.285 is what it says.
@@ -25,12 +25,6 @@ _RATE_UNITS = ((9, "G"), (6, "M"), (3, "k"), (0, ""))
 _TIME_UNITS = ((9, "s"), (6, "ms"), (3, "µs"), (0, "ns"))
 _PLAIN_EXPONENTS = range(-6, 16)
 """Orders of magnitude that are written out; beyond them a figure is a mistake, but a short one."""
-
-
-def significant(value: float, digits: int = DIGITS_MAX) -> str:
-    """A number with so many significant digits: 12345 is ``12,300``, 0.99951 is ``1.00``."""
-    rounded = _round_to_digits(_decimal(value), digits)
-    return _write(rounded, rounded.adjusted() - digits + 1)
 
 
 def rate(keys_per_s: float, digits: int = DIGITS_MAX) -> str:
@@ -57,11 +51,6 @@ def bounds(interval: Interval) -> str:
     low = _round_to_place(_decimal(interval.low), place, ROUND_FLOOR)
     high = _round_to_place(_decimal(interval.high), place, ROUND_CEILING)
     return f"[{_write(low, place)}, {_write(high, place)}]"
-
-
-def ratio(value: float, digits: int = DIGITS_MAX) -> str:
-    """A ratio that has no interval: ``4.31×``."""
-    return f"{significant(value, digits)}×"
 
 
 def quoted_ratio(value: float) -> str:
@@ -94,7 +83,7 @@ def value(thing: object) -> str:
         case bool():
             return "yes" if thing else "no"
         case float():
-            return f"{thing:.6g}"
+            return f"{thing:.4g}"
         case dict():
             return ", ".join([f"{plain(name)} {value(one)}" for name, one in thing.items()])
         case list() | tuple():
@@ -124,7 +113,9 @@ def _round_to_digits(number: Decimal, digits: int) -> Decimal:
 
 
 def _write(number: Decimal, place: int) -> str:
-    if number and number.adjusted() not in _PLAIN_EXPONENTS:
+    if not number:
+        return "0"
+    if number.adjusted() not in _PLAIN_EXPONENTS:
         return f"{number:.2e}"
     return f"{number:,.{max(0, -place)}f}"
 

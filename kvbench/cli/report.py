@@ -1,0 +1,83 @@
+"""``kvbench report``: a results file, rendered again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kvbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from kvbench.results import Results
+
+_FILE_WIDTH = 100
+"""Columns of a terminal report that goes to a file: as wide as an editor's window."""
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  kvbench report results.jsonl
+  kvbench report results.jsonl --format markdown --output report.md
+  kvbench report results.jsonl --format json | jq '.summary[].geometric_mean.estimate'
+"""
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["terminal", "markdown", "json"]),
+    default="terminal",
+    show_default=True,
+    help="What to render.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write to FILE instead of printing; it is replaced as a whole.",
+)
+def command(file: Path, format_name: str, output: Path | None) -> None:
+    """Render the results file FILE that `kvbench run --output` wrote.
+
+    A run that was interrupted is rendered with what it finished, and says so.
+    """
+    from kvbench.report.output import write_report
+    from kvbench.results import read_results
+
+    results = read_results(file)
+    if output is None:
+        _print(_render(results, format_name))
+        return
+    if output.exists() and output.samefile(file):
+        raise UsageError(f"--output {output} is the results file itself; name another file")
+    write_report(output, _render(results, format_name, width=_FILE_WIDTH))
+
+
+def _render(results: Results, format_name: str, width: int | None = None) -> str:
+    """The report as text; with a ``width`` it is for a file, without for standard output."""
+    if format_name == "markdown":
+        from kvbench.report.markdown import render_markdown
+
+        return render_markdown(results)
+    if format_name == "json":
+        from kvbench.report.jsonreport import render_json
+
+        return render_json(results)
+    from rich.console import Console
+
+    from kvbench.report.terminal import render_terminal
+
+    console = Console(width=width, color_system="auto" if width is None else None)
+    with console.capture() as capture:
+        render_terminal(results, console)
+    return capture.get()
+
+
+def _print(text: str) -> None:
+    """Print as it is, colours included; what the terminal's encoding lacks becomes ``?``."""
+    encoding = sys.stdout.encoding or "utf-8"
+    click.echo(text.encode(encoding, "replace").decode(encoding), nl=False, color=True)

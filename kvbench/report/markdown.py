@@ -1,0 +1,89 @@
+"""A report as GitHub Markdown that stands alone: for pull requests, job summaries and the repo.
+
+All text from outside is escaped: a URL may hold pipes, underscores and brackets, and none of them
+may end a table's cell or become markup.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from kvbench.report.document import Document, Section, build_document
+from kvbench.report.entries import Entry, Tone
+from kvbench.report.tables import Column, Table
+from kvbench.results import Results
+
+_SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&])")
+
+
+def render_markdown(results: Results) -> str:
+    """A report as Markdown, with a newline at the end."""
+    return "\n".join(_document_lines(build_document(results))) + "\n"
+
+
+def _document_lines(document: Document) -> Iterator[str]:
+    yield f"# {_escape(document.title)}"
+    yield ""
+    yield _escape(document.subtitle)
+    if document.warning:
+        yield ""
+        yield f"> **{_escape(document.warning)}**"
+    for note in document.notes:
+        yield ""
+        yield _escape(note)
+    for section in document.sections:
+        yield from _section_lines(section)
+
+
+def _section_lines(section: Section) -> Iterator[str]:
+    yield ""
+    yield f"## {_code(section.title) if section.is_target else _escape(section.title)}"
+    if section.subtitle:
+        yield ""
+        yield _escape(section.subtitle)
+    for table in section.tables:
+        yield ""
+        yield f"### {_escape(table.title)}"
+        yield ""
+        yield from _table_lines(table)
+        if table.notes:
+            yield ""
+        for note in table.notes:
+            yield f"- {_escape(note)}"
+
+
+def _table_lines(table: Table) -> Iterator[str]:
+    # A list of facts has no headings; GitHub wants a line of them all the same.
+    columns = table.columns or (Column("", is_text=True), Column("", is_text=True))
+    yield _row([_escape(column.heading) for column in columns])
+    yield _row([":---" if column.is_text else "---:" for column in columns])
+    for entries in table.rows:
+        yield _row([_cell(*pair) for pair in zip(columns, entries, strict=True)])
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(column: Column, entry: Entry) -> str:
+    if column.is_url:
+        # In a table even a code span ends at a pipe, unless it is escaped.
+        return _code(entry.text).replace("|", r"\|")
+    figure = _escape(entry.text)
+    if entry.tone in (Tone.FASTER, Tone.SLOWER):
+        figure = f"**{figure}**"
+    return " ".join([part for part in (figure, _escape(entry.detail), _escape(entry.mark)) if part])
+
+
+def _escape(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+def _code(text: str) -> str:
+    """A code span: its fence is longer than any run of backticks within."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    space = " " if longest else ""
+    return f"{fence}{space}{text}{space}{fence}"

@@ -1,0 +1,116 @@
+"""Figures as text: units, three digits at most, and never more than an interval supports."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kvbench.report import format as text
+from kvbench.results import Interval
+
+
+@pytest.mark.parametrize(
+    ("keys_per_s", "shown"),
+    [
+        (12_300_000, "12.3M"),
+        (5_077, "5.08k"),
+        (912.4, "912"),
+        (999_600, "1.00M"),
+        (999.4, "999"),
+        (2.5e9, "2.50G"),
+        (0, "0"),
+        (1e300, "1.00e+291G"),
+    ],
+)
+def test_rates_carry_a_unit(keys_per_s, shown):
+    assert text.rate(keys_per_s) == shown
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "digits", "shown"),
+    [
+        (85.04, 3, "85.0 ns"),
+        (85.04, 2, "85 ns"),
+        (1_240, 3, "1.24 µs"),
+        (999.6, 3, "1.00 µs"),
+        (3_100_000, 2, "3.1 ms"),
+        (7.2e10, 3, "72.0 s"),
+        (0.25, 3, "0.250 ns"),
+    ],
+)
+def test_durations_carry_a_unit(time_ns, digits, shown):
+    assert text.duration(time_ns, digits) == shown
+
+
+@pytest.mark.parametrize(
+    ("interval", "figure", "bounds"),
+    [
+        (Interval(4.312, 4.204, 4.426), "4.31×", "[4.20, 4.43]"),
+        (Interval(58.2, 51.3, 65.8), "58×", "[51, 66]"),
+        (Interval(84.0, 60.0, 140.0), "80×", "[60, 140]"),
+        (Interval(1.2345, 1.2344, 1.2346), "1.23×", "[1.23, 1.24]"),
+        (Interval(0.8231, 0.7312, 0.9414), "0.82×", "[0.73, 0.95]"),
+        (Interval(3.2, 0.5, 40.0), "3×", "[0, 40]"),
+        (Interval(2.0, 2.0, 2.0), "2.00×", "[2.00, 2.00]"),
+        (Interval(1234.0, 1220.0, 1250.0), "1,230×", "[1,220, 1,250]"),
+    ],
+)
+def test_a_speedup_shows_the_digits_that_its_interval_supports(interval, figure, bounds):
+    assert text.speedup(interval) == figure
+    assert text.bounds(interval) == bounds
+
+
+ratios = st.floats(1e-4, 1e6)
+
+
+@given(st.lists(ratios, min_size=3, max_size=3))
+def test_a_printed_interval_is_never_narrower_than_measured(figures):
+    low, estimate, high = sorted(figures)
+    interval = Interval(estimate, low, high)
+    shown_low, shown_high = text.bounds(interval).strip("[]").split(", ")
+    assert Decimal(shown_low.replace(",", "")) <= Decimal(repr(low))
+    assert Decimal(shown_high.replace(",", "")) >= Decimal(repr(high))
+
+
+@given(st.lists(ratios, min_size=3, max_size=3))
+def test_no_figure_shows_more_than_three_digits(figures):
+    low, estimate, high = sorted(figures)
+    interval = Interval(estimate, low, high)
+    shown = text.speedup(interval).rstrip("×").replace(",", "").replace(".", "").lstrip("0")
+    assert len(shown.rstrip("0") or "0") <= 3
+    assert 2 <= text.supported_digits(interval) <= 3
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_any_number_is_written_short(number):
+    assert len(text.rate(number)) < 30
+    assert len(text.duration(number)) < 30
+    assert len(text.speedup(Interval(number, number, number))) < 30
+
+
+def test_quoted_figures_keep_the_digits_that_were_given():
+    assert text.quoted_ratio(58.0) == "58×"
+    assert text.quoted_ratio(1.4) == "1.4×"
+    assert text.quoted_rate(2_400_000) == "2.4M"
+    assert text.quoted_rate(300) == "300"
+    assert text.quoted_rate(21_926) == "21.9k"
+
+
+def test_settings_of_any_type_are_written_for_a_reader():
+    assert text.value(True) == "yes"
+    assert text.value(None) == "—"
+    assert text.value([10, 100, 1000]) == "10, 100, 1000"
+    assert text.value({"numpy": "2.4", "load": 0.412345}) == "numpy 2.4, load 0.4123"
+
+
+def test_text_from_outside_cannot_move_the_cursor():
+    assert text.plain("a\x1b[31mb\nc\u202ed\ud800") == "a�[31mb�c�d�"
+    assert text.plain("memory://ключ/キー") == "memory://ключ/キー"
+
+
+def test_counts_agree_with_their_noun():
+    assert text.count(1, "cell") == "1 cell"
+    assert text.count(1200, "cell") == "1,200 cells"
