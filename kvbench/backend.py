@@ -23,6 +23,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import ClassVar, Self
 
+from kvbench.clock import Clock
 from kvbench.errors import UnsupportedError
 from kvbench.model import BatchKind, Capability, Pairs, Value, pairs_to_dict
 
@@ -42,10 +43,14 @@ class BackendDescription:
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     batch_kinds: ClassVar[Mapping[str, BatchKind]] = {}
     """Kind of each overridden batch operation; one that is missing here is emulated."""
+    ttl_resolution_s: ClassVar[float] = 0.001
+    """How long after its TTL a key may still be there, in seconds: the tick of the store's time."""
     requires: ClassVar[tuple[str, ...]] = ()
     """Import names of the drivers that must be installed."""
     install_hint: ClassVar[str] = ""
     """What to type when they are not, e.g. ``pip install 'kvbench[redis]'``."""
+    private_url: str = ""
+    """URL of the private server that opening this backend has started, for others to join it."""
 
     @classmethod
     def batch_kind(cls, operation: str) -> BatchKind:
@@ -74,6 +79,15 @@ class Backend(BackendDescription, ABC):
             KvConnectionError: nobody answers there.
             BackendUnavailableError: a driver or server program is missing.
         """
+
+    @classmethod
+    def open_on_clock(cls, url: str, clock: Clock) -> Self:
+        """Open a store whose TTLs run on ``clock``, so that a test can move time exactly.
+
+        Raises:
+            UnsupportedError: this kind of store has a time of its own.
+        """
+        raise UnsupportedError(f"{cls.__name__} runs on a clock of its own")
 
     @abstractmethod
     def close(self) -> None:

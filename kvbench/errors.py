@@ -14,7 +14,8 @@
         ├── KvTimeoutError       no answer in time (also a TimeoutError); may have been applied
         ├── KvServerError        the server answered ERROR or INVALID; nothing was applied
         ├── KvProtocolError      the server answered bytes that make no sense; connection closed
-        └── PoolTimeoutError     no pooled connection came free in time; nothing was sent
+        ├── PoolTimeoutError     no pooled connection came free in time; nothing was sent
+        └── LockLostError        a lock ended before its holder was done
 
 Two rules hold for all of them. The data is in attributes and the prose in ``str()``. And what a
 user can do next is part of the message. Errors of foreign libraries are translated where they
@@ -99,3 +100,7 @@ class KvProtocolError(KvError, ProtocolError):
 
 class PoolTimeoutError(KvError, TimeoutError):
     """Every pooled connection stayed busy for the whole acquire timeout. Nothing was sent."""
+
+
+class LockLostError(KvError):
+    """A lock had ended before its holder released it: another may have held it meanwhile."""

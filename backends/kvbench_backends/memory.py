@@ -13,9 +13,9 @@ from decimal import Decimal
 from typing import Self, cast
 
 from kvbench.backend import Backend
-from kvbench.clock import Clock
+from kvbench.clock import Clock, SystemClock
 from kvbench.engine import Engine, Update
-from kvbench.errors import KvServerError, UsageError
+from kvbench.errors import KvConnectionError, KvServerError, UsageError
 from kvbench.model import (
     BatchKind,
     Capability,
@@ -39,7 +39,7 @@ class MemoryBackend(Backend):
 
     summary = "the in-process engine"
     url_example = "memory://"
-    capabilities = frozenset(Capability)
+    capabilities = frozenset(Capability) - {Capability.SHARED}
     batch_kinds = dict.fromkeys(("mget", "mset", "mdel", "mexists", "mset_each"), BatchKind.NATIVE)
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -49,13 +49,18 @@ class MemoryBackend(Backend):
     @classmethod
     def open(cls, url: str) -> Self:
         """A new, empty store. UsageError when the URL says more than ``memory://``."""
+        return cls.open_on_clock(url, SystemClock())
+
+    @classmethod
+    def open_on_clock(cls, url: str, clock: Clock) -> Self:
+        """The same, with TTLs on ``clock``."""
         if url.partition("://")[2].strip("/"):
             raise UsageError(f"{url!r}: memory:// takes neither host nor path")
-        return cls()
+        return cls(clock)
 
     def close(self) -> None:
-        """Forget all data."""
-        self._engine = Engine()
+        """Forget all data. Later calls are refused: they would look like misses."""
+        self._engine = cast("Engine[str, Value]", _CLOSED)
 
     def describe(self) -> Mapping[str, str]:
         """Names the engine."""
@@ -217,6 +222,16 @@ class MemoryBackend(Backend):
         if isinstance(owned, list | dict):
             self._holds_containers = True
         return owned
+
+
+class _Closed:
+    """Stands where the engine of a closed backend was."""
+
+    def __getattr__(self, name: str) -> object:
+        raise KvConnectionError("this backend is closed: open it again")
+
+
+_CLOSED = _Closed()
 
 
 def _is_plain(values: Collection[Value]) -> bool:

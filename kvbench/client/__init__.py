@@ -1,0 +1,39 @@
+"""Clients of the wire protocol.
+
+``commands`` are requests as data, shared by all; ``sync`` and ``aio`` (over ``connection``) move
+their bytes; ``pool`` lends connections out; ``lock`` holds a lock in a ``with``.
+"""
+
+from __future__ import annotations
+
+from kvbench.client.address import Address
+from kvbench.client.aio import KvClient
+from kvbench.client.lock import Lock
+from kvbench.client.pool import KvPool, PoolConfig, PoolStats
+from kvbench.client.sync import SyncKvClient
+from kvbench.errors import (
+    KvConnectionError,
+    KvError,
+    KvProtocolError,
+    KvServerError,
+    KvTimeoutError,
+    LockLostError,
+    PoolTimeoutError,
+)
+
+__all__ = [
+    "Address",
+    "KvClient",
+    "KvConnectionError",
+    "KvError",
+    "KvPool",
+    "KvProtocolError",
+    "KvServerError",
+    "KvTimeoutError",
+    "Lock",
+    "LockLostError",
+    "PoolConfig",
+    "PoolStats",
+    "PoolTimeoutError",
+    "SyncKvClient",
+]

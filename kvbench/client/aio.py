@@ -1,0 +1,277 @@
+"""The asynchronous client: one connection, any number of concurrent calls, pipelined.
+
+``asyncio.gather`` of a hundred gets leaves in one write. When the connection breaks, the calls in
+flight fail and say that they may have been applied; the next call opens a new connection. Nothing
+is sent twice. A client belongs to the event loop that it was connected on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Generator, Iterable
+from types import TracebackType
+from typing import Self, TypeVar
+
+from kvbench.client import commands
+from kvbench.client.address import Address
+from kvbench.client.commands import Command
+from kvbench.client.connection import Connection
+from kvbench.client.streams import AnyIterable, map_chunks
+from kvbench.errors import KvConnectionError, KvProtocolError
+from kvbench.model import Pairs, Value
+
+T = TypeVar("T")
+
+_log = logging.getLogger("kvbench.client")
+
+
+class Connecting:
+    """A client about to be connected: ``await`` it, or use it in ``async with``."""
+
+    def __init__(self, client: KvClient) -> None:
+        self._client = client
+
+    def __await__(self) -> Generator[object, None, KvClient]:
+        return self._client._opened().__await__()
+
+    async def __aenter__(self) -> KvClient:
+        return await self._client._opened()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.close()
+
+
+class KvClient:
+    """A client of the wire protocol. Made by :meth:`connect`.
+
+    Every call may raise KvConnectionError, KvTimeoutError, KvServerError or KvProtocolError (see
+    kvbench.errors for what each leaves behind), and TypeError or ValueError for its arguments. A
+    call that is cancelled may have been applied if it was sent; its connection is then replaced.
+
+    Attributes:
+        address: where it is connected to.
+        reconnects: how often a broken connection was replaced.
+    """
+
+    def __init__(self, address: Address, connect_timeout: float, request_timeout: float) -> None:
+        self.address = address
+        self.reconnects = -1
+        self._prefix = address.prefix
+        self._connect_timeout_s = connect_timeout
+        self._request_timeout_s = request_timeout
+        self._connection: Connection | None = None
+        self._connecting = asyncio.Lock()
+        self._is_closed = False
+
+    @classmethod
+    def connect(
+        cls, address: str, *, connect_timeout: float = 5.0, request_timeout: float = 30.0
+    ) -> Connecting:
+        """Connect to ``host:port/namespace``; timeouts in seconds. To be awaited.
+
+        Raises:
+            UsageError: the address is none.
+            KvConnectionError: nobody answers there.
+        """
+        return Connecting(cls(Address.parse(address), connect_timeout, request_timeout))
+
+    async def close(self) -> None:
+        """Close the connection. Closing twice is fine; later calls raise KvConnectionError."""
+        self._is_closed = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a usable connection now."""
+        return self._connection is not None and self._connection.is_usable
+
+    async def _opened(self) -> Self:
+        await self._usable()
+        return self
+
+    async def _usable(self) -> Connection:
+        """The connection, opened anew when there is none or it broke."""
+        async with self._connecting:
+            connection = self._connection
+            if connection is None or not connection.is_usable:
+                connection = self._connection = await self._open()
+            return connection
+
+    async def _open(self) -> Connection:
+        if self._is_closed:
+            raise KvConnectionError("the client is closed")
+        name = str(self.address)
+        opening = asyncio.get_running_loop().create_connection(
+            lambda: Connection(name, self._request_timeout_s), self.address.host, self.address.port
+        )
+        try:
+            _, connection = await asyncio.wait_for(opening, self._connect_timeout_s)
+        except TimeoutError:
+            raise KvConnectionError(
+                f"{name}: no connection within {self._connect_timeout_s:g} s"
+            ) from None
+        except OSError as error:
+            raise KvConnectionError(f"{name}: {error.strerror or error}") from None
+        self.reconnects += 1
+        if self.reconnects:
+            _log.warning("reconnected to %s", name)
+        return connection
+
+    async def _call(self, command: Command[T]) -> T:
+        connection = self._connection
+        if connection is None or not connection.is_usable:
+            connection = await self._usable()
+        request = connection.submit(command.request)
+        try:
+            status, payload = await request.response
+        except asyncio.CancelledError:
+            connection.give_up(request)
+            raise
+        try:
+            return command.result(status, payload)
+        except KvProtocolError:
+            await connection.close()
+            raise
+
+    async def _call_all(self, parts: list[Command[T]]) -> list[T]:
+        return [await self._call(part) for part in parts]
+
+    async def ping(self) -> bool:
+        """True when the server answers."""
+        return await self._call(commands.ping())
+
+    async def info(self) -> dict[str, object]:
+        """What the server tells of itself, at least ``entries``."""
+        return await self._call(commands.info())
+
+    async def hello(self) -> tuple[int, list[str]]:
+        """The server's protocol version and the capabilities that it announces."""
+        return await self._call(commands.hello())
+
+    async def get(self, key: str) -> Value:
+        """The key's value, None when it is absent."""
+        return await self._call(commands.get(self._prefix, key))
+
+    async def set(self, key: str, value: Value, ttl: float | None = None) -> None:
+        """Store a value, with a TTL in seconds or none; replaces both."""
+        await self._call(commands.set(self._prefix, key, value, ttl))
+
+    async def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
+        """Store a value if the key is absent; returns whether it did."""
+        return await self._call(commands.setnx(self._prefix, key, value, ttl))
+
+    async def delete(self, key: str) -> bool:
+        """Remove a key; returns whether it was there."""
+        return await self._call(commands.delete(self._prefix, key))
+
+    async def exists(self, key: str) -> bool:
+        """Whether the key is there."""
+        return await self._call(commands.exists(self._prefix, key))
+
+    async def incr(self, key: str, delta: int = 1) -> int:
+        """Add to an Int, from 0 when the key is absent; returns the new value."""
+        return await self._call(commands.incr(self._prefix, key, delta))
+
+    async def decr(self, key: str, delta: int = 1) -> int:
+        """Subtract from an Int, from 0 when the key is absent; returns the new value."""
+        return await self._call(commands.decr(self._prefix, key, delta))
+
+    async def cas(
+        self, key: str, expected: Value, new: Value, ttl: float | None = None
+    ) -> bool | None:
+        """Replace ``expected`` by ``new``: True swapped, False mismatch, None when absent."""
+        return await self._call(commands.cas(self._prefix, key, expected, new, ttl))
+
+    async def expire(self, key: str, ttl: float | None) -> bool:
+        """Give a key a new TTL, or with None no TTL; returns whether it was there."""
+        return await self._call(commands.expire(self._prefix, key, ttl))
+
+    async def ttl(self, key: str) -> float | None:
+        """Seconds that the key has left, -1.0 without a TTL, None when it is absent."""
+        return await self._call(commands.ttl(self._prefix, key))
+
+    async def lock(self, key: str, owner: str, ttl: float) -> bool:
+        """Take a lock for ``ttl`` seconds; returns whether it was free."""
+        return await self._call(commands.lock(self._prefix, key, owner, ttl))
+
+    async def unlock(self, key: str, owner: str) -> bool:
+        """Release a lock; False when it is not held, KvServerError when another owns it."""
+        return await self._call(commands.unlock(self._prefix, key, owner))
+
+    async def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
+        """Give a held lock a new TTL; False when it is not held."""
+        return await self._call(commands.extend_lock(self._prefix, key, owner, ttl))
+
+    async def mget(self, keys: Iterable[str]) -> list[Value]:
+        """The values of ``keys`` in their order, None where a key is absent.
+
+        Over 65,535 keys it takes several requests, and is then not atomic; so do its siblings.
+        """
+        return commands.joined(await self._call_all(commands.mget(self._prefix, keys)))
+
+    async def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
+        """Store a mapping or (key, value) pairs with one TTL; the last pair of a key wins."""
+        await self._call_all(commands.mset(self._prefix, pairs, ttl))
+
+    async def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
+        """Store (key, value, ttl) entries, each with a TTL of its own."""
+        await self._call_all(commands.mset_each(self._prefix, entries))
+
+    async def mdel(self, keys: Iterable[str]) -> int:
+        """Remove ``keys``; returns how many were there. A repeated key counts once."""
+        return sum(await self._call_all(commands.mdel(self._prefix, keys)))
+
+    async def mexists(self, keys: Iterable[str]) -> list[bool]:
+        """Whether each of ``keys`` is there, in their order."""
+        return commands.joined(await self._call_all(commands.mexists(self._prefix, keys)))
+
+    async def mget_stream(
+        self, keys: AnyIterable[str], *, chunk_size: int = 1000, window: int = 4
+    ) -> AsyncIterator[tuple[str, Value]]:
+        """(key, value) for any number of keys, in their order.
+
+        Args:
+            keys: an iterable or an asynchronous one, read as it is needed.
+            chunk_size: keys in a request.
+            window: requests in flight; what is in memory is ``window`` chunks.
+        """
+        async for chunk, values in map_chunks(self.mget, keys, chunk_size, window):
+            for pair in zip(chunk, values, strict=True):
+                yield pair
+
+    async def mset_stream(
+        self,
+        pairs: AnyIterable[tuple[str, Value]],
+        ttl: float | None = None,
+        *,
+        chunk_size: int = 1000,
+        window: int = 4,
+    ) -> int:
+        """Store any number of pairs, in chunks as :meth:`mget_stream`; returns how many."""
+
+        async def store(chunk: list[tuple[str, Value]]) -> None:
+            await self.mset(chunk, ttl)
+
+        stored = 0
+        async for chunk, _ in map_chunks(store, pairs, chunk_size, window):
+            stored += len(chunk)
+        return stored
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()

@@ -1,0 +1,277 @@
+"""Commands as data: the bytes of a request, and how to read its response. No I/O.
+
+Each function checks its arguments and builds a :class:`Command`; the asynchronous, the synchronous
+and the pooled client only move the bytes. What is wrong with an argument is a TypeError or a
+ValueError, raised here, before anything is sent (CLIENT-004). A batch of more than 65,535 keys is
+several commands (BATCH-006), of which :func:`joined` and :func:`summed` make one result.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Generic, TypeVar
+
+from kvbench.errors import KvProtocolError, KvServerError, ProtocolError
+from kvbench.model import Pairs, Value, ttl_to_ms
+from kvbench.protocol import requests, responses
+from kvbench.protocol.frames import frame
+from kvbench.protocol.opcodes import BATCH_KEYS_MAX, EXTENSIONS, PROTOCOL_VERSION, Opcode, Status
+from kvbench.protocol.values import decode_value
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Command(Generic[T]):
+    """One request.
+
+    Attributes:
+        request: the whole frame.
+        parse: reads the payload of an OK response; ProtocolError when it makes no sense.
+        null: whether NULL is an answer, which is then None.
+    """
+
+    request: bytes
+    parse: Callable[[bytes], T]
+    null: bool = False
+
+    def result(self, status: int, payload: bytes) -> T:
+        """What a response means.
+
+        Raises:
+            KvServerError: the server refused; the connection stays good.
+            KvProtocolError: the response makes no sense; the connection must be closed.
+        """
+        if status == Status.OK:
+            try:
+                return self.parse(payload)
+            except ProtocolError as error:
+                raise KvProtocolError(f"the server's reply makes no sense: {error}") from None
+        if status == Status.NULL and self.null:
+            return None  # type: ignore[return-value]  # T includes None where null is True
+        if status in (Status.ERROR, Status.INVALID):
+            raise KvServerError(status, payload.decode("utf-8", "replace"))
+        raise KvProtocolError(f"the server answered with status 0x{status:02x}, not allowed here")
+
+
+def ping() -> Command[bool]:
+    """PING: True."""
+    return Command(requests.empty_request(Opcode.PING), _parse_pong)
+
+
+def info() -> Command[dict[str, object]]:
+    """INFO: what the server tells of itself."""
+    return Command(requests.empty_request(Opcode.INFO), _parse_info)
+
+
+def hello() -> Command[tuple[int, list[str]]]:
+    """HELLO: the server's protocol version and capabilities."""
+    payload = requests.hello_payload(PROTOCOL_VERSION, list(EXTENSIONS))
+    return Command(frame(Opcode.HELLO, payload), requests.parse_hello)
+
+
+def get(prefix: bytes, key: str) -> Command[Value]:
+    """GET: the value, None when absent."""
+    return Command(requests.key_request(Opcode.GET, prefix, key), decode_value, null=True)
+
+
+def set(prefix: bytes, key: str, value: Value, ttl: float | None) -> Command[None]:
+    """SET."""
+    request = requests.set_request(Opcode.SET, prefix, key, value, ttl_to_ms(ttl))
+    return Command(request, responses.parse_empty_reply)
+
+
+def setnx(prefix: bytes, key: str, value: Value, ttl: float | None) -> Command[bool]:
+    """SETNX: whether it stored."""
+    request = requests.set_request(Opcode.SETNX, prefix, key, value, ttl_to_ms(ttl))
+    return Command(request, responses.parse_flag)
+
+
+def delete(prefix: bytes, key: str) -> Command[bool]:
+    """DEL: whether the key was there."""
+    return Command(requests.key_request(Opcode.DEL, prefix, key), responses.parse_flag)
+
+
+def exists(prefix: bytes, key: str) -> Command[bool]:
+    """EXISTS: whether the key is there."""
+    return Command(requests.key_request(Opcode.EXISTS, prefix, key), responses.parse_flag)
+
+
+def incr(prefix: bytes, key: str, delta: int) -> Command[int]:
+    """INCR: the new value."""
+    request = requests.counter_request(Opcode.INCR, prefix, key, delta)
+    return Command(request, responses.parse_i64)
+
+
+def decr(prefix: bytes, key: str, delta: int) -> Command[int]:
+    """DECR: the new value."""
+    request = requests.counter_request(Opcode.DECR, prefix, key, delta)
+    return Command(request, responses.parse_i64)
+
+
+def cas(
+    prefix: bytes, key: str, expected: Value, new: Value, ttl: float | None
+) -> Command[bool | None]:
+    """CAS: True swapped, False mismatch, None absent."""
+    request = requests.cas_request(prefix, key, expected, new, ttl_to_ms(ttl))
+    return Command(request, responses.parse_flag, null=True)
+
+
+def expire(prefix: bytes, key: str, ttl: float | None) -> Command[bool]:
+    """EXPIRE: whether the key was there."""
+    return Command(requests.expire_request(prefix, key, ttl_to_ms(ttl)), responses.parse_flag)
+
+
+def ttl(prefix: bytes, key: str) -> Command[float | None]:
+    """TTL: seconds left, -1.0 without a TTL, None when absent."""
+    return Command(requests.key_request(Opcode.TTL, prefix, key), _parse_ttl, null=True)
+
+
+def lock(prefix: bytes, key: str, owner: str, ttl: float) -> Command[bool]:
+    """LOCK: whether it was free."""
+    request = requests.lock_request(Opcode.LOCK, prefix, key, owner, _lock_ms(ttl))
+    return Command(request, responses.parse_flag)
+
+
+def unlock(prefix: bytes, key: str, owner: str) -> Command[bool]:
+    """UNLOCK: False when it was not held."""
+    return Command(requests.unlock_request(prefix, key, owner), responses.parse_flag)
+
+
+def extend_lock(prefix: bytes, key: str, owner: str, ttl: float) -> Command[bool]:
+    """EXTEND: False when it is not held."""
+    request = requests.lock_request(Opcode.EXTEND, prefix, key, owner, _lock_ms(ttl))
+    return Command(request, responses.parse_flag)
+
+
+def mget(prefix: bytes, keys: Iterable[str]) -> list[Command[list[Value]]]:
+    """MGET: values in the order of the keys."""
+    return [
+        Command(
+            requests.keys_request(Opcode.MGET, prefix, some),
+            partial(responses.parse_values, count=len(some)),
+        )
+        for some in _chunks(_key_list(keys))
+    ]
+
+
+def mset(prefix: bytes, pairs: Pairs, ttl: float | None) -> list[Command[None]]:
+    """MSET: one TTL for all."""
+    ttl_ms = ttl_to_ms(ttl)
+    return [
+        Command(requests.mset_request(prefix, some, ttl_ms), responses.parse_empty_reply)
+        for some in _chunks(_pair_list(pairs))
+    ]
+
+
+def mset_each(
+    prefix: bytes, entries: Iterable[tuple[str, Value, float | None]]
+) -> list[Command[None]]:
+    """MSETEX: a TTL for each entry."""
+    ready: list[tuple[str, object, int]] = [
+        (key, value, ttl_to_ms(ttl)) for key, value, ttl in entries
+    ]
+    return [
+        Command(requests.msetex_request(prefix, some), responses.parse_empty_reply)
+        for some in _chunks(ready)
+    ]
+
+
+def mdel(prefix: bytes, keys: Iterable[str]) -> list[Command[int]]:
+    """MDEL: how many keys were removed."""
+    return [
+        Command(requests.keys_request(Opcode.MDEL, prefix, some), responses.parse_count)
+        for some in _chunks(_key_list(keys))
+    ]
+
+
+def mexists(prefix: bytes, keys: Iterable[str]) -> list[Command[list[bool]]]:
+    """MEXISTS: a flag for each key."""
+    return [
+        Command(
+            requests.keys_request(Opcode.MEXISTS, prefix, some),
+            partial(responses.parse_flags, count=len(some)),
+        )
+        for some in _chunks(_key_list(keys))
+    ]
+
+
+def joined(parts: Sequence[list[T]]) -> list[T]:
+    """The results of a split batch as one list."""
+    if len(parts) == 1:
+        return parts[0]
+    return [item for part in parts for item in part]
+
+
+def chunks_of(items: Iterable[T], size: int) -> Iterable[list[T]]:
+    """``items`` in lists of ``size``, made as they are asked for.
+
+    Raises:
+        ValueError: ``size`` is not 1 to 65,535.
+    """
+    check_chunk(size, 1)
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def check_chunk(chunk_size: int, window: int) -> None:
+    """Refuse a stream's settings that make no sense."""
+    if not 1 <= chunk_size <= BATCH_KEYS_MAX:
+        raise ValueError(f"chunk_size is 1 to {BATCH_KEYS_MAX}, not {chunk_size}")
+    if window < 1:
+        raise ValueError(f"window is at least 1, not {window}")
+
+
+def _chunks(items: list[T]) -> list[list[T]]:
+    if len(items) <= BATCH_KEYS_MAX:
+        return [items] if items else []
+    return [items[i : i + BATCH_KEYS_MAX] for i in range(0, len(items), BATCH_KEYS_MAX)]
+
+
+def _key_list(keys: Iterable[str]) -> list[str]:
+    if isinstance(keys, str | bytes):
+        raise TypeError(f"keys must be a list of str, not one {type(keys).__name__}: {keys!r}")
+    return keys if isinstance(keys, list) else list(keys)
+
+
+def _pair_list(pairs: Pairs) -> list[tuple[str, object]]:
+    if isinstance(pairs, Mapping):
+        return [*pairs.items()]
+    ready: list[tuple[str, object]] = []
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"mset takes a mapping or (key, value) pairs, not {pair!r}")
+        ready.append((pair[0], pair[1]))
+    return ready
+
+
+def _lock_ms(ttl: float) -> int:
+    if ttl is None:
+        raise TypeError("a lock needs a ttl in seconds: every lock ends by itself")
+    return ttl_to_ms(ttl)
+
+
+def _parse_pong(payload: bytes) -> bool:
+    if payload != b"PONG":
+        raise ProtocolError(f"PONG was due, {payload[:16]!r} came")
+    return True
+
+
+def _parse_info(payload: bytes) -> dict[str, object]:
+    try:
+        fields = json.loads(payload)
+    except ValueError as error:
+        raise ProtocolError(f"INFO is no JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise ProtocolError("INFO is no JSON object")
+    return fields
+
+
+def _parse_ttl(payload: bytes) -> float:
+    left_ms = responses.parse_i64(payload)
+    return left_ms / 1000 if left_ms >= 0 else -1.0

@@ -1,0 +1,87 @@
+"""A lock that ends by itself: held in an ``async with``, on the server, for a bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable
+from types import TracebackType
+from typing import Self
+
+from kvbench.client.aio import KvClient
+from kvbench.client.pool import KvPool
+from kvbench.errors import KvServerError, KvTimeoutError, LockLostError
+
+RETRY_INTERVAL_S = 0.05
+"""Between two attempts to take a lock that is held: short for people, long for a server."""
+
+
+class Lock:
+    """A lock on a key, held while the ``async with`` lasts, ``ttl`` seconds at most.
+
+    Args:
+        client: a KvClient or a KvPool.
+        key: the lock's key.
+        ttl: seconds after which it ends by itself; :meth:`extend` starts them anew.
+        owner: who holds it; a fresh unique name by default.
+        acquire_timeout: seconds to wait while another holds it; None waits for ever.
+
+    Raises:
+        KvTimeoutError: another held it all the time.
+        LockLostError: at the end: it had ended before, so another may have been in as well. Not
+            raised over an exception of the body.
+    """
+
+    def __init__(
+        self,
+        client: KvClient | KvPool,
+        key: str,
+        ttl: float = 30,
+        *,
+        owner: str | None = None,
+        acquire_timeout: float | None = None,
+    ) -> None:
+        self._client = client
+        self.key = key
+        self.ttl = ttl
+        self.owner = owner if owner is not None else uuid.uuid4().hex
+        self.acquire_timeout = acquire_timeout
+
+    async def extend(self) -> None:
+        """Hold it for another ``ttl`` seconds from now. LockLostError when it has ended."""
+        await self._still_held(self._client.extend_lock(self.key, self.owner, self.ttl))
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while not await self._client.lock(self.key, self.owner, self.ttl):
+            waited = loop.time() - began
+            if self.acquire_timeout is not None and waited >= self.acquire_timeout:
+                raise KvTimeoutError(
+                    f"lock {self.key!r} was held by another for {self.acquire_timeout:g} s"
+                )
+            await asyncio.sleep(RETRY_INTERVAL_S)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            await self._still_held(self._client.unlock(self.key, self.owner))
+        except LockLostError:
+            if error is None:
+                raise
+
+    async def _still_held(self, answer: Awaitable[bool]) -> None:
+        try:
+            held = await answer
+        except KvServerError:
+            held = False  # Another owner holds it now.
+        if not held:
+            raise LockLostError(
+                f"lock {self.key!r} had ended before: give it a longer ttl than {self.ttl:g} s, "
+                "or extend it"
+            )
