@@ -1,0 +1,214 @@
+"""The ways to do the same work, and the two drivers that time them.
+
+An arm is one way to handle the keys of a batch. A pass is one batch worth of work: B single calls
+in a loop, or one batch call. Both keep their answers as an application would. A slice is several
+passes under one reading of the clock.
+
+A synchronous target is timed around the calls; an asynchronous one inside its event loop, by one
+coroutine that awaits its calls one after the other, so that entering the loop is not measured.
+Everything that is not timed goes through :attr:`Session.backend`, which is synchronous for both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib.util
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import version
+from typing import TypeVar, cast
+
+from kvbench.backend import AsyncBackend, Backend, BackendDescription
+from kvbench.bench.plan import Operation
+from kvbench.blocking import BlockingBackend
+from kvbench.model import Value
+from kvbench.registry import backend_class
+
+_T = TypeVar("_T")
+
+Batch = list[str] | dict[str, Value]
+"""What one pass works on: keys, or for MSET a mapping."""
+
+
+_SINGLE = {Operation.MGET: "get", Operation.MDEL: "delete", Operation.MEXISTS: "exists"}
+"""The single call whose answers a batch operation collects."""
+
+
+class Arm(StrEnum):
+    """One way to do the same work. A pipelined arm (B single calls, one flush) belongs here."""
+
+    INDIVIDUAL = "individual"
+    BATCH = "batch"
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Time of one or more passes: on the wall, and of this process's CPU."""
+
+    wall_ns: int = 0
+    cpu_ns: int = 0
+
+    def __add__(self, other: Slice) -> Slice:
+        return Slice(self.wall_ns + other.wall_ns, self.cpu_ns + other.cpu_ns)
+
+
+class Session(ABC):
+    """An open target, as the benchmark uses it.
+
+    Attributes:
+        backend: a synchronous face, for everything that is not timed.
+        description: what the adapter says of itself.
+        facts: what the open store says of itself.
+    """
+
+    backend: Backend
+    description: BackendDescription
+    facts: dict[str, str]
+
+    @abstractmethod
+    def time_slice(self, operation: Operation, arm: Arm, batches: Iterable[Batch]) -> Slice:
+        """Do one pass for each of ``batches``, garbage collection off.
+
+        Raises:
+            KvError: the store failed. What was sent may have been applied.
+        """
+
+    def close(self) -> None:
+        """Close the target and all that opening it started."""
+        self.backend.close()
+
+
+def open_session(url: str) -> Session:
+    """Open a target for measuring.
+
+    Raises:
+        UsageError: no such scheme, or a URL that its adapter refuses.
+        BackendUnavailableError: a driver or server program is not installed.
+        KvConnectionError: nobody answers there.
+    """
+    backend = backend_class(url)
+    if issubclass(backend, AsyncBackend):
+        return AsyncSession(backend, url)
+    return SyncSession(backend.open(url))
+
+
+class SyncSession(Session):
+    """A synchronous target."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.description = backend
+        self.facts = dict(backend.describe())
+
+    def time_slice(self, operation: Operation, arm: Arm, batches: Iterable[Batch]) -> Slice:
+        """As :meth:`Session.time_slice`."""
+        run = _sync_pass(self.backend, operation, arm)
+        with _gc_off():
+            cpu_ns, start_ns = time.process_time_ns(), time.perf_counter_ns()
+            for batch in batches:
+                run(batch)
+            end_ns = time.perf_counter_ns()
+            return Slice(end_ns - start_ns, time.process_time_ns() - cpu_ns)
+
+
+class AsyncSession(Session):
+    """An asynchronous target, on an event loop of its own: uvloop where it is installed."""
+
+    def __init__(self, backend: type[AsyncBackend], url: str) -> None:
+        loop_name, factory = _event_loop()
+        self._runner = asyncio.Runner(loop_factory=factory)
+        try:
+            self._inner = self._runner.run(backend.open(url))
+        except BaseException:
+            self._runner.close()
+            raise
+        self.backend = BlockingBackend(self._inner, self._runner)
+        self.description = self._inner
+        self.facts = {**self._inner.describe(), "event_loop": loop_name}
+
+    def time_slice(self, operation: Operation, arm: Arm, batches: Iterable[Batch]) -> Slice:
+        """As :meth:`Session.time_slice`."""
+        run = _async_pass(self._inner, operation, arm)
+
+        async def timed() -> Slice:
+            cpu_ns, start_ns = time.process_time_ns(), time.perf_counter_ns()
+            for batch in batches:
+                await run(batch)
+            end_ns = time.perf_counter_ns()
+            return Slice(end_ns - start_ns, time.process_time_ns() - cpu_ns)
+
+        with _gc_off():
+            return self._run(timed())
+
+    def _run(self, coroutine: Coroutine[None, None, _T]) -> _T:
+        """Run to the end; a Ctrl-C cancels it, or it would go on in the next call's time."""
+        loop = self._runner.get_loop()
+        task = loop.create_task(coroutine)
+        try:
+            return loop.run_until_complete(task)
+        except BaseException:
+            task.cancel()
+            loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+            raise
+
+
+@contextmanager
+def _gc_off() -> Iterator[None]:
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _event_loop() -> tuple[str, Callable[[], asyncio.AbstractEventLoop]]:
+    if importlib.util.find_spec("uvloop") is not None:
+        import uvloop
+
+        return f"uvloop {version('uvloop')}", uvloop.new_event_loop
+    return "asyncio", asyncio.new_event_loop
+
+
+def _sync_pass(backend: Backend, operation: Operation, arm: Arm) -> Callable[[Batch], object]:
+    """One pass as a callable; a batch call is the bound method itself, with nothing around it."""
+    if arm is Arm.BATCH:
+        return cast("Callable[[Batch], object]", getattr(backend, operation))
+    if operation is Operation.MSET:
+        set_one = backend.set
+
+        def set_each(batch: Batch) -> None:
+            for key, value in cast("dict[str, Value]", batch).items():
+                set_one(key, value)
+
+        return set_each
+    call_one: Callable[[str], object] = getattr(backend, _SINGLE[operation])
+    return lambda batch: [call_one(key) for key in batch]
+
+
+def _async_pass(
+    backend: AsyncBackend, operation: Operation, arm: Arm
+) -> Callable[[Batch], Awaitable[object]]:
+    """The asynchronous twin of :func:`_sync_pass`."""
+    if arm is Arm.BATCH:
+        return cast("Callable[[Batch], Awaitable[object]]", getattr(backend, operation))
+    if operation is Operation.MSET:
+        set_one = backend.set
+
+        async def set_each(batch: Batch) -> None:
+            for key, value in cast("dict[str, Value]", batch).items():
+                await set_one(key, value)
+
+        return set_each
+    call_one: Callable[[str], Awaitable[object]] = getattr(backend, _SINGLE[operation])
+
+    async def call_each(batch: Batch) -> list[object]:
+        return [await call_one(key) for key in batch]
+
+    return call_each

@@ -1,0 +1,70 @@
+"""Ctrl-C in two steps: the first ends a run in order, the second at once.
+
+The first SIGINT or SIGTERM raises KeyboardInterrupt wherever the run is, so that even a slow call
+is left at once. Except in sections that must not be cut: a record being written, keys being
+removed. There it waits for the section's end. The second signal ends the process; child processes
+notice that by themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupts:
+    """Tells when Ctrl-C may strike. Until :meth:`installed` is entered it changes nothing.
+
+    Attributes:
+        signal_number: the signal that came, 0 before.
+    """
+
+    def __init__(self) -> None:
+        self.signal_number = 0
+        self._sections = 0
+        self._is_waiting = False
+        self._last_words: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def installed(self, last_words: Callable[[], None]) -> Iterator[None]:
+        """Handle signals for the length of a ``with`` block; in the main thread only.
+
+        Args:
+            last_words: called before the second signal ends the process, to leave the terminal
+                usable.
+        """
+        self._last_words = last_words
+        before = {
+            number: signal.signal(number, self._handle)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        if self.signal_number:
+            self._last_words()
+            os._exit(128 + number)
+        self.signal_number = number
+        if self._sections:
+            self._is_waiting = True
+        else:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """A section that the first signal does not cut; KeyboardInterrupt comes at its end."""
+        self._sections += 1
+        try:
+            yield
+        finally:
+            self._sections -= 1
+            if self._is_waiting and not self._sections:
+                self._is_waiting = False
+                raise KeyboardInterrupt

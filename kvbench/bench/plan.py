@@ -1,0 +1,201 @@
+"""What a run is asked to do, checked before anything starts.
+
+A plan is data: targets with their operations and batch sizes, and the settings that they share.
+Whatever is wrong with it is a UsageError in one line, raised while no server runs and no key is
+written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+
+from kvbench.errors import UnknownSchemeError, UsageError
+from kvbench.model import KEY_BYTES_MAX, Capability
+from kvbench.results import Reference
+
+
+class Operation(StrEnum):
+    """A batch operation that can be measured against its single counterpart."""
+
+    MGET = "mget"
+    MSET = "mset"
+    MDEL = "mdel"
+    MEXISTS = "mexists"
+
+
+class ValueType(StrEnum):
+    """What the values are. Stores without typed values take only bytes."""
+
+    BYTES = "bytes"
+    STR = "str"
+    INT = "int"
+    FLOAT = "float"
+    MIXED = "mixed"
+
+
+PREFIX_LENGTH = 12
+"""Characters of the key prefix that is a run's own: ``kb:``, eight random ones, ``:``."""
+
+KEY_LENGTH_MIN = PREFIX_LENGTH + 8
+"""The prefix and eight digits, which number a hundred million keys."""
+
+BLOCKS_MIN = 10
+"""The least that a bootstrap over blocks can make an honest interval of."""
+BLOCKS_MAX = 10_000
+
+BATCH_SIZE_MAX = 1_000_000
+BATCH_BYTES_MAX = 1 << 30
+"""Largest batch in bytes of values: 1 GiB, so that a slip of the keyboard does not fill memory."""
+
+SLICE_NS_DEFAULT = 10_000_000
+SLICE_NS_QUICK = 3_000_000
+SLICE_NS_RIGOROUS = 20_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What all cells of a run share.
+
+    Attributes:
+        value_type: what values are.
+        value_size: bytes of a ``bytes`` value, characters of a ``str``; numbers have no size.
+        key_length: characters of a key, the run's own prefix included.
+        blocks: paired repetitions of each cell.
+        slice_ns: how long one timed slice should last; one pass over a batch is the least.
+        seed: of values, key order, block order and bootstrap.
+        keep_awake: whether to keep the cores from sleeping.
+    """
+
+    value_type: ValueType = ValueType.BYTES
+    value_size: int = 100
+    key_length: int = 32
+    blocks: int = 15
+    slice_ns: int = SLICE_NS_DEFAULT
+    seed: int = 0
+    keep_awake: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured.
+
+        Raises:
+            UsageError: a number is out of its range; the message names it.
+        """
+        if not BLOCKS_MIN <= self.blocks <= BLOCKS_MAX:
+            raise UsageError(
+                f"{self.blocks} blocks: fewer than {BLOCKS_MIN} give no honest interval, "
+                f"more than {BLOCKS_MAX:,} no better one"
+            )
+        if not KEY_LENGTH_MIN <= self.key_length <= KEY_BYTES_MAX:
+            raise UsageError(
+                f"key length {self.key_length} is not {KEY_LENGTH_MIN} to {KEY_BYTES_MAX}: "
+                f"{PREFIX_LENGTH} for the run's own prefix, 8 or more for a number"
+            )
+        for name, number in (("value size", self.value_size), ("seed", self.seed)):
+            if number < 0:
+                raise UsageError(f"{name} {number} is negative: use 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class TargetPlan:
+    """One target and its cells: every operation at every batch size."""
+
+    url: str
+    operations: tuple[Operation, ...]
+    batch_sizes: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The URL as it may be printed and recorded: without a password."""
+        return mask_passwords(self.url)
+
+    @property
+    def cells(self) -> tuple[tuple[Operation, int], ...]:
+        """Operation and batch size of each cell, in the order of measuring."""
+        return tuple([(op, size) for op in self.operations for size in self.batch_sizes])
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole run."""
+
+    targets: tuple[TargetPlan, ...]
+    settings: Settings = field(default_factory=Settings)
+    suite: str = ""
+    reference: Reference | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what would make results ambiguous or fill the memory.
+
+        Raises:
+            UsageError: no target, the same target twice, or a batch that is too large.
+        """
+        names = [target.name for target in self.targets]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise UsageError(f"{twice[0]} is given twice: each target is measured once a run")
+        if not any(target.cells for target in self.targets):
+            raise UsageError("nothing to measure: give a target, an operation and a batch size")
+        for target in self.targets:
+            check_batch_sizes(target.batch_sizes, self.settings.value_size)
+
+    def recorded_settings(self) -> dict[str, object]:
+        """The resolved options as the header records them."""
+        sizes = {size for target in self.targets for size in target.batch_sizes}
+        operations = {op: None for target in self.targets for op in target.operations}
+        return {
+            "targets": [target.name for target in self.targets],
+            "ops": list(operations),
+            "batch_sizes": sorted(sizes),
+            **asdict(self.settings),
+        }
+
+
+def check_batch_sizes(sizes: Iterable[int], value_size: int) -> None:
+    """Refuse batch sizes that are no batch, or that would not fit in memory.
+
+    Raises:
+        UsageError: naming the first one that is wrong.
+    """
+    for size in sizes:
+        if not 1 <= size <= BATCH_SIZE_MAX:
+            raise UsageError(f"batch size {size} is not 1 to {BATCH_SIZE_MAX:,}")
+        if size * value_size > BATCH_BYTES_MAX:
+            raise UsageError(
+                f"a batch of {size:,} values of {value_size:,} bytes is over 1 GiB: "
+                "use smaller values or batches"
+            )
+
+
+def check_target(url: str, value_type: ValueType) -> None:
+    """See that a target can be opened on this machine and holds such values; open nothing.
+
+    Raises:
+        UsageError: no such scheme, or the store holds bytes only.
+        BackendUnavailableError: its driver is not installed.
+    """
+    from kvbench.registry import backend_class
+
+    try:
+        backend = backend_class(url)
+    except UnknownSchemeError:
+        raise
+    except UsageError as error:
+        raise UsageError(mask_passwords(str(error))) from None
+    if value_type is not ValueType.BYTES and Capability.TYPED_VALUES not in backend.capabilities:
+        raise UsageError(
+            f"{mask_passwords(url)} stores bytes only: measure it with value type bytes, "
+            f"not {value_type}"
+        )
+
+
+_USER_PASSWORD = re.compile(r"(://[^:/@\s\[]*:)(?!\d+(?:[/?#\s]|$))\S*@")
+"""``://user:`` and all up to the last ``@``, unless what follows the colon is a port."""
+_QUERY_PASSWORD = re.compile(r"([?&](?:password|token|auth)=)[^&\s'\"]*", re.IGNORECASE)
+
+
+def mask_passwords(text: str) -> str:
+    """``text`` with the password of every URL in it replaced by ``***``."""
+    return _QUERY_PASSWORD.sub(r"\1***", _USER_PASSWORD.sub(r"\1***@", text))

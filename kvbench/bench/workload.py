@@ -1,0 +1,120 @@
+"""Keys and values, made from a seed before any clock starts.
+
+Every run works under a key prefix of its own, which is random: two runs with one seed on one store
+do not meet. Behind the prefix stands a number. Numbers are scattered over their range rather than
+counted up, because a store with ordered keys would otherwise see nothing but appends.
+
+A workload remembers how many keys it has given out, and :meth:`Workload.clean` removes exactly
+those: there is no flush.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Iterator
+from itertools import cycle, islice
+
+from kvbench.backend import Backend
+from kvbench.bench.plan import PREFIX_LENGTH, Settings, ValueType
+from kvbench.model import Value
+
+_NUMBERS = 10**8
+"""Keys that a run can have: the digits that the shortest key has room for."""
+
+_POOL_VALUES = 1000
+_POOL_BYTES = 64 << 20
+_BULK_KEYS = 10_000
+_BULK_BYTES = 8 << 20
+"""One filling request stays below 8 MiB: far from every frame limit, and cheap per key."""
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+
+class Workload:
+    """The keys and values of one run on one target.
+
+    Args:
+        settings: type and size of values, length of keys, seed.
+
+    Attributes:
+        prefix: what all keys begin with, and no other run's do.
+        value_size: bytes or characters of a value that has a size.
+        can_mset: whether the store's MSET has been seen to work; until then keys are set singly.
+        can_mdel: the same for MDEL and removing.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.prefix = f"kb:{secrets.token_hex(4)}:"
+        self.can_mset = False
+        self.can_mdel = False
+        self.value_size = settings.value_size
+        self._width = settings.key_length - PREFIX_LENGTH
+        rng = random.Random(f"workload/{settings.seed}")
+        # A multiplier that shares no factor with 10**8 permutes the numbers: no key comes twice.
+        self._multiplier = rng.randrange(10**6, 10**7) * 10 + 3
+        self._offset = rng.randrange(_NUMBERS)
+        self._pool = list(_make_values(settings, rng))
+        self._keys_given = 0
+        self._bulk = max(1, min(_BULK_KEYS, _BULK_BYTES // max(1, settings.value_size)))
+
+    def keys(self, count: int, start: int = 0) -> list[str]:
+        """``count`` distinct keys from the ``start``-th on; the same for the same numbers."""
+        self._keys_given = max(self._keys_given, start + count)
+        prefix, width = self.prefix, self._width
+        numbers = range(start, start + count)
+        return [
+            f"{prefix}{(i * self._multiplier + self._offset) % _NUMBERS:0{width}d}" for i in numbers
+        ]
+
+    def values(self, count: int, start: int = 0) -> list[Value]:
+        """``count`` values from the ``start``-th on; up to 1000 of them are distinct."""
+        first = start % len(self._pool)
+        return list(islice(cycle(self._pool), first, first + count))
+
+    def pairs(self, count: int, start: int = 0) -> dict[str, Value]:
+        """Keys and values as MSET takes them."""
+        return dict(zip(self.keys(count, start), self.values(count, start), strict=True))
+
+    def fill(self, backend: Backend, pairs: dict[str, Value]) -> None:
+        """Store ``pairs``, in portions that one request can carry."""
+        if not self.can_mset:
+            for key, value in pairs.items():
+                backend.set(key, value)
+            return
+        items = iter(pairs.items())
+        while bulk := dict(islice(items, self._bulk)):
+            backend.mset(bulk)
+
+    def clean(self, backend: Backend) -> None:
+        """Remove every key that was given out so far.
+
+        Raises:
+            KvError: the store failed; what was given out is still remembered.
+        """
+        for start in range(0, self._keys_given, _BULK_KEYS):
+            keys = self.keys(min(_BULK_KEYS, self._keys_given - start), start)
+            if self.can_mdel:
+                backend.mdel(keys)
+            else:
+                for key in keys:
+                    backend.delete(key)
+        self._keys_given = 0
+
+
+def _make_values(settings: Settings, rng: random.Random) -> Iterator[Value]:
+    size = settings.value_size
+    count = max(1, min(_POOL_VALUES, _POOL_BYTES // max(1, size)))
+    kinds = [settings.value_type]
+    if settings.value_type is ValueType.MIXED:
+        kinds = [ValueType.BYTES, ValueType.STR, ValueType.INT, ValueType.FLOAT]
+    for kind in islice(cycle(kinds), count):
+        match kind:
+            case ValueType.BYTES:
+                yield rng.randbytes(size)
+            case ValueType.STR:
+                yield "".join(rng.choices(_LETTERS, k=size))
+            case ValueType.INT:
+                yield rng.randrange(-(2**63), 2**63)
+            case _:
+                yield rng.uniform(-1e9, 1e9)

@@ -1,0 +1,302 @@
+"""``kvbench run``: measure what batching buys.
+
+This module checks what was typed, connects the runner to a recorder and to the progress on standard
+error, and turns the outcome into a report on standard output and an exit code.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kvbench.bench.plan import (
+    SLICE_NS_DEFAULT,
+    SLICE_NS_QUICK,
+    SLICE_NS_RIGOROUS,
+    Operation,
+    Plan,
+    Settings,
+    TargetPlan,
+    ValueType,
+    check_target,
+    mask_passwords,
+)
+from kvbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from kvbench.bench.recorder import Recorder
+    from kvbench.bench.runner import Outcome
+    from kvbench.results import Results
+
+_TARGETS = ("memory://", "kvb://")
+_BATCH_SIZES = (10, 100, 1000)
+_OPERATIONS = (Operation.MGET, Operation.MSET, Operation.MDEL)
+_SUITES = ("batch-operations",)
+"""Names in kvbench.bench.suites, which is not imported for ``--help``; a test compares them."""
+
+_SPEEDS = {
+    "quick": (10, SLICE_NS_QUICK),
+    "": (15, SLICE_NS_DEFAULT),
+    "rigorous": (50, SLICE_NS_RIGOROUS),
+}
+"""Blocks and slice time by thoroughness."""
+
+_MARKDOWN_SUFFIXES = ("", ".md", ".markdown", ".txt")
+
+
+def _word(*words: str) -> Callable[[str], str]:
+    """An option's type: one of a few words; a wrong one is answered with the nearest right one."""
+
+    def convert(text: str) -> str:
+        if text in words:
+            return text
+        near = difflib.get_close_matches(text, map(str, words), n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(words)}"
+        raise click.BadParameter(f"{text!r}; {hint}")
+
+    return convert
+
+
+def _operations(text: str) -> tuple[Operation, ...]:
+    """The type of --ops: words with commas between, each kept once."""
+    convert = _word(*Operation)
+    return tuple(dict.fromkeys([Operation(convert(word.strip())) for word in text.split(",")]))
+
+
+def _batch_sizes(text: str) -> tuple[int, ...]:
+    """The type of --batch-sizes: numbers with commas between, each kept once, in order."""
+    try:
+        return tuple(sorted({int(number) for number in text.split(",")}))
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r}; write whole numbers with commas between, e.g. 10,100,1000"
+        ) from None
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  kvbench run --batch-sizes 10,100,1000
+  kvbench run kvb://127.0.0.1:16380/tasks redis://localhost:6379/0 --quick
+  kvbench run sqlite:///tmp/cache.db --ops mget,mexists --value-size 1000
+  kvbench run --output results.jsonl --report report.md
+  kvbench run --suite batch-operations --rigorous
+
+\b
+Ctrl-C ends a run early: what is finished is written and printed. Again, at once.
+Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreachable, 130 Ctrl-C.
+"""
+)
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option(
+    "--batch-sizes", type=_batch_sizes, metavar="N,N,...", help="Keys in a batch. [10,100,1000]"
+)
+@click.option(
+    "--ops",
+    "operations",
+    type=_operations,
+    metavar="OP,OP,...",
+    help="Of mget, mset, mdel, mexists. [mget,mset,mdel]",
+)
+@click.option("--value-size", type=int, default=100, show_default=True, help="Bytes of a value.")
+@click.option(
+    "--value-type",
+    type=_word(*ValueType),
+    default="bytes",
+    show_default=True,
+    metavar="TYPE",
+    help="bytes, str, int, float or mixed.",
+)
+@click.option(
+    "--key-length", type=int, default=32, show_default=True, help="Characters of a key, 20 to 256."
+)
+@click.option("--blocks", type=int, help="Paired repetitions of each cell, 10 or more. [15]")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Of values, key order and statistics."
+)
+@click.option("--quick", is_flag=True, help="Seconds instead of half a minute, wider intervals.")
+@click.option("--rigorous", is_flag=True, help="Several times longer, narrower intervals.")
+@click.option("--no-keep-awake", is_flag=True, help="Let idle cores sleep: slower round trips.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write results as JSON Lines as they come; FILE is replaced once the run has started.",
+)
+@click.option(
+    "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a Markdown report."
+)
+@click.option(
+    "--suite", type=_word(*_SUITES), metavar="NAME", help="Predefined tables: batch-operations."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    targets: tuple[str, ...],
+    batch_sizes: tuple[int, ...] | None,
+    operations: tuple[Operation, ...] | None,
+    value_size: int,
+    value_type: str,
+    key_length: int,
+    blocks: int | None,
+    seed: int,
+    quick: bool,
+    rigorous: bool,
+    no_keep_awake: bool,
+    output: Path | None,
+    report: Path | None,
+    suite: str | None,
+    as_json: bool,
+) -> None:
+    """Measure what batching buys on each TARGET (memory:// and a private kvb:// if none is named).
+
+    A target is a URL; `kvbench backends` lists the kinds. Every figure comes with a 95% interval.
+    A run uses keys under a random prefix of its own and removes them: live stores are safe.
+    """
+    if quick and rigorous:
+        raise UsageError("--quick and --rigorous exclude each other: choose one")
+    default_blocks, slice_ns = _SPEEDS["quick" if quick else "rigorous" if rigorous else ""]
+    settings = Settings(
+        value_type=ValueType(value_type),
+        value_size=value_size,
+        key_length=key_length,
+        blocks=default_blocks if blocks is None else blocks,
+        slice_ns=slice_ns,
+        seed=seed,
+        keep_awake=not no_keep_awake,
+    )
+    plan = _make_plan(settings, suite, targets, batch_sizes, operations)
+    _check_files(output, report)
+    for target in plan.targets:
+        check_target(target.url, settings.value_type)
+    ctx.exit(_run(plan, output, _printer(as_json), report))
+
+
+def _make_plan(
+    settings: Settings,
+    suite: str | None,
+    targets: tuple[str, ...],
+    batch_sizes: tuple[int, ...] | None,
+    operations: tuple[Operation, ...] | None,
+) -> Plan:
+    if suite is not None:
+        if targets or batch_sizes or operations:
+            raise UsageError(f"--suite {suite} says itself which targets, sizes and ops to measure")
+        from kvbench.bench.suites import SUITES
+
+        return SUITES[suite](settings)
+    chosen = tuple(map(Operation, operations)) if operations else _OPERATIONS
+    sizes = tuple(sorted(batch_sizes)) if batch_sizes else _BATCH_SIZES
+    return Plan(tuple([TargetPlan(url, chosen, sizes) for url in targets or _TARGETS]), settings)
+
+
+def _check_files(output: Path | None, report: Path | None) -> None:
+    """Refuse a report file that could not be written at the end, while no time is spent yet."""
+    if report is None:
+        return
+    if report.suffix.lower() not in _MARKDOWN_SUFFIXES:
+        raise UsageError(f"--report writes Markdown: name it {report.with_suffix('.md')}")
+    if output is not None and report.resolve() == output.resolve():
+        raise UsageError(f"--report and --output both name {report}")
+    if report.is_dir() or not os.access(report.parent, os.W_OK):
+        raise UsageError(f"cannot write {report}: no file can be made there")
+
+
+def _run(
+    plan: Plan, output: Path | None, print_report: Callable[[Results], None], report: Path | None
+) -> int:
+    """Carry out the plan, print what came of it; the exit code."""
+    from kvbench.bench.recorder import Recorder
+    from kvbench.report.output import write_report
+
+    with closing(Recorder(output)) as recorder:
+        outcome, signal_number = _measure(plan, recorder)
+        results = recorder.results()
+    if results is None:
+        _tell("interrupted before anything was measured")
+        raise click.Abort
+    print_report(results)
+    if report is not None:
+        from kvbench.report.markdown import render_markdown
+
+        write_report(report, render_markdown(results))
+    return _exit_code(outcome, signal_number, recorder.problem)
+
+
+def _measure(plan: Plan, recorder: Recorder) -> tuple[Outcome | None, int]:
+    """The outcome, None when Ctrl-C came at the edge of the run; and the signal, 0 for none."""
+    from kvbench.bench.events import Event, KeysLeft, Recorded
+    from kvbench.bench.interrupts import Interrupts
+    from kvbench.bench.runner import run
+    from kvbench.cli.run_progress import choose_progress
+
+    cells = sum([len(target.cells) for target in plan.targets])
+    progress = choose_progress(cells)
+    interrupts = Interrupts()
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Recorded):
+            recorder.write(event.record)
+        if isinstance(event, KeysLeft):
+            _tell(f"keys {event.prefix}* may remain in {event.target}: {event.reason}")
+        progress.observe(event)
+
+    command_line = shlex.join(["kvbench", *map(mask_passwords, sys.argv[1:])])
+    with interrupts.installed(progress.restore_terminal), closing(progress):
+        try:
+            return run(plan, observe, interrupts, command_line), interrupts.signal_number
+        except KeyboardInterrupt:
+            return None, interrupts.signal_number
+
+
+def _exit_code(outcome: Outcome | None, signal_number: int, file_problem: str) -> int:
+    from kvbench.bench.runner import Ending
+    from kvbench.cli import EXIT_FAILED, EXIT_UNREACHABLE
+
+    if file_problem:
+        _tell(file_problem)
+    if outcome is None or outcome.ending is Ending.INTERRUPTED:
+        _tell("interrupted: the report holds what was finished")
+        return 128 + signal_number
+    if outcome.ending is Ending.TARGET_LOST:
+        _tell(f"target lost, the report holds what was finished: {outcome.reason}")
+        return EXIT_UNREACHABLE
+    if outcome.failed_cells:
+        _tell(f"cells without a number: {outcome.failed_cells}; the report says why")
+    return EXIT_FAILED if outcome.failed_cells or file_problem else 0
+
+
+def _printer(as_json: bool) -> Callable[[Results], None]:
+    """How the report goes to standard output, as JSON or as tables."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show × or µ gets a question mark rather than a traceback.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+    def print_json(results: Results) -> None:
+        from kvbench.report.jsonreport import render_json
+
+        click.echo(render_json(results), nl=False)
+
+    def print_tables(results: Results) -> None:
+        from rich.console import Console
+
+        from kvbench.report.terminal import render_terminal
+
+        render_terminal(results, Console())
+
+    return print_json if as_json else print_tables
+
+
+def _tell(message: str) -> None:
+    click.echo(f"kvbench: {message}", err=True)

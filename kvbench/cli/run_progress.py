@@ -1,0 +1,122 @@
+"""How a run shows on standard error: a bar on a terminal, lines anywhere else.
+
+Neither draws from a thread of its own: that would run beside the timed slices. They draw when the
+runner tells them something, which is off the clock.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Protocol
+
+import click
+
+from kvbench.bench.events import Event, Recorded, Step
+from kvbench.report import format as figures
+from kvbench.results import Cell
+
+_REFRESH_S = 0.1
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+class RunProgress(Protocol):
+    """Shows events to a person."""
+
+    def observe(self, event: Event) -> None:
+        """Show an event, or not."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was; nothing is shown after this."""
+
+    def restore_terminal(self) -> None:
+        """The least of that, for a process that ends at once."""
+
+
+def choose_progress(cells: int) -> RunProgress:
+    """A bar when standard error is a terminal, lines otherwise, for a run of so many cells."""
+    return Bar(cells) if sys.stderr.isatty() else Lines(cells)
+
+
+class Bar:
+    """A line with what is being measured, a bar and the time left."""
+
+    def __init__(self, cells: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._cells = cells
+        self._done = 0
+        self._drawn_s = 0.0
+        self._progress = Progress(
+            TextColumn("{task.fields[cell]}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.description}", markup=False),
+            console=Console(stderr=True),
+            auto_refresh=False,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=1.0, cell="", left="")
+        self._progress.start()
+
+    def observe(self, event: Event) -> None:
+        """Redraw, but not more often than the eye can follow."""
+        if isinstance(event, Recorded) and isinstance(event.record, Cell):
+            self._done += 1
+        if not isinstance(event, Step) or time.monotonic() < self._drawn_s + _REFRESH_S:
+            return
+        self._progress.update(
+            self._task,
+            completed=event.share,
+            description=event.text,
+            cell=f"{self._done}/{self._cells}",
+            left=f"{_seconds(event.left_s)} left",
+        )
+        self._progress.refresh()
+        self._drawn_s = time.monotonic()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._progress.stop()
+
+    def restore_terminal(self) -> None:
+        """The bar had hidden the cursor."""
+        sys.stderr.write(_SHOW_CURSOR)
+        sys.stderr.flush()
+
+
+class Lines:
+    """A line for each finished cell."""
+
+    def __init__(self, cells: int) -> None:
+        self._cells = cells
+        self._done = 0
+        self._left_s = 0.0
+
+    def observe(self, event: Event) -> None:
+        """Print a line when a cell is finished."""
+        if isinstance(event, Step):
+            self._left_s = event.left_s
+        if isinstance(event, Recorded) and isinstance(event.record, Cell):
+            self._done += 1
+            cell = event.record
+            found = cell.reason or "no number"
+            if cell.speedup is not None:
+                found = f"{figures.speedup(cell.speedup)} {figures.bounds(cell.speedup)}"
+            click.echo(
+                f"{self._done}/{self._cells} {cell.target} {cell.op} × {cell.batch_size:,}: "
+                f"{figures.plain(found)}, about {_seconds(self._left_s)} left",
+                err=True,
+            )
+
+    def close(self) -> None:
+        """Nothing to put back."""
+
+    def restore_terminal(self) -> None:
+        """Nothing to put back."""
+
+
+def _seconds(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

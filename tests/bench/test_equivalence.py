@@ -1,0 +1,55 @@
+"""The check before timing: it passes right stores and names what wrong ones do."""
+
+from __future__ import annotations
+
+import re
+
+import bench_targets as targets
+import pytest
+
+from kvbench.bench.equivalence import check
+from kvbench.bench.plan import Operation, Settings, ValueType
+from kvbench.bench.workload import Workload
+from kvbench.registry import open_backend
+
+
+@pytest.fixture(autouse=True)
+def empty_store():
+    targets.DictBackend.data.clear()
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 10, 1000])
+@pytest.mark.parametrize("operation", Operation)
+@pytest.mark.parametrize("value_type", [ValueType.BYTES, ValueType.MIXED])
+def test_right_stores_pass(operation, batch_size, value_type):
+    workload = Workload(Settings(value_type=value_type))
+    for backend in (targets.DictBackend(), open_backend("memory://")):
+        assert check(backend, operation, workload, batch_size) == ""
+        workload.clean(backend)
+    assert targets.DictBackend.data == {}
+
+
+@pytest.mark.parametrize(
+    ("backend", "operation", "words"),
+    [
+        (targets.Reordering, Operation.MGET, "mget gives .* get gives"),
+        (targets.DropsRepeated, Operation.MGET, "mget gives 15 values for 20 keys"),
+        (targets.DropsMissing, Operation.MGET, "mget gives 15 values for 20 keys"),
+        (targets.AnswersText, Operation.MGET, "mget gives ['\"].*get gives b"),
+        (targets.FirstPairWins, Operation.MSET, "get after mset gives"),
+        (targets.CountsRepeated, Operation.MDEL, "mdel gives 14, single deletes count 9"),
+        (targets.DeletesAll, Operation.MDEL, "mdel leaves 0 keys"),
+        (targets.DeletesNothing, Operation.MDEL, "mdel leaves 10 keys"),
+        (targets.SaysOneForTrue, Operation.MEXISTS, "mexists gives [01] .* exists gives"),
+    ],
+)
+def test_wrong_stores_are_caught(backend, operation, words):
+    problem = check(backend(), operation, Workload(Settings()), 20)
+    assert "\n" not in problem
+    assert re.search(words, problem), problem
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_a_store_that_forgets_everything_does_not_pass(operation):
+    with open_backend("null://") as backend:
+        assert check(backend, operation, Workload(Settings()), 10) != ""
