@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 COMPILED_MODULES = [
@@ -41,7 +41,7 @@ def codec_extensions() -> list[Extension]:
         from mypyc.build import mypycify
 
         extensions: list[Extension] = mypycify(
-            [*COMPILED_MODULES, "--config-file="], opt_level="3", group_name="kvbench_codec"
+            [*COMPILED_MODULES, "--config-file="], opt_level="3", group_name="kvbench.protocol.codec"
         )
         return extensions
     except (Exception, SystemExit) as error:  # mypyc leaves through sys.exit on a type error.
@@ -49,4 +49,11 @@ def codec_extensions() -> list[Extension]:
         return []
 
 
-setup(ext_modules=codec_extensions(), cmdclass={"build_ext": OptionalBuildExt})
+setup(
+    packages=[*find_packages(include=["kvbench*"]), *find_packages("backends"), "kvbench_specs"],
+    # specs/ travels as a package of data; kvbench.specs finds it there or in the checkout.
+    package_dir={"kvbench_backends": "backends/kvbench_backends", "kvbench_specs": "specs"},
+    package_data={"kvbench": ["py.typed"], "kvbench_specs": ["*", "vectors/*", "profiles/*"]},
+    ext_modules=codec_extensions(),
+    cmdclass={"build_ext": OptionalBuildExt},
+)

@@ -157,7 +157,7 @@ class Cell(msgspec.Struct, frozen=True, tag_field="type", tag="cell", kw_only=Tr
         batch: speed of batch calls.
         blocks: paired repetitions.
         samples: the blocks themselves.
-        drift: largest deviation of the control lane from its median, as a share (0.05 = 5%).
+        drift: half of the control lane's 10-90% spread over its median (0.05 = 5%).
         is_stable: False when the machine changed speed under the measurement (drift over 5%).
         client_cpu: share of one core that this process used while measuring, 0 to 1.
         reason: why there is no number; empty when there is one.

@@ -82,8 +82,9 @@ def set_request(opcode: int, prefix: bytes, key: str, value: object, ttl_ms: int
     return frame(opcode, head + _encode_named(key, value))
 
 
-def counter_request(opcode: int, prefix: bytes, key: str, delta: int) -> bytes:
-    """INCR, DECR: key and an i64."""
+def counter_request(opcode: int, prefix: bytes, key: str, delta: object) -> bytes:
+    """INCR, DECR: key and an i64, which is an ``int`` and no ``bool``."""
+    # As an int, a compiled argument would have forgotten that it was a bool.
     if isinstance(delta, bool) or not isinstance(delta, int):
         raise TypeError(f"delta of key {key!r} must be an int, not {type(delta).__name__}")
     if not -0x8000_0000_0000_0000 <= delta <= 0x7FFF_FFFF_FFFF_FFFF:
@@ -208,7 +209,7 @@ def parse_keys(payload: bytes) -> list[bytes]:
     size = len(payload)
     offset = 2
     keys: list[bytes] = []
-    plain = payload.isascii()
+    plain = payload[2:].isascii()  # Without the count, whose bytes are not text.
     for _ in range(count):
         begin = offset + 2
         if begin > size:
@@ -275,7 +276,7 @@ def parse_mset(payload: bytes) -> tuple[int, dict[bytes, bytes]]:
     ttl_ms, offset = _take_ttl(payload, 2)
     size = len(payload)
     items: dict[bytes, bytes] = {}
-    plain = payload.isascii()
+    plain = payload[2:].isascii()  # Without the count, whose bytes are not text.
     for _ in range(count):
         begin = offset + 2
         if begin > size:

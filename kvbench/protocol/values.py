@@ -305,6 +305,10 @@ def _decimal(digits: bytes) -> Decimal:
         text = digits.decode("ascii")
         if _decimal_text(text) is None:
             raise ValueError
-        return Decimal(text)
+        number = Decimal(text)
+        # An exponent out of range, where the caller's context does not trap InvalidOperation.
+        if number.is_nan() and "N" not in text:
+            raise ValueError
+        return number
     except (ValueError, ArithmeticError):
         raise ProtocolError(f"not a decimal number: {digits[:40]!r}") from None

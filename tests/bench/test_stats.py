@@ -42,9 +42,14 @@ def test_ratios_are_paired():
         stats.block_ratios([1.0, 2.0], [1.0])
 
 
-def test_drift_is_the_largest_deviation_from_the_median():
+def test_drift_is_half_of_the_spread_about_the_median():
     assert stats.drift([100, 100, 100]) == 0.0
-    assert stats.drift([100, 100, 110, 95]) == pytest.approx(0.10)
+    slowed_down = [100] * 7 + [120] * 8
+    assert stats.drift(slowed_down) > stats.DRIFT_MAX
+
+
+def test_one_hiccup_is_no_drift():
+    assert stats.drift([100] * 14 + [300]) == 0.0
 
 
 def test_a_rate_says_the_same_in_three_units():

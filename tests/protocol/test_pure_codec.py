@@ -1,0 +1,69 @@
+"""Compiled or not, the codec is one: same bytes, same values, same errors, same tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kvbench.protocol import CODEC
+
+HERE = Path(__file__).parent
+
+
+def run_pure(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "KVBENCH_PURE": "1"},
+        cwd=HERE.parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def run_as_installed(*arguments: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "KVBENCH_PURE"}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_the_pure_codec_passes_the_same_tests():
+    codec = "from kvbench.protocol import CODEC, values; print(CODEC, values.__file__)"
+    name, path = run_pure("-c", codec).split()
+    assert name == "pure"
+    assert path.endswith("values.py")
+    # By a word that stands in no test of this module: it would run itself, for ever.
+    chosen = ["-k", "round_trip", "--hypothesis-profile", "quick", "-p", "no:cacheprovider"]
+    output = run_pure("-m", "pytest", "-q", *chosen, str(HERE))
+    assert " passed" in output
+    assert "skipped" not in output
+
+
+def test_compiled_and_pure_agree_on_a_corpus():
+    corpus = str(HERE / "codec_corpus.py")
+    installed_codec, *installed = run_as_installed(corpus).splitlines()
+    if installed_codec == "pure":
+        assert not os.environ.get("KVBENCH_REQUIRE_COMPILED"), "the codec was not compiled"
+        pytest.skip("this machine had no C compiler when kvbench was installed")
+    pure_codec, *pure = run_pure(corpus).splitlines()
+    assert (installed_codec, pure_codec) == ("compiled", "pure")
+    assert len(pure) > 5000
+    assert [pair for pair in zip(installed, pure, strict=True) if pair[0] != pair[1]] == []
+
+
+def test_the_environment_decides():
+    forced = os.environ.get("KVBENCH_PURE", "") not in ("", "0")
+    assert CODEC in (("pure",) if forced else ("compiled", "pure"))
