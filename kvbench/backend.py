@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from kvbench.clock import Clock
-from kvbench.errors import UnsupportedError
+from kvbench.errors import KvConnectionError, UnsupportedError
 from kvbench.model import BatchKind, Capability, Pairs, Value, pairs_to_dict
 
 BATCH_OPERATIONS = ("mget", "mset", "mdel", "mexists", "mset_each")
@@ -60,6 +60,13 @@ class BackendDescription:
     def describe(self) -> Mapping[str, str]:
         """Facts about the open store for the record: product, version, settings that matter."""
         return {}
+
+
+class ClosedStore:
+    """Stands where the store of a closed backend was: each use is refused, and is no miss."""
+
+    def __getattr__(self, name: str) -> object:
+        raise KvConnectionError("this backend is closed: open it again")
 
 
 def _unsupported(backend: object, operation: str) -> UnsupportedError:

@@ -2,25 +2,32 @@
 
 For scripts and checks that want one interface for every target. Each call pays for entering the
 loop, so the benchmark does not use it: it drives asynchronous backends inside their loop.
+
+What the wrapped adapter declares, its face declares too, also as a class.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Self
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Self, TypeVar
 
-from kvbench.backend import AsyncBackend, Backend
-from kvbench.errors import UsageError
+from kvbench.backend import AsyncBackend, Backend, BackendDescription
+from kvbench.errors import KvConnectionError, UsageError
 from kvbench.model import Pairs, Value
+
+_T = TypeVar("_T")
 
 
 class BlockingBackend(Backend):
-    """Every method of :class:`Backend`, run to its end on a private event loop."""
+    """Every method of :class:`Backend`, run to its end on a private event loop.
+
+    Attributes:
+        inner: the asynchronous backend behind this face.
+    """
 
     def __init__(self, inner: AsyncBackend, runner: asyncio.Runner) -> None:
-        self._inner = inner
-        self._run = runner.run
+        self.inner = inner
         self._runner = runner
         self._is_open = True
 
@@ -29,10 +36,18 @@ class BlockingBackend(Backend):
         """Open ``url`` with the asynchronous adapter ``backend``; errors as its ``open``."""
         runner = asyncio.Runner()
         try:
-            return cls(runner.run(backend.open(url)), runner)
+            return cls.around(runner.run(backend.open(url)), runner)
         except BaseException:
             runner.close()
             raise
+
+    @classmethod
+    def around(cls, inner: AsyncBackend, runner: asyncio.Runner) -> BlockingBackend:
+        """The face of an open backend that lives on the runner's loop; closing it closes both."""
+        declared = {name: getattr(inner, name) for name in BackendDescription.__annotations__}
+        face = type(f"Blocking{type(inner).__name__}", (cls,), declared)
+        blocking: BlockingBackend = face(inner, runner)
+        return blocking
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -43,81 +58,87 @@ class BlockingBackend(Backend):
         """Close the backend, then its loop."""
         if self._is_open:
             self._is_open = False
-            self._run(self._inner.close())
+            self._runner.run(self.inner.close())
             self._runner.close()
+
+    def _run(self, call: Coroutine[Any, Any, _T]) -> _T:
+        if not self._is_open:
+            call.close()
+            raise KvConnectionError("this backend is closed: open it again")
+        return self._runner.run(call)
 
     def describe(self) -> Mapping[str, str]:
         """As the wrapped backend."""
-        return self._inner.describe()
+        return self.inner.describe()
 
     def get(self, key: str) -> Value:
         """As :meth:`Backend.get`."""
-        return self._run(self._inner.get(key))
+        return self._run(self.inner.get(key))
 
     def set(self, key: str, value: Value, ttl: float | None = None) -> None:
         """As :meth:`Backend.set`."""
-        self._run(self._inner.set(key, value, ttl))
+        self._run(self.inner.set(key, value, ttl))
 
     def delete(self, key: str) -> bool:
         """As :meth:`Backend.delete`."""
-        return self._run(self._inner.delete(key))
+        return self._run(self.inner.delete(key))
 
     def exists(self, key: str) -> bool:
         """As :meth:`Backend.exists`."""
-        return self._run(self._inner.exists(key))
+        return self._run(self.inner.exists(key))
 
     def mget(self, keys: Sequence[str]) -> list[Value]:
         """As :meth:`Backend.mget`."""
-        return self._run(self._inner.mget(keys))
+        return self._run(self.inner.mget(keys))
 
     def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
         """As :meth:`Backend.mset`."""
-        self._run(self._inner.mset(pairs, ttl))
+        self._run(self.inner.mset(pairs, ttl))
 
     def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
         """As :meth:`Backend.mset_each`."""
-        self._run(self._inner.mset_each(entries))
+        self._run(self.inner.mset_each(entries))
 
     def mdel(self, keys: Sequence[str]) -> int:
         """As :meth:`Backend.mdel`."""
-        return self._run(self._inner.mdel(keys))
+        return self._run(self.inner.mdel(keys))
 
     def mexists(self, keys: Sequence[str]) -> list[bool]:
         """As :meth:`Backend.mexists`."""
-        return self._run(self._inner.mexists(keys))
+        return self._run(self.inner.mexists(keys))
 
     def expire(self, key: str, ttl: float | None) -> bool:
         """As :meth:`Backend.expire`."""
-        return self._run(self._inner.expire(key, ttl))
+        return self._run(self.inner.expire(key, ttl))
 
     def ttl(self, key: str) -> float | None:
         """As :meth:`Backend.ttl`."""
-        return self._run(self._inner.ttl(key))
+        return self._run(self.inner.ttl(key))
 
     def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
         """As :meth:`Backend.setnx`."""
-        return self._run(self._inner.setnx(key, value, ttl))
+        return self._run(self.inner.setnx(key, value, ttl))
 
     def incr(self, key: str, delta: int = 1) -> int:
         """As :meth:`Backend.incr`."""
-        return self._run(self._inner.incr(key, delta))
+        return self._run(self.inner.incr(key, delta))
 
     def decr(self, key: str, delta: int = 1) -> int:
         """As :meth:`Backend.decr`."""
-        return self._run(self._inner.decr(key, delta))
+        return self._run(self.inner.decr(key, delta))
 
     def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
         """As :meth:`Backend.cas`."""
-        return self._run(self._inner.cas(key, expected, new, ttl))
+        return self._run(self.inner.cas(key, expected, new, ttl))
 
     def lock(self, key: str, owner: str, ttl: float) -> bool:
         """As :meth:`Backend.lock`."""
-        return self._run(self._inner.lock(key, owner, ttl))
+        return self._run(self.inner.lock(key, owner, ttl))
 
     def unlock(self, key: str, owner: str) -> bool:
         """As :meth:`Backend.unlock`."""
-        return self._run(self._inner.unlock(key, owner))
+        return self._run(self.inner.unlock(key, owner))
 
     def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
         """As :meth:`Backend.extend_lock`."""
-        return self._run(self._inner.extend_lock(key, owner, ttl))
+        return self._run(self.inner.extend_lock(key, owner, ttl))

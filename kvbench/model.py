@@ -48,6 +48,8 @@ class Capability(StrEnum):
     CAS = "cas"
     LOCKS = "locks"
     """Locks with an owner and a deadline."""
+    SHARED = "shared"
+    """Backends opened with the same URL at the same time see the same data."""
 
 
 class BatchKind(StrEnum):

@@ -18,7 +18,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 from kvbench.backend import Backend
 from kvbench.errors import (
@@ -70,6 +70,7 @@ class SqliteBackend(Backend):
             Capability.ATOMIC_BATCH,
             Capability.SETNX,
             Capability.CAS,
+            Capability.SHARED,
         }
     )
     batch_kinds: ClassVar[Mapping[str, BatchKind]] = {
@@ -90,6 +91,8 @@ class SqliteBackend(Backend):
         path = url.partition("://")[2]
         if not path:
             raise UsageError(f"{url!r}: name a file, e.g. {cls.url_example}, or sqlite://:memory:")
+        if path == ":memory:" and Capability.SHARED in cls.capabilities:
+            return cast("Self", _InMemory.open(url))
         try:
             connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         except sqlite3.Error as error:
@@ -240,6 +243,12 @@ class SqliteBackend(Backend):
         self._execute("COMMIT")
 
 
+class _InMemory(SqliteBackend):
+    """``sqlite://:memory:``: nobody else can open it."""
+
+    capabilities = SqliteBackend.capabilities - {Capability.SHARED}
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     """Turns sqlite3's errors into ours."""
@@ -250,6 +259,8 @@ def _translated() -> Iterator[None]:
             raise KvTimeoutError(f"another process holds the database: {error}") from None
         raise KvServerError(2, f"SQLite: {error}") from None
     except sqlite3.ProgrammingError as error:
+        if "closed" in str(error):
+            raise KvConnectionError("this backend is closed: open it again") from None
         raise UnsupportedError(f"SQLite: {error}") from None
     except sqlite3.Error as error:
         raise KvServerError(2, f"SQLite: {error}") from None

@@ -61,7 +61,13 @@ class ValkeyBackend(Backend):
     requires = ("redis", "hiredis")
     install_hint = "pip install 'kvbench[redis]'"
     capabilities = frozenset(
-        {Capability.TTL, Capability.TTL_EACH, Capability.ATOMIC_BATCH, Capability.SETNX}
+        {
+            Capability.TTL,
+            Capability.TTL_EACH,
+            Capability.ATOMIC_BATCH,
+            Capability.SETNX,
+            Capability.SHARED,
+        }
     )
     batch_kinds: ClassVar[Mapping[str, BatchKind]] = {
         "mget": BatchKind.NATIVE,
@@ -86,6 +92,7 @@ class ValkeyBackend(Backend):
         try:
             backend = cls(_connect(url), server)
             backend._look_around()
+            backend.private_url = url if server is not None else ""
         except BaseException:
             if server is not None:
                 server.stop()

@@ -276,7 +276,7 @@ def parse_mset(payload: bytes) -> tuple[int, dict[bytes, bytes]]:
     ttl_ms, offset = _take_ttl(payload, 2)
     size = len(payload)
     items: dict[bytes, bytes] = {}
-    plain = payload[2:].isascii()  # Without the count, whose bytes are not text.
+    plain = payload[10:].isascii()  # Without count and TTL, whose bytes are not text.
     for _ in range(count):
         begin = offset + 2
         if begin > size:

@@ -1,0 +1,315 @@
+"""``memcached://HOST:PORT``: memcached through pymemcache.
+
+memcached holds bytes, so values are ``bytes``. What it cannot do is refused or declared:
+
+- Keys are at most 250 bytes of UTF-8 without spaces and control characters; the rest of what
+  kvbench allows is a ValueError. Values are at most what the server was started with (1 MiB).
+- Its clock goes in steps of a second, and a TTL of n steps ends up to a step early. To keep a key
+  for at least its TTL, that is rounded up to whole seconds and gets one on top. TTLs over thirty
+  days would be read as dates, so they are sent as dates.
+- There is no transaction: a batch that fails has been applied in part, and the error names what
+  was refused. A value that is too large also costs the key its old value.
+- Nothing changes a value alone: CAS without a TTL reads how long the key has left and gives it as
+  much again, which may be a step more.
+
+``memcached://`` without a host starts a private server, the ``memcached`` on the PATH. It listens
+on loopback, refuses to store rather than to evict, and ends with the backend.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self, cast
+from urllib.parse import urlsplit
+
+from kvbench.backend import Backend, ClosedStore
+from kvbench.errors import (
+    BackendUnavailableError,
+    KvConnectionError,
+    KvServerError,
+    UnsupportedError,
+    UsageError,
+)
+from kvbench.local_server import LocalServer
+from kvbench.model import BatchKind, Capability, Pairs, Value, check_bytes, pairs_to_dict
+from kvbench_backends.memcached_text import (
+    TRANSLATED,
+    check_answers,
+    encode_key,
+    encode_keys,
+    exchange,
+    expiry_time,
+    expiry_time_after,
+    set_command,
+)
+
+if TYPE_CHECKING:
+    import pymemcache
+
+DEFAULT_PORT = 11211
+CONNECT_TIMEOUT_S = 5.0
+REQUEST_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 15.0
+
+PRIVATE_SERVER_MEGABYTES = 1024
+"""Memory limit of a private server. A bound, not a reservation."""
+
+
+class MemcachedBackend(Backend):
+    """A memcached server, from version 1.6."""
+
+    summary = "memcached, through pymemcache"
+    url_example = "memcached://127.0.0.1:11211"
+    is_network = True
+    requires = ("pymemcache",)
+    install_hint = "pip install 'kvbench[memcached]'"
+    ttl_resolution_s = 2.0
+    capabilities = frozenset(
+        {
+            Capability.TTL,
+            Capability.TTL_EACH,
+            Capability.SETNX,
+            Capability.CAS,
+            Capability.SHARED,
+        }
+    )
+    batch_kinds: ClassVar[Mapping[str, BatchKind]] = {
+        "mget": BatchKind.NATIVE,
+        "mset": BatchKind.PIPELINED,
+        "mdel": BatchKind.PIPELINED,
+        "mexists": BatchKind.PIPELINED,
+        "mset_each": BatchKind.PIPELINED,
+    }
+
+    def __init__(self, client: pymemcache.Client, server: LocalServer | None) -> None:
+        self._client = client
+        self._server = server
+        self._version = ""
+        self._is_open = True
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """As :meth:`Backend.open`. UnsupportedError when the server is older than 1.6."""
+        host, port = _address(url)
+        server = None
+        if not host:
+            server, port = _start_private_server()
+            host = "127.0.0.1"
+        try:
+            backend = cls(_connect(host, port), server)
+            backend._look_around()
+        except BaseException:
+            if server is not None:
+                server.stop()
+            raise
+        if server is not None:
+            backend.private_url = f"memcached://{host}:{port}"
+        return backend
+
+    def _look_around(self) -> None:
+        """Reach the server once: an unreachable target is found at open, not in mid-run."""
+        with TRANSLATED:
+            self._version = self._client.version().decode(errors="replace")
+        numbers = [int(number) for number in re.findall(r"\d+", self._version)[:2]]
+        if numbers < [1, 6]:
+            self._client.close()
+            raise UnsupportedError(
+                f"memcached {self._version} cannot tell how long a key has left: use 1.6 or newer"
+            )
+
+    def close(self) -> None:
+        """As :meth:`Backend.close`; a private server is stopped."""
+        if self._is_open:
+            self._is_open = False
+            self._client.close()
+            self._client = ClosedStore()
+            if self._server is not None:
+                self._server.stop()
+
+    def describe(self) -> Mapping[str, str]:
+        """The server's version, and the client's."""
+        import pymemcache
+
+        client = f"pymemcache {pymemcache.__version__}"
+        return {"product": "memcached", "version": self._version, "client": client}
+
+    def get(self, key: str) -> Value:
+        """As :meth:`Backend.get`."""
+        name = encode_key(key)
+        with TRANSLATED:
+            return cast("bytes | None", self._client.get(name))
+
+    def set(self, key: str, value: Value, ttl: float | None = None) -> None:
+        """As :meth:`Backend.set`. A value too large for the server removes the old one, too."""
+        name, data, expiry = encode_key(key), check_bytes(key, value), expiry_time(ttl)
+        with TRANSLATED:
+            self._client.set(name, data, expiry)
+
+    def delete(self, key: str) -> bool:
+        """As :meth:`Backend.delete`."""
+        name = encode_key(key)
+        with TRANSLATED:
+            return bool(self._client.delete(name))
+
+    def exists(self, key: str) -> bool:
+        """As :meth:`Backend.exists`; does not fetch the value."""
+        return self.mexists([key])[0]
+
+    def mget(self, keys: Sequence[str]) -> list[Value]:
+        """As :meth:`Backend.mget`; one command ``get``."""
+        names = encode_keys(keys)
+        with TRANSLATED:
+            return list(map(self._client.get_many(names).get, names))
+
+    def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
+        """As :meth:`Backend.mset`; pipelined.
+
+        Raises:
+            KvServerError: some keys were refused; it names them, and the others are stored.
+        """
+        items, expiry = pairs_to_dict(pairs), expiry_time(ttl)
+        self._store({key: set_command(key, value, expiry) for key, value in items.items()})
+
+    def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
+        """As :meth:`Backend.mset_each`; pipelined. Errors as :meth:`mset`."""
+        self._store({key: set_command(key, value, expiry_time(ttl)) for key, value, ttl in entries})
+
+    def _store(self, commands: Mapping[str, bytes]) -> None:
+        answers = exchange(self._client, list(commands.values()))
+        pairs = zip(commands, answers, strict=True)
+        refused = [(key, answer) for key, answer in pairs if answer != b"STORED"]
+        if refused:
+            keys = ", ".join([repr(key) for key, _ in refused[:5]])
+            why = refused[0][1].decode(errors="replace")
+            counts = f"{len(refused)} of {len(commands)} keys"
+            raise KvServerError(
+                2, f"memcached refused {counts}, and stored the others: {keys} ({why})"
+            )
+
+    def mdel(self, keys: Sequence[str]) -> int:
+        """As :meth:`Backend.mdel`; pipelined. KvServerError: some keys may have been removed."""
+        names = dict.fromkeys(encode_keys(keys))
+        answers = exchange(self._client, [b"delete %b\r\n" % name for name in names])
+        check_answers(answers, b"DELETED", b"NOT_FOUND")
+        return answers.count(b"DELETED")
+
+    def mexists(self, keys: Sequence[str]) -> list[bool]:
+        """As :meth:`Backend.mexists`; pipelined meta gets, which fetch no values."""
+        answers = exchange(self._client, [b"mg %b\r\n" % name for name in encode_keys(keys)])
+        check_answers(answers, b"HD", b"EN")
+        return [answer == b"HD" for answer in answers]
+
+    def expire(self, key: str, ttl: float | None) -> bool:
+        """As :meth:`Backend.expire`; the command ``touch``."""
+        name, expiry = encode_key(key), expiry_time(ttl)
+        with TRANSLATED:
+            return bool(self._client.touch(name, expiry))
+
+    def ttl(self, key: str) -> float | None:
+        """As :meth:`Backend.ttl`: whole seconds that the key has left at least."""
+        left_s = self._left_s(encode_key(key))
+        if left_s is None:
+            return None
+        # The step that counts now has begun, and it is not known how long ago.
+        return -1.0 if left_s == -1 else float(left_s - 1)
+
+    def _left_s(self, name: bytes) -> int | None:
+        """Steps of the server's clock until the key is gone; -1 for never, None when it is."""
+        answers = exchange(self._client, [b"mg %b t\r\n" % name])
+        check_answers(answers, b"HD", b"EN")
+        return None if answers[0] == b"EN" else int(answers[0].removeprefix(b"HD t"))
+
+    def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
+        """As :meth:`Backend.setnx`; the command ``add``."""
+        name, data, expiry = encode_key(key), check_bytes(key, value), expiry_time(ttl)
+        with TRANSLATED:
+            return bool(self._client.add(name, data, expiry))
+
+    def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
+        """As :meth:`Backend.cas`; ``gets`` and ``cas``, and again when another came between."""
+        name, wanted, data = encode_key(key), check_bytes(key, expected), check_bytes(key, new)
+        expiry = expiry_time(ttl)
+        while True:
+            with TRANSLATED:
+                value, token = self._client.gets(name)
+            if token is None:
+                return None
+            if value != wanted:
+                return False
+            if ttl is None:
+                left_s = self._left_s(name)
+                if left_s is None:
+                    return None
+                expiry = expiry_time_after(left_s) if left_s != -1 else 0
+            with TRANSLATED:
+                if self._client.cas(name, data, token, expiry):
+                    return True
+
+
+def _address(url: str) -> tuple[str, int]:
+    """Host and port; an empty host asks for a private server."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or DEFAULT_PORT
+    except ValueError as error:
+        raise UsageError(f"{url!r}: {error}") from None
+    if parts.path.strip("/") or parts.query or parts.username or (not host and parts.netloc):
+        raise UsageError(f"{url!r}: write memcached://host:port, or memcached:// for a private one")
+    return host, port
+
+
+def _connect(host: str, port: int) -> pymemcache.Client:
+    """A client of the first of the host's addresses that answers: pymemcache would try but one."""
+    import pymemcache
+
+    try:
+        with socket.create_connection((host, port), CONNECT_TIMEOUT_S) as probe:
+            address = probe.getpeername()[0]
+    except OSError as error:
+        raise KvConnectionError(f"memcached at {host}:{port} cannot be reached: {error}") from None
+    return pymemcache.Client(
+        (address, port),
+        connect_timeout=CONNECT_TIMEOUT_S,
+        timeout=REQUEST_TIMEOUT_S,
+        no_delay=True,
+        default_noreply=False,
+    )
+
+
+def _start_private_server() -> tuple[LocalServer, int]:
+    """Start a memcached that nobody else uses; returns it with its port.
+
+    It chooses the port itself, and writes it to a file when it listens.
+    """
+    program = shutil.which("memcached")
+    if program is None:
+        raise BackendUnavailableError(
+            "memcached",
+            "without a host it starts a private memcached, and none is installed",
+            "apt-get install memcached, or name a server: memcached://127.0.0.1:11211",
+        )
+    limits = ["-m", str(PRIVATE_SERVER_MEGABYTES), "-M"]
+    as_root = ["-u", "root"] if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory(prefix="kvbench-") as folder:
+        note = Path(folder, "port")
+        environment = ["env", f"MEMCACHED_PORT_FILENAME={note}"]
+        listen = ["-l", "127.0.0.1", "-p", "-1", "-U", "0"]
+        server = LocalServer([*environment, program, *listen, *limits, *as_root])
+        end = time.monotonic() + START_TIMEOUT_S
+        while not note.exists():
+            if time.monotonic() > end:
+                server.stop()
+                raise KvConnectionError(f"{program} did not listen within {START_TIMEOUT_S:g} s")
+            time.sleep(0.005)
+        found = re.search(r"TCP INET: (\d+)", note.read_text())
+    if found is None:
+        server.stop()
+        raise KvConnectionError(f"{program} did not say on which port it listens")
+    return server, int(found.group(1))

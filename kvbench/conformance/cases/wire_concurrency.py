@@ -1,0 +1,307 @@
+"""What several connections see of each other: atomicity, by races and by judged histories.
+
+Races are sent on all connections before the first answer is read, so that they are in flight
+together; one answer too many is the proof. Histories mix operations at random over two to eight
+connections, in threads, and a search decides whether any order explains the answers
+(:mod:`kvbench.conformance.linearizability`). They are short, because that search is, and many,
+because what goes wrong seldom goes wrong every time. The seed repeats what is asked; when, nobody
+can repeat: a failure shows the history itself.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+from kvbench.conformance.case import CaseFailed, SetupFailed, wire_case
+from kvbench.conformance.history import decode, encode, record
+from kvbench.conformance.linearizability import Finding, Judgement, Operation, check, per_key
+from kvbench.conformance.model import CORE, OPERATIONS, Action, Answer, Result
+from kvbench.conformance.timeline import timeline
+from kvbench.conformance.wire import WireConnection, WireContext
+from kvbench.model import Value
+
+CONNECTIONS_MAX = 8
+"""In one history or race. Two find most faults; eight find those of queues and pools."""
+
+ROUNDS = 60
+"""Histories or races in one case: about a second on loopback."""
+
+LARGE_BATCH_KEYS = 500
+"""So many that a server which applies a batch key by key is seen at it."""
+
+_UNTIMED = frozenset({"expire", "ttl"})
+"""TTLs are no matter of order between connections: other cases look at them."""
+
+
+# --- Histories -----------------------------------------------------------------------------------
+
+
+@wire_case("ATOMIC-001")
+def operations_on_one_key_are_linearizable(context: WireContext) -> None:
+    """Random operations on few keys from several connections; batches count as single operations."""
+    names = sorted((CORE | OPERATIONS & context.capabilities) - _UNTIMED)
+    _judge_histories(context, names, ("x", "y"), per_key)
+
+
+@wire_case("BATCH-005", needs=("atomic-batch", "mget", "mset"))
+def batches_are_linearizable(context: WireContext) -> None:
+    """Random batches and single operations on shared keys: each batch is one instant."""
+    batches = {"mget", "mset", "mdel", "mexists", "msetex"} & context.capabilities
+    names = [*sorted(batches), "mget", "mset", "get", "set"]
+    _judge_histories(context, names, ("x", "y", "z"), list)
+
+
+@wire_case("BATCH-005", needs=("atomic-batch", "mget", "mset"))
+def a_large_batch_is_never_seen_half_done(context: WireContext) -> None:
+    """Writers give all of 500 keys one number, readers must never see two."""
+    keys = tuple([f"{index:03d}" for index in range(LARGE_BATCH_KEYS)])
+    context.own([f"{context.prefix}{key}".encode() for key in keys])
+    connections = [context.connect() for _ in range(4)]
+    backwards = keys[::-1]
+    for turn in range(8 * context.effort):
+        context.moments.clear()
+        numbers = [range(start, start + 6) for start in (turn * 12, turn * 12 + 6)]
+        # Reading against the direction of writing meets a batch in the middle most often.
+        plans = [
+            *[[_mset(keys, number) for number in some] for some in numbers],
+            [Action("mget", keys)] * 8,
+            [Action("mget", backwards)] * 8,
+        ]
+        history = record(connections, plans, context.prefix)
+        _expect_whole_batches(context, history)
+        _expect_answers(context, history)
+
+
+def _mset(keys: tuple[str, ...], number: int) -> Action:
+    return Action("mset", keys, (number,) * len(keys))
+
+
+def _expect_whole_batches(context: WireContext, history: Sequence[Operation]) -> None:
+    for one in history:
+        if not isinstance(one.result, tuple) or len(set(one.result)) == 1:
+            continue
+        counts = [f"{one.result.count(value)} times {value}" for value in sorted_set(one.result)]
+        beside = [
+            other
+            for other in history
+            if other.call_ns <= one.return_ns and other.return_ns >= one.call_ns
+        ]
+        raise CaseFailed(
+            f"one number under all {len(one.result)} keys, which every MSET writes together",
+            f"an MGET saw {', '.join(counts)}",
+            seed=context.seed,
+            timeline=timeline(beside),
+        )
+
+
+def sorted_set(values: Sequence[Value]) -> list[Value]:
+    """The different values, absent ones (None) first."""
+    return sorted(set(values), key=lambda value: (value is not None, value))
+
+
+def _judge_histories(
+    context: WireContext,
+    names: Sequence[str],
+    keys: tuple[str, ...],
+    view: Callable[[list[Operation]], list[Operation]],
+) -> None:
+    """Record histories and judge them, until one is violated or all are done."""
+    connections = [context.connect() for _ in range(CONNECTIONS_MAX)]
+    judgements: set[Judgement] = set()
+    for turn in range(ROUNDS * context.effort):
+        context.moments.clear()
+        fresh = tuple([f"{key}{turn}" for key in keys])
+        context.own([f"{context.prefix}{key}".encode() for key in fresh])
+        plans = plan_history(context.rng, names, fresh)
+        history = record(connections, plans, context.prefix)
+        finding = check(view(history))
+        judgements.add(finding.judgement)
+        if finding.judgement is Judgement.VIOLATED:
+            raise _violation(context, finding)
+        _expect_answers(context, history)
+    if judgements == {Judgement.UNKNOWN}:
+        raise SetupFailed("no history could be judged within the bounds of the search")
+
+
+def plan_history(
+    rng: random.Random, names: Sequence[str], keys: tuple[str, ...]
+) -> list[list[Action]]:
+    """What each of two to eight connections asks: random operations, writing no number twice."""
+    count = rng.choice((2, 3, 4, 4, 4, 6, CONNECTIONS_MAX))
+    length = rng.randint(6, 10) if count <= 4 else 5
+    written = [0]
+    return [
+        [_random_action(rng, names, keys, written) for _ in range(length)] for _ in range(count)
+    ]
+
+
+def _random_action(
+    rng: random.Random, names: Sequence[str], keys: tuple[str, ...], written: list[int]
+) -> Action:
+    """One operation; ``written`` has the numbers so far, and gets what this one writes."""
+
+    def fresh() -> int:
+        # Steps of a hundred: what counters add never meets what others write.
+        written.append(written[-1] + 100)
+        return written[-1]
+
+    name = rng.choice(names)
+    some = tuple(rng.sample(keys, rng.randint(min(2, len(keys)), len(keys))))
+    key = some[:1]
+    match name:
+        case "mget" | "mdel" | "mexists":
+            return Action(name, some)
+        case "mset":
+            return Action(name, some, tuple([fresh() for _ in some]))
+        case "msetex":
+            return Action(name, some, tuple([fresh() for _ in some]), ttls_ms=(0,) * len(some))
+        case "set" | "setnx":
+            return Action(name, key, (fresh(),))
+        case "incr" | "decr":
+            return Action(name, key, (rng.randint(1, 3),))
+        case "cas":
+            return Action(name, key, (rng.choice(written), fresh()))
+        case "lock" | "unlock" | "extend":
+            ttl_ms = 0 if name == "unlock" else 3_600_000
+            return Action(name, key, (rng.choice("ab"),), ttl_ms)
+        case _:
+            return Action(name, key)
+
+
+def _violation(context: WireContext, finding: Finding) -> CaseFailed:
+    return CaseFailed(
+        "an order of the operations that explains every answer",
+        f"these {len(finding.operations)} have none",
+        seed=context.seed,
+        timeline=timeline(finding.operations, finding.left_out),
+    )
+
+
+def _expect_answers(context: WireContext, history: Sequence[Operation]) -> None:
+    """A history with a gap was judged as it is; the gap itself is a fault as well."""
+    for one in history:
+        if not one.is_complete:
+            raise CaseFailed(
+                f"an answer to {one.action}",
+                f"none came on connection {one.process}",
+                seed=context.seed,
+                timeline=timeline(history),
+            )
+
+
+# --- From one connection to the next -------------------------------------------------------------
+
+
+@wire_case("CONN-004")
+def what_was_written_is_seen_by_others(context: WireContext) -> None:
+    """A value goes from hand to hand: whoever reads after the OK must see it."""
+    connections = [context.connect() for _ in range(4)]
+    key = context.key()
+    for number in range(2 * ROUNDS * context.effort):
+        context.moments.clear()
+        writer = connections[number % len(connections)]
+        readers = [one for one in connections if one is not writer]
+        if number % 20 == 10:
+            readers = [context.connect(), *readers]
+        writes = (Action("set", (key,), (number,)), Action("del", (key,)))
+        expected: tuple[Result, ...] = (number, Answer.ABSENT)
+        for action, value in zip(writes, expected, strict=True):
+            decode(action, writer.exchange(encode(action)))
+            for reader in readers:
+                reader.send(encode(Action("get", (key,))))
+            for reader in readers:
+                found = decode(Action("get", (key,)), reader.read())
+                if found != value:
+                    raise CaseFailed(
+                        f"{_shown(value)} on connection {reader.name}, after {action} was "
+                        f"answered on connection {writer.name}",
+                        _shown(found),
+                    )
+        for extra in readers[: len(readers) + 1 - len(connections)]:
+            extra.close()
+
+
+def _shown(result: Result) -> str:
+    return result.value if isinstance(result, Answer) else repr(result)
+
+
+# --- Races ---------------------------------------------------------------------------------------
+
+
+@wire_case("INCR-008", needs=("incr",))
+def increments_each_count_once(context: WireContext) -> None:
+    """Eight connections count up one key: no answer comes twice, and none is missing."""
+    connections = [context.connect() for _ in range(CONNECTIONS_MAX)]
+    for turn in range(4 * context.effort):
+        context.moments.clear()
+        step = Action("incr", (context.key(f"{turn}"),), (1,))
+        ahead = 1 if turn % 2 else 10
+        numbers: list[Result] = []
+        for _ in range(20 // ahead):
+            for connection in connections:
+                connection.send(encode(step) * ahead)
+            for connection in connections:
+                numbers += [decode(step, reply) for reply in connection.read_many(ahead)]
+        wanted = list(range(1, len(numbers) + 1))
+        if sorted(numbers, key=repr) != sorted(wanted, key=repr):
+            twice = sorted({one for one in map(str, numbers) if [*map(str, numbers)].count(one) > 1})
+            raise CaseFailed(
+                f"the answers 1 to {len(wanted)} to {len(wanted)} INCRs, each once",
+                f"more than once: {', '.join(twice[:8]) or 'none'}; "
+                f"the last was {max(map(str, numbers), key=lambda one: (len(one), one))}",
+            )
+
+
+@wire_case("CAS-012", needs=("cas",))
+def one_cas_of_several_swaps(context: WireContext) -> None:
+    """Eight connections expect one value and bring another each: one of them swaps."""
+    connections = [context.connect() for _ in range(CONNECTIONS_MAX)]
+    for turn in range(ROUNDS * context.effort):
+        context.moments.clear()
+        key = context.key(f"{turn}")
+        context.stored(connections[0], key, -1)
+        wishes = [Action("cas", (key,), (-1, number)) for number in range(len(connections))]
+        winner = _one_winner(connections, wishes)
+        context.expect_value(connections[0], key, winner)
+
+
+@wire_case("SETNX-004", needs=("setnx",))
+def one_setnx_of_several_stores(context: WireContext) -> None:
+    """Eight connections store a value each under one absent key: one of them does."""
+    connections = [context.connect() for _ in range(CONNECTIONS_MAX)]
+    for turn in range(ROUNDS * context.effort):
+        context.moments.clear()
+        key = context.key(f"{turn}")
+        wishes = [Action("setnx", (key,), (number,)) for number in range(len(connections))]
+        winner = _one_winner(connections, wishes)
+        context.expect_value(connections[0], key, winner)
+
+
+@wire_case("LOCK-008", needs=("lock",))
+def one_lock_of_several_is_granted(context: WireContext) -> None:
+    """Eight owners want one free lock: one of them gets it."""
+    connections = [context.connect() for _ in range(CONNECTIONS_MAX)]
+    for turn in range(ROUNDS * context.effort):
+        context.moments.clear()
+        key = context.key(f"{turn}")
+        owners = [f"owner {number}" for number in range(len(connections))]
+        wishes = [Action("lock", (key,), (owner,), 60_000) for owner in owners]
+        winner = _one_winner(connections, wishes)
+        context.expect_value(connections[0], key, owners[winner])
+
+
+def _one_winner(connections: Sequence[WireConnection], wishes: Sequence[Action]) -> int:
+    """Send a wish on each connection, then read; the place of the only one that was granted."""
+    for connection, wish in zip(connections, wishes, strict=True):
+        connection.send(encode(wish))
+    answers = [
+        decode(wish, connection.read())
+        for connection, wish in zip(connections, wishes, strict=True)
+    ]
+    if sorted(map(str, answers)) != ["0"] * (len(wishes) - 1) + ["1"]:
+        raise CaseFailed(
+            f"1 for one of {len(wishes)} at the same time and 0 for the others: {wishes[0]}",
+            f"answers {', '.join(map(_shown, answers))}",
+        )
+    return answers.index(1)

@@ -1,0 +1,130 @@
+"""Generated cases: many examples, and of those that fail the smallest.
+
+Hypothesis draws the examples from the case's seed and shrinks the first that fails. Every example
+runs in a context of its own (keys, connections, record of the conversation), so none depends on
+what the others left behind, and the conversation that a failure shows is that of its example alone.
+
+The same seed draws the same examples: nothing is remembered between runs (no database), nothing
+depends on time but the end of the search. A target that is slow or silent would stretch it without
+end, so drawing and shrinking have times of their own, and the smallest example so far counts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
+from hypothesis.errors import Flaky
+from hypothesis.strategies import SearchStrategy
+
+from kvbench.conformance.case import CaseFailed
+from kvbench.conformance.wire import Moment, WireContext
+from kvbench.errors import KvError
+
+DRAWING_S = 15.0
+"""A case that takes longer stops drawing; on loopback it takes a second at most."""
+
+SHRINKING_S = 10.0
+"""A silent target costs a reply's timeout for each attempt: two or three must do then."""
+
+_T = TypeVar("_T")
+
+
+class Enough(BaseException):
+    """Ends a search from within: a check raises it when it has seen what there was to see.
+
+    No Exception: hypothesis would take that for a failing example.
+    """
+
+
+def explore(
+    context: WireContext,
+    strategy: SearchStrategy[_T],
+    check: Callable[[WireContext, _T], None],
+    *,
+    examples: int,
+) -> None:
+    """Check examples until one fails; report the smallest that does.
+
+    Args:
+        context: the case's; its moments become those of the failing example.
+        strategy: draws examples.
+        check: looks at one, in a context of its own.
+        examples: how many, times the context's effort.
+
+    Raises:
+        CaseFailed: an example fails; the text ends with the example.
+    """
+    search = _Search(context, check)
+
+    def look(example: _T) -> None:
+        search.look(example)
+
+    options = settings(
+        max_examples=examples * context.effort,
+        phases=(Phase.generate, Phase.shrink),
+        database=None,
+        deadline=None,
+        derandomize=False,
+        print_blob=False,
+        report_multiple_bugs=False,
+        suppress_health_check=list(HealthCheck),
+        verbosity=Verbosity.quiet,
+    )
+    test = seed(context.seed)(options(given(strategy)(look)))
+    try:
+        test()
+    except (Enough, CaseFailed, Flaky):
+        # Flaky: it does not fail each time. What was seen was seen, and is reported.
+        if search.failure is None:
+            return
+        context.moments[:] = search.moments
+        raise search.failure from None
+
+
+class _Search(Generic[_T]):
+    """Looks at examples one by one, and keeps the last that failed: the smallest so far."""
+
+    def __init__(self, context: WireContext, check: Callable[[WireContext, _T], None]) -> None:
+        self._context = context
+        self._check = check
+        self._end = time.monotonic() + DRAWING_S * context.effort
+        self.failure: CaseFailed | None = None
+        self.moments: list[Moment] = []
+
+    def look(self, example: _T) -> None:
+        """Look at one example in a context of its own."""
+        if time.monotonic() > self._end:
+            raise Enough
+        outer = self._context
+        inner = WireContext(
+            outer.host,
+            outer.port,
+            capabilities=outer.capabilities,
+            seed=outer.seed,
+            effort=outer.effort,
+            reply_timeout_s=outer.reply_timeout_s,
+        )
+        try:
+            with inner:
+                self._check(inner, example)
+            return
+        except CaseFailed as error:
+            failed = error
+        except (KvError, OSError) as error:
+            failed = CaseFailed("an answer", f"{type(error).__name__}: {error}")
+        if self.failure is None:
+            self._end = time.monotonic() + SHRINKING_S
+        self.failure = CaseFailed(
+            failed.expected, f"{failed.actual}; with {_shown(example)}", seed=outer.run_seed
+        )
+        self.moments = inner.moments
+        # From one place for all, so that to hypothesis they are one failure to be made smaller.
+        raise self.failure
+
+
+def _shown(example: object) -> str:
+    text = ", ".join(map(str, example)) if isinstance(example, list) else repr(example)
+    return text if len(text) <= 300 else f"{text[:300]}... ({len(text)} characters)"
