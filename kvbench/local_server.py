@@ -31,6 +31,14 @@ STOP_TIMEOUT_S = 3.0
 _PR_SET_PDEATHSIG = 1
 
 
+OWN_SERVER = (sys.executable, "-P", "-m", "kvbench", "serve", "--port", "0")
+"""The command for a server of ours on a free port.
+
+With -P Python does not look into the working directory first: the child runs this kvbench, not a
+checkout that the user happens to stand in.
+"""
+
+
 class LocalServer:
     """A running server process and its output.
 
@@ -39,7 +47,7 @@ class LocalServer:
     """
 
     def __init__(self, command: Sequence[str]) -> None:
-        guard = [sys.executable, "-m", "kvbench.local_server", *command]
+        guard = [sys.executable, "-P", "-m", "kvbench.local_server", *command]
         self._process = subprocess.Popen(
             guard,
             stdin=subprocess.PIPE,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from kvbench.local_server import LocalServer
+from kvbench.local_server import OWN_SERVER, LocalServer
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")]
@@ -38,7 +38,7 @@ def blocks(language: str) -> list:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    server = LocalServer([sys.executable, "-m", "kvbench", "serve", "--port", "0"])
+    server = LocalServer(OWN_SERVER)
     yield server.wait_for_line("listening on").split()[-1]
     server.stop()
 

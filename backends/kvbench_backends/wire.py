@@ -7,7 +7,6 @@ larger one is several requests.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
@@ -15,7 +14,7 @@ from kvbench.backend import AsyncBackend, Backend
 from kvbench.client.aio import KvClient
 from kvbench.client.sync import SyncKvClient
 from kvbench.errors import KvServerError
-from kvbench.local_server import LocalServer
+from kvbench.local_server import OWN_SERVER, LocalServer
 from kvbench.model import BatchKind, Capability, Pairs, Value
 
 _BATCH_KINDS = dict.fromkeys(("mget", "mset", "mdel", "mexists", "mset_each"), BatchKind.NATIVE)
@@ -26,7 +25,7 @@ def _locate(url: str) -> tuple[str, LocalServer | None]:
     rest = url.partition("://")[2]
     if rest and not rest.startswith("/"):
         return rest, None
-    server = LocalServer([sys.executable, "-m", "kvbench", "serve", "--port", "0"])
+    server = LocalServer(OWN_SERVER)
     listening = server.wait_for_line("listening on").split()[-1]
     return listening + rest, server
 

@@ -8,7 +8,6 @@ server, and both suites look at the same one.
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -18,7 +17,7 @@ from kvbench.backend import Backend
 from kvbench.clock import ManualClock
 from kvbench.conformance.case import Suite
 from kvbench.errors import UnsupportedError, UsageError
-from kvbench.local_server import LocalServer
+from kvbench.local_server import OWN_SERVER, LocalServer
 from kvbench.protocol.opcodes import DEFAULT_PORT
 from kvbench.registry import backend_class, open_backend, scheme_of
 
@@ -95,7 +94,7 @@ def open_target(text: str) -> Target:
         address = _address(parts.hostname, parts.port or DEFAULT_PORT)
         return _open_store(Target(text, address=address, url=text))
     backend_class(text)
-    server = LocalServer([sys.executable, "-m", "kvbench", "serve", "--port", "0"])
+    server = LocalServer(OWN_SERVER)
     listening = server.wait_for_line("listening on").split()[-1]
     host, _, port = listening.rpartition(":")
     url = f"{scheme}://{listening}{parts.path}"

@@ -7,7 +7,6 @@ affair of the wire clients. What a case says about speed is a comparison within 
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -15,7 +14,7 @@ import pytest
 
 import kvbench
 from kvbench.client import KvPool, PoolConfig
-from kvbench.local_server import LocalServer
+from kvbench.local_server import OWN_SERVER, LocalServer
 
 TYPED = ["memory://", "kvb://HOST", "kvb+async://HOST", "pool"]
 WIRE = ["kvb://HOST", "kvb+async://HOST", "pool"]
@@ -44,7 +43,7 @@ class BlockingPool:
 @pytest.fixture(scope="module")
 def host() -> Iterator[str]:
     """A running `kvbench serve`, as host:port."""
-    server = LocalServer([sys.executable, "-m", "kvbench", "serve", "--port", "0"])
+    server = LocalServer(OWN_SERVER)
     yield server.wait_for_line("listening on").split()[-1]
     server.stop()
 
