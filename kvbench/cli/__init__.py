@@ -69,19 +69,19 @@ class _LazyGroup(click.Group):
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 a check failed, 2 usage, 4 target unreachable, 130 interrupted.",
+    epilog="""\b
+Examples:
+  kvbench run --batch-sizes 10,100,1000
+  kvbench run memory:// kvb:// valkey://127.0.0.1:6379 --quick
+  kvbench serve --port 16380
+  kvbench backends
+
+Exit codes: 0 done, 1 a check failed, 2 usage, 4 target unreachable, 130 interrupted.
+""",
 )
 @click.version_option(__version__, prog_name="kvbench")
 def group() -> None:
-    r"""Prove that a key-value store keeps its promises, and measure what batching buys.
-
-    \b
-    Examples:
-      kvbench run --batch-sizes 10,100,1000
-      kvbench run memory:// kvb:// valkey://127.0.0.1:6379 --quick
-      kvbench serve --port 16380
-      kvbench backends
-    """
+    """Prove that a key-value store keeps its promises, and measure what batching buys."""
 
 
 def main() -> None:
