@@ -90,6 +90,9 @@ def main() -> None:
         code = group.main(prog_name="kvbench", standalone_mode=False)
     except click.exceptions.Abort:
         code = EXIT_INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        code = EXIT_USAGE
     except click.ClickException as error:
         code = _complain(error.format_message(), EXIT_USAGE)
     except (KvConnectionError, KvTimeoutError, BackendUnavailableError) as error:
