@@ -8,7 +8,7 @@ written.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
@@ -100,11 +100,21 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class TargetPlan:
-    """One target and its cells: every operation at every batch size."""
+    """One target and its cells: every operation at every batch size.
+
+    Attributes:
+        url: opens it.
+        operations: what is measured.
+        batch_sizes: at which sizes.
+        verdict: what the conformance suite says of it; empty when that is not known.
+        withheld: operations that get no figure, with the reason.
+    """
 
     url: str
     operations: tuple[Operation, ...]
     batch_sizes: tuple[int, ...]
+    verdict: str = ""
+    withheld: Mapping[Operation, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

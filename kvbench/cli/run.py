@@ -12,6 +12,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,6 +91,7 @@ Examples:
   kvbench run sqlite:///tmp/cache.db --ops mget,mexists --value-size 1000
   kvbench run --output results.jsonl --report report.md
   kvbench run --suite batch-operations --rigorous
+  kvbench run kvb:// --conformance verdicts.json
 
 \b
 Ctrl-C ends a run early: what is finished is written and printed. Again, at once.
@@ -138,6 +140,12 @@ Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreach
 @click.option(
     "--suite", type=_word(*_SUITES), metavar="NAME", help="Predefined tables: batch-operations."
 )
+@click.option(
+    "--conformance",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Verdicts of `kvbench check --json`: shown, and no figure for what does not conform.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.pass_context
 def command(
@@ -156,6 +164,7 @@ def command(
     output: Path | None,
     report: Path | None,
     suite: str | None,
+    conformance: Path | None,
     as_json: bool,
 ) -> None:
     """Measure what batching buys on each TARGET (memory:// and a private kvb:// if none is named).
@@ -176,6 +185,8 @@ def command(
         keep_awake=not no_keep_awake,
     )
     plan = _make_plan(settings, suite, targets, batch_sizes, operations)
+    if conformance is not None:
+        plan = _with_verdicts(plan, conformance)
     _check_files(output, report)
     for target in plan.targets:
         check_target(target.url, settings.value_type)
@@ -198,6 +209,23 @@ def _make_plan(
     chosen = tuple(map(Operation, operations)) if operations else _OPERATIONS
     sizes = tuple(sorted(batch_sizes)) if batch_sizes else _BATCH_SIZES
     return Plan(tuple([TargetPlan(url, chosen, sizes) for url in targets or _TARGETS]), settings)
+
+
+def _with_verdicts(plan: Plan, path: Path) -> Plan:
+    """The plan with what a conformance run says of its targets."""
+    from kvbench.bench.conformance import verdict_of, withheld
+    from kvbench.verdicts import read_conformance
+
+    conformance = read_conformance(path)
+    targets = []
+    for target in plan.targets:
+        found = verdict_of(conformance, target.name)
+        if found is None:
+            _tell(f"{path} says nothing of {target.name}: it is measured without a verdict")
+        else:
+            target = replace(target, verdict=found.summary, withheld=withheld(found))
+        targets.append(target)
+    return replace(plan, targets=tuple(targets))
 
 
 def _check_files(output: Path | None, report: Path | None) -> None:
