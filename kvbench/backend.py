@@ -25,7 +25,18 @@ from typing import ClassVar, Self
 
 from kvbench.clock import Clock
 from kvbench.errors import KvConnectionError, UnsupportedError
-from kvbench.model import BatchKind, Capability, Pairs, Value, pairs_to_dict
+from kvbench.model import (
+    BatchKind,
+    Capability,
+    Pairs,
+    Value,
+    check_bytes,
+    check_key,
+    check_keys,
+    check_value,
+    pairs_to_dict,
+    ttl_to_ms,
+)
 
 BATCH_OPERATIONS = ("mget", "mset", "mdel", "mexists", "mset_each")
 """Operations that have a batch kind, in the order in which they are listed."""
@@ -60,6 +71,18 @@ class BackendDescription:
     def describe(self) -> Mapping[str, str]:
         """Facts about the open store for the record: product, version, settings that matter."""
         return {}
+
+    def _checked(
+        self, entries: Iterable[tuple[str, Value, float | None]]
+    ) -> list[tuple[str, Value, float | None]]:
+        """The entries of a batch, after a look at all of them: a loop must not stop half-way."""
+        check = check_value if Capability.TYPED_VALUES in self.capabilities else check_bytes
+        checked = list(entries)
+        for key, value, ttl in checked:
+            check_key(key)
+            check(key, value)
+            ttl_to_ms(ttl)
+        return checked
 
 
 class ClosedStore:
@@ -118,24 +141,28 @@ class Backend(BackendDescription, ABC):
 
     def mget(self, keys: Sequence[str]) -> list[Value]:
         """The values of ``keys`` in their order, None where a key is absent."""
+        check_keys(keys)
         return [self.get(key) for key in keys]
 
     def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
         """Store a mapping or (key, value) pairs with one TTL; the last pair of a key wins."""
-        for key, value in pairs_to_dict(pairs).items():
+        items = pairs_to_dict(pairs).items()
+        for key, value, _ in self._checked([(key, value, ttl) for key, value in items]):
             self.set(key, value, ttl)
 
     def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
         """Store (key, value, ttl) entries, each with a TTL of its own."""
-        for key, value, ttl in entries:
+        for key, value, ttl in self._checked(entries):
             self.set(key, value, ttl)
 
     def mdel(self, keys: Sequence[str]) -> int:
         """Remove ``keys``; returns how many were there. A repeated key counts once."""
+        check_keys(keys)
         return sum([self.delete(key) for key in keys])
 
     def mexists(self, keys: Sequence[str]) -> list[bool]:
         """Whether each of ``keys`` is there, in their order."""
+        check_keys(keys)
         return [self.exists(key) for key in keys]
 
     def expire(self, key: str, ttl: float | None) -> bool:
@@ -216,24 +243,28 @@ class AsyncBackend(BackendDescription, ABC):
 
     async def mget(self, keys: Sequence[str]) -> list[Value]:
         """As :meth:`Backend.mget`."""
+        check_keys(keys)
         return [await self.get(key) for key in keys]
 
     async def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
         """As :meth:`Backend.mset`."""
-        for key, value in pairs_to_dict(pairs).items():
+        items = pairs_to_dict(pairs).items()
+        for key, value, _ in self._checked([(key, value, ttl) for key, value in items]):
             await self.set(key, value, ttl)
 
     async def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
         """As :meth:`Backend.mset_each`."""
-        for key, value, ttl in entries:
+        for key, value, ttl in self._checked(entries):
             await self.set(key, value, ttl)
 
     async def mdel(self, keys: Sequence[str]) -> int:
         """As :meth:`Backend.mdel`."""
+        check_keys(keys)
         return sum([await self.delete(key) for key in keys])
 
     async def mexists(self, keys: Sequence[str]) -> list[bool]:
         """As :meth:`Backend.mexists`."""
+        check_keys(keys)
         return [await self.exists(key) for key in keys]
 
     async def expire(self, key: str, ttl: float | None) -> bool:

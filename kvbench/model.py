@@ -27,6 +27,9 @@ Pairs: TypeAlias = Mapping[str, Value] | Iterable[tuple[str, Value]]
 KEY_BYTES_MAX = 256
 """Longest key in bytes of UTF-8, namespace prefix included. Set by the protocol family."""
 
+_LEVELS_MAX = 64
+"""Levels of lists and dicts, as many as the wire protocol's codec takes."""
+
 TTL_SECONDS_MAX = 10 * 365.25 * 86_400
 """Longest TTL that every part must support: ten years. Longer ones are refused by name."""
 
@@ -78,7 +81,7 @@ def ttl_to_ms(ttl: float | None) -> int:
         return 0
     if isinstance(ttl, bool) or not isinstance(ttl, int | float):
         raise TypeError(f"ttl must be a number of seconds or None, not {type(ttl).__name__}")
-    if not math.isfinite(ttl) or ttl <= 0:
+    if not 0 < ttl < math.inf:
         raise ValueError(f"ttl must be a positive number of seconds, not {ttl!r}; None means none")
     if ttl > TTL_SECONDS_MAX:
         raise ValueError(f"ttl of {ttl!r} s is longer than ten years; None means no expiry")
@@ -107,6 +110,35 @@ def check_bytes(key: str, value: Value) -> bytes:
     if type(value) is not bytes:
         raise TypeError(f"value of key {key!r}: this store holds bytes, not {type(value).__name__}")
     return value
+
+
+def check_value(key: str, value: Value, level: int = 0) -> None:
+    """Refuse what no store of typed values holds; the error names the key.
+
+    Raises:
+        TypeError: ``value`` is, or contains, something that is no :data:`Value`.
+        ValueError: an int outside 64 bits, a lone surrogate, or too many levels.
+    """
+    if isinstance(value, list | tuple | dict):
+        if level == _LEVELS_MAX:
+            raise ValueError(f"value of key {key!r}: nested deeper than {_LEVELS_MAX} levels")
+        for name in value if isinstance(value, dict) else ():
+            if not isinstance(name, str):
+                kind = type(name).__name__
+                raise TypeError(f"value of key {key!r}: the keys of a dict are str, not {kind}")
+            check_value(key, name)
+        for item in value.values() if isinstance(value, dict) else value:
+            check_value(key, item, level + 1)
+    elif isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"value of key {key!r}: it holds a lone surrogate") from None
+    elif isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise ValueError(f"value of key {key!r}: an int must fit in 64 bits with a sign")
+    elif value is not None and not isinstance(value, float | Decimal | bytes):
+        raise TypeError(f"value of key {key!r}: {type(value).__name__} cannot be stored")
 
 
 def check_keys(keys: Collection[str]) -> None:

@@ -18,6 +18,12 @@ from kvbench.errors import ResultsError
 SCHEMA = "kvbench-conformance/1"
 """Changes when a reader of the old form would misread the new one."""
 
+EXCHANGES_SHOWN = 8
+"""Exchanges in an explanation for a screen: where it went wrong. The JSON has more."""
+
+HEX_CHARS_SHOWN = 96
+"""Hex characters of one of them: 32 bytes, and the meaning still fits beside."""
+
 
 class Outcome(StrEnum):
     """What a case says of a clause."""
@@ -210,6 +216,45 @@ def judge(
         target, suites, summary == "conforms", summary, counts, verdicts, facts, capabilities,
         elapsed_s,
     )  # fmt: skip
+
+
+def explain(verdict: Verdict, text: str = "", address: str = "HOST:PORT") -> str:
+    """A verdict in full, as plain lines: the clause, what it asked for, what came, and how.
+
+    Args:
+        verdict: of any outcome.
+        text: the clause's sentence.
+        address: where the target listens, for the command that plays a conversation again.
+    """
+    lines = [f"{verdict.clause} ({verdict.level}) {text}".rstrip()]
+    lines.append(f"  {verdict.verdict} in {verdict.case or 'no case'}")
+    failure = verdict.failure
+    if failure is None:
+        return "\n".join([*lines, f"  {verdict.detail}"] if verdict.detail else lines)
+    lines += [f"  expected  {failure.expected}", f"  actual    {failure.actual}"]
+    if failure.seed:
+        lines.append(f"  seed      {failure.seed}")
+    if failure.repro:
+        lines.append(f"  again     kvbench replay {address} {failure.repro}")
+    shown = failure.exchanges[-EXCHANGES_SHOWN:]
+    if shown:
+        less = len(failure.exchanges) - len(shown)
+        lines.append(f"  the last {len(shown)} exchanges:" if less else "  the conversation:")
+        lines += [f"    {describe(exchange)}" for exchange in shown]
+    if failure.timeline:
+        lines += ["  the history:", *[f"    {line}" for line in failure.timeline.splitlines()]]
+    return "\n".join(lines)
+
+
+def describe(exchange: Exchange) -> str:
+    """One exchange as a line: time, connection, direction, bytes, meaning."""
+    shown = exchange.hex[: HEX_CHARS_SHOWN - 1]
+    if len(exchange.hex) > len(shown):
+        shown = f"{shown.rpartition(' ')[0]} …"
+    parts = (shown, exchange.decoded)
+    return f"{exchange.at_ms:9.1f} ms {exchange.connection} {exchange.direction} " + "  ".join(
+        [part for part in parts if part]
+    )
 
 
 def read_conformance(path: Path) -> Conformance:

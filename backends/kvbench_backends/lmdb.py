@@ -237,6 +237,7 @@ class _Environment:
         self._full, self._resized = lmdb.MapFullError, lmdb.MapResizedError
         self._lmdb = lmdb.open(str(folder), map_size=MAP_BYTES_START, max_dbs=1)
         try:
+            self._lmdb.reader_check()  # Readers of processes that died would keep old pages alive.
             self._database = self._lmdb.open_db(b"kvbench")
             self.write(_remove_expired)
         except BaseException:

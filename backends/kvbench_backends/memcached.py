@@ -6,11 +6,11 @@ memcached holds bytes, so values are ``bytes``. What it cannot do is refused or 
   kvbench allows is a ValueError. Values are at most what the server was started with (1 MiB).
 - Its clock goes in steps of a second, and a TTL of n steps ends up to a step early. To keep a key
   for at least its TTL, that is rounded up to whole seconds and gets one on top. TTLs over thirty
-  days would be read as dates, so they are sent as dates.
+  days would be read as dates, so they are sent as dates, by the server's clock.
 - There is no transaction: a batch that fails has been applied in part, and the error names what
   was refused. A value that is too large also costs the key its old value.
 - Nothing changes a value alone: CAS without a TTL reads how long the key has left and gives it as
-  much again, which may be a step more.
+  much again, which is a step more when the clock went on in between.
 
 ``memcached://`` without a host starts a private server, the ``memcached`` on the PATH. It listens
 on loopback, refuses to store rather than to evict, and ends with the backend.
@@ -70,7 +70,7 @@ class MemcachedBackend(Backend):
     is_network = True
     requires = ("pymemcache",)
     install_hint = "pip install 'kvbench[memcached]'"
-    ttl_resolution_s = 2.0
+    ttl_resolution_s = 1.0
     capabilities = frozenset(
         {
             Capability.TTL,
@@ -102,10 +102,14 @@ class MemcachedBackend(Backend):
         if not host:
             server, port = _start_private_server()
             host = "127.0.0.1"
+        client = None
         try:
-            backend = cls(_connect(host, port), server)
+            client = _connect(host, port)
+            backend = cls(client, server)
             backend._look_around()
         except BaseException:
+            if client is not None:
+                client.close()
             if server is not None:
                 server.stop()
             raise
@@ -119,7 +123,6 @@ class MemcachedBackend(Backend):
             self._version = self._client.version().decode(errors="replace")
         numbers = [int(number) for number in re.findall(r"\d+", self._version)[:2]]
         if numbers < [1, 6]:
-            self._client.close()
             raise UnsupportedError(
                 f"memcached {self._version} cannot tell how long a key has left: use 1.6 or newer"
             )
@@ -148,7 +151,11 @@ class MemcachedBackend(Backend):
 
     def set(self, key: str, value: Value, ttl: float | None = None) -> None:
         """As :meth:`Backend.set`. A value too large for the server removes the old one, too."""
-        name, data, expiry = encode_key(key), check_bytes(key, value), expiry_time(ttl)
+        name, data, expiry = (
+            encode_key(key),
+            check_bytes(key, value),
+            expiry_time(self._client, ttl),
+        )
         with TRANSLATED:
             self._client.set(name, data, expiry)
 
@@ -174,12 +181,15 @@ class MemcachedBackend(Backend):
         Raises:
             KvServerError: some keys were refused; it names them, and the others are stored.
         """
-        items, expiry = pairs_to_dict(pairs), expiry_time(ttl)
+        items, expiry = pairs_to_dict(pairs), expiry_time(self._client, ttl)
         self._store({key: set_command(key, value, expiry) for key, value in items.items()})
 
     def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
         """As :meth:`Backend.mset_each`; pipelined. Errors as :meth:`mset`."""
-        self._store({key: set_command(key, value, expiry_time(ttl)) for key, value, ttl in entries})
+        client = self._client
+        self._store(
+            {key: set_command(key, data, expiry_time(client, ttl)) for key, data, ttl in entries}
+        )
 
     def _store(self, commands: Mapping[str, bytes]) -> None:
         answers = exchange(self._client, list(commands.values()))
@@ -208,17 +218,17 @@ class MemcachedBackend(Backend):
 
     def expire(self, key: str, ttl: float | None) -> bool:
         """As :meth:`Backend.expire`; the command ``touch``."""
-        name, expiry = encode_key(key), expiry_time(ttl)
+        name, expiry = encode_key(key), expiry_time(self._client, ttl)
         with TRANSLATED:
             return bool(self._client.touch(name, expiry))
 
     def ttl(self, key: str) -> float | None:
-        """As :meth:`Backend.ttl`: whole seconds that the key has left at least."""
+        """As :meth:`Backend.ttl`, in whole seconds."""
         left_s = self._left_s(encode_key(key))
         if left_s is None:
             return None
-        # The step that counts now has begun, and it is not known how long ago.
-        return -1.0 if left_s == -1 else float(left_s - 1)
+        # The first of these steps has begun, nobody knows when: it counts only when it is all.
+        return -1.0 if left_s == -1 else float(max(left_s - 1, 1))
 
     def _left_s(self, name: bytes) -> int | None:
         """Steps of the server's clock until the key is gone; -1 for never, None when it is."""
@@ -228,14 +238,18 @@ class MemcachedBackend(Backend):
 
     def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
         """As :meth:`Backend.setnx`; the command ``add``."""
-        name, data, expiry = encode_key(key), check_bytes(key, value), expiry_time(ttl)
+        name, data, expiry = (
+            encode_key(key),
+            check_bytes(key, value),
+            expiry_time(self._client, ttl),
+        )
         with TRANSLATED:
             return bool(self._client.add(name, data, expiry))
 
     def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
         """As :meth:`Backend.cas`; ``gets`` and ``cas``, and again when another came between."""
         name, wanted, data = encode_key(key), check_bytes(key, expected), check_bytes(key, new)
-        expiry = expiry_time(ttl)
+        expiry = expiry_time(self._client, ttl)
         while True:
             with TRANSLATED:
                 value, token = self._client.gets(name)
@@ -247,7 +261,7 @@ class MemcachedBackend(Backend):
                 left_s = self._left_s(name)
                 if left_s is None:
                     return None
-                expiry = expiry_time_after(left_s) if left_s != -1 else 0
+                expiry = expiry_time_after(self._client, left_s) if left_s != -1 else 0
             with TRANSLATED:
                 if self._client.cas(name, data, token, expiry):
                     return True

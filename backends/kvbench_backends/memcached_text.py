@@ -8,7 +8,6 @@ the commands whose answer is one line: here are they, their answers, and the tra
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -67,18 +66,28 @@ def set_command(key: str, value: Value, expiry: int) -> bytes:
     return b"set %b 0 %d %d\r\n%b\r\n" % (encode_key(key), expiry, len(data), data)
 
 
-def expiry_time(ttl: float | None) -> int:
+def expiry_time(client: pymemcache.Client, ttl: float | None) -> int:
     """A TTL in seconds as memcached's expiry time; 0 is none.
 
-    The server's clock goes in steps, and ``n`` steps end up to one step early: one more is added.
+    The server's clock goes in steps, and ``n`` steps end up to one step early: one more is added,
+    and another to a date, since the clock may go on while the date is on its way.
     """
     ttl_ms = ttl_to_ms(ttl)
-    return expiry_time_after(-(-ttl_ms // 1000) + 1) if ttl_ms else 0
+    if not ttl_ms:
+        return 0
+    steps = -(-ttl_ms // 1000) + 1
+    return steps if steps <= _RELATIVE_S_MAX else _server_time(client) + steps + 1
 
 
-def expiry_time_after(steps: int) -> int:
-    """The expiry time of a key that has so many seconds left on the server's clock."""
-    return steps if steps <= _RELATIVE_S_MAX else int(time.time()) + steps
+def expiry_time_after(client: pymemcache.Client, steps: int) -> int:
+    """The expiry time of a key that has so many steps left on the server's clock."""
+    return steps if steps <= _RELATIVE_S_MAX else _server_time(client) + steps
+
+
+def _server_time(client: pymemcache.Client) -> int:
+    """Seconds since 1970 by the server's clock, which may differ from this machine's."""
+    with TRANSLATED:
+        return int(client.stats()[b"time"])
 
 
 def exchange(client: pymemcache.Client, commands: list[bytes]) -> list[bytes]:

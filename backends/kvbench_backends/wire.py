@@ -7,10 +7,12 @@ larger one is several requests.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 from kvbench.backend import AsyncBackend, Backend
+from kvbench.client.address import Address
 from kvbench.client.aio import KvClient
 from kvbench.client.sync import SyncKvClient
 from kvbench.errors import KvServerError
@@ -25,9 +27,13 @@ def _locate(url: str) -> tuple[str, LocalServer | None]:
     rest = url.partition("://")[2]
     if rest and not rest.startswith("/"):
         return rest, None
+    Address.parse("localhost" + rest)  # A mistake in the namespace is told before a server starts.
     server = LocalServer(OWN_SERVER)
-    listening = server.wait_for_line("listening on").split()[-1]
-    return listening + rest, server
+    try:
+        return server.wait_for_line("listening on").split()[-1] + rest, server
+    except BaseException:
+        server.stop()
+        raise
 
 
 def _facts(info: Mapping[str, object], capabilities: Sequence[str]) -> dict[str, str]:
@@ -53,6 +59,8 @@ class WireBackend(Backend):
     def __init__(self, client: SyncKvClient, server: LocalServer | None) -> None:
         self._client = client
         self._server = server
+        if server is not None:
+            self.private_url = f"kvb://{client.address}"
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -67,9 +75,11 @@ class WireBackend(Backend):
 
     def close(self) -> None:
         """As :meth:`Backend.close`; a private server is stopped."""
-        self._client.close()
-        if self._server is not None:
-            self._server.stop()
+        try:
+            self._client.close()
+        finally:
+            if self._server is not None:
+                self._server.stop()
 
     def describe(self) -> Mapping[str, str]:
         """What the server tells by INFO and HELLO."""
@@ -167,6 +177,8 @@ class AsyncWireBackend(AsyncBackend):
         self._client = client
         self._server = server
         self._facts = facts
+        if server is not None:
+            self.private_url = f"kvb+async://{client.address}"
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -175,20 +187,30 @@ class AsyncWireBackend(AsyncBackend):
         try:
             client = await KvClient.connect(address)
             try:
-                capabilities = (await client.hello())[1]
-            except KvServerError:
-                capabilities = []  # A server of the family without extensions refuses HELLO.
-            return cls(client, server, _facts(await client.info(), capabilities))
+                return cls(client, server, await cls._ask(client))
+            except BaseException:
+                await client.close()
+                raise
         except BaseException:
             if server is not None:
                 server.stop()
             raise
 
+    @staticmethod
+    async def _ask(client: KvClient) -> Mapping[str, str]:
+        try:
+            capabilities = (await client.hello())[1]
+        except KvServerError:
+            capabilities = []  # A server of the family without extensions refuses HELLO.
+        return _facts(await client.info(), capabilities)
+
     async def close(self) -> None:
         """As :meth:`Backend.close`; a private server is stopped."""
-        await self._client.close()
-        if self._server is not None:
-            self._server.stop()
+        try:
+            await self._client.close()
+        finally:
+            if self._server is not None:
+                await asyncio.to_thread(self._server.stop)
 
     def describe(self) -> Mapping[str, str]:
         """What the server told by INFO and HELLO when it was opened."""

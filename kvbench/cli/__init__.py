@@ -3,8 +3,8 @@
 Commands raise kvbench's exceptions; this module is the only place that turns them into one line on
 standard error and an exit code:
 
-0 done · 1 a check or threshold failed · 2 the caller's mistake · 4 a target cannot be reached ·
-130 interrupted by Ctrl-C.
+0 done · 1 a check or threshold failed · 2 the caller's mistake · 3 nothing was verified ·
+4 a target cannot be reached, or the suite itself failed · 130 interrupted by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ from kvbench.errors import (
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_UNVERIFIED = 3
 EXIT_UNREACHABLE = 4
 EXIT_INTERRUPTED = 130
 
 COMMANDS = {
+    "check": "Check whether targets keep the promises of the protocol and the contract.",
+    "replay": "Play a failed conversation of a check again.",
     "run": "Measure what batching buys on one or more targets.",
     "report": "Render a results file again.",
     "serve": "Serve the wire protocol over TCP.",

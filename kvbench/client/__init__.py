@@ -1,15 +1,17 @@
 """Clients of the wire protocol.
 
 ``commands`` are requests as data, shared by all; ``sync`` and ``aio`` (over ``connection``) move
-their bytes; ``pool`` lends connections out; ``lock`` holds a lock in a ``with``.
+their bytes; ``pool`` does it over connections that ``lending`` lends out; ``streams`` cut what is
+long; ``lock`` holds a lock in a ``with``.
 """
 
 from __future__ import annotations
 
 from kvbench.client.address import Address
 from kvbench.client.aio import KvClient
+from kvbench.client.lending import PoolConfig, PoolStats
 from kvbench.client.lock import Lock
-from kvbench.client.pool import KvPool, PoolConfig, PoolStats
+from kvbench.client.pool import KvPool
 from kvbench.client.sync import SyncKvClient
 from kvbench.errors import (
     KvConnectionError,

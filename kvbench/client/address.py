@@ -14,6 +14,9 @@ from kvbench.protocol.opcodes import DEFAULT_PORT
 
 SCHEMES = ("kvb://", "kvb+async://")
 
+_NOT_IN_A_HOST = frozenset("@?#\\[]")
+_IPV6_ADVICE = "an IPv6 address is written [::1]:16380"
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -36,26 +39,16 @@ class Address:
         Raises:
             UsageError: it is none; the message says what to write.
         """
-        rest = text
-        for scheme in SCHEMES:
-            rest = rest.removeprefix(scheme)
-        place, _, namespace = rest.partition("/")
-        if place.startswith("["):
-            host, bracket, port = place[1:].partition("]")
-            if not bracket or (port and not port.startswith(":")):
-                raise _wrong(text, "an IPv6 address is written [::1]:16380")
-            port = port.removeprefix(":")
-        else:
-            host, _, port = place.partition(":")
-            if ":" in port:
-                raise _wrong(text, "an IPv6 address is written [::1]:16380")
-        if not host or "://" in rest or any(letter.isspace() or letter == "@" for letter in place):
+        if not isinstance(text, str):
+            raise _wrong(text, "it must be a str, such as '127.0.0.1:16380/tasks'")
+        scheme = next((known for known in SCHEMES if text.startswith(known)), "")
+        place, _, namespace = text[len(scheme) :].partition("/")
+        if place.endswith(":") and namespace.startswith("/"):
+            raise _wrong(text, f"the scheme of this protocol is {SCHEMES[0]}")
+        host, port = _split(text, place)
+        if not host or any(c in _NOT_IN_A_HOST or not c.isprintable() or c == " " for c in host):
             raise _wrong(text, "write host:port/namespace, such as 127.0.0.1:16380/tasks")
-        if place.endswith(":") or (port and not (port.isascii() and port.isdigit())):
-            raise _wrong(text, f"the port {port!r} is no number")
-        if port and not 1 <= int(port) <= 65_535:
-            raise _wrong(text, f"the port {port} is not 1 to 65535")
-        address = cls(host, int(port) if port else DEFAULT_PORT, namespace)
+        address = cls(host, port, namespace)
         if len(address.prefix) >= KEY_BYTES_MAX:
             raise _wrong(text, f"the namespace leaves no room in {KEY_BYTES_MAX} bytes for a key")
         return address
@@ -75,5 +68,27 @@ class Address:
         return f"{host}:{self.port}" + (f"/{self.namespace}" if self.namespace else "")
 
 
-def _wrong(text: str, advice: str) -> UsageError:
+def _split(text: str, place: str) -> tuple[str, int]:
+    """Host and port of ``host``, ``host:port``, ``[address]`` or ``[address]:port``."""
+    if place.startswith("["):
+        host, bracket, rest = place[1:].partition("]")
+        if not bracket or ":" not in host or (rest and not rest.startswith(":")):
+            raise _wrong(text, _IPV6_ADVICE)
+        has_port, port = bool(rest), rest[1:]
+    else:
+        host, colon, port = place.partition(":")
+        if ":" in port:
+            raise _wrong(text, _IPV6_ADVICE)
+        has_port = bool(colon)
+    if not has_port:
+        return host, DEFAULT_PORT
+    if not (port.isascii() and port.isdigit()):
+        raise _wrong(text, f"the port {port!r} is no number; it may be left out: {DEFAULT_PORT}")
+    digits = port.lstrip("0")
+    if not 1 <= len(digits) <= 5 or int(digits) > 65_535:
+        raise _wrong(text, f"the port {port} is not 1 to 65535")
+    return host, int(digits)
+
+
+def _wrong(text: object, advice: str) -> UsageError:
     return UsageError(f"{text!r} is no address: {advice}")

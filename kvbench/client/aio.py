@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Generator, Iterable
+from collections.abc import AsyncGenerator, Generator, Iterable
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -17,7 +18,8 @@ from kvbench.client import commands
 from kvbench.client.address import Address
 from kvbench.client.commands import Command
 from kvbench.client.connection import Connection
-from kvbench.client.streams import AnyIterable, map_chunks
+from kvbench.client.sockets import check_timeouts, no_connection
+from kvbench.client.streams import AnyIterable, StreamPairs, map_chunks, pairs_of
 from kvbench.errors import KvConnectionError, KvProtocolError
 from kvbench.model import Pairs, Value
 
@@ -56,17 +58,21 @@ class KvClient:
 
     Attributes:
         address: where it is connected to.
-        reconnects: how often a broken connection was replaced.
     """
 
     def __init__(self, address: Address, connect_timeout: float, request_timeout: float) -> None:
+        check_timeouts(connect_timeout=connect_timeout, request_timeout=request_timeout)
         self.address = address
-        self.reconnects = -1
+        self._name = str(address)
         self._prefix = address.prefix
         self._connect_timeout_s = connect_timeout
         self._request_timeout_s = request_timeout
         self._connection: Connection | None = None
+        self._live: set[Connection] = set()
         self._connecting = asyncio.Lock()
+        self._opened_count = 0
+        self._failed_count = 0
+        self._last_failure = ""
         self._is_closed = False
 
     @classmethod
@@ -76,16 +82,15 @@ class KvClient:
         """Connect to ``host:port/namespace``; timeouts in seconds. To be awaited.
 
         Raises:
-            UsageError: the address is none.
+            UsageError: the address is none, or a timeout is not above 0.
             KvConnectionError: nobody answers there.
         """
         return Connecting(cls(Address.parse(address), connect_timeout, request_timeout))
 
     async def close(self) -> None:
-        """Close the connection. Closing twice is fine; later calls raise KvConnectionError."""
+        """Close; calls in flight fail. Closing twice is fine; later calls: KvConnectionError."""
         self._is_closed = True
-        connection, self._connection = self._connection, None
-        if connection is not None:
+        for connection in list(self._live):
             await connection.close()
 
     @property
@@ -93,37 +98,59 @@ class KvClient:
         """Whether there is a usable connection now."""
         return self._connection is not None and self._connection.is_usable
 
+    @property
+    def reconnects(self) -> int:
+        """How often a broken connection was replaced."""
+        return max(0, self._opened_count - 1)
+
     async def _opened(self) -> Self:
         await self._usable()
         return self
 
     async def _usable(self) -> Connection:
-        """The connection, opened anew when there is none or it broke."""
+        """The connection, opened anew when there is none or it broke.
+
+        Calls that come while it is being opened wait for that one attempt, and share its fate.
+        """
+        failed_count = self._failed_count
         async with self._connecting:
-            connection = self._connection
-            if connection is None or not connection.is_usable:
-                connection = self._connection = await self._open()
-            return connection
+            if self._connection is not None and self._connection.is_usable:
+                return self._connection
+            if self._failed_count != failed_count:
+                raise KvConnectionError(self._last_failure)
+            try:
+                self._connection = await self._open()
+            except KvConnectionError as error:
+                self._failed_count += 1
+                self._last_failure = str(error)
+                raise
+            return self._connection
 
     async def _open(self) -> Connection:
-        if self._is_closed:
-            raise KvConnectionError("the client is closed")
-        name = str(self.address)
+        self._check_open()
         opening = asyncio.get_running_loop().create_connection(
-            lambda: Connection(name, self._request_timeout_s), self.address.host, self.address.port
+            lambda: Connection(self._name, self._request_timeout_s, self._live),
+            self.address.host,
+            self.address.port,
         )
         try:
-            _, connection = await asyncio.wait_for(opening, self._connect_timeout_s)
-        except TimeoutError:
-            raise KvConnectionError(
-                f"{name}: no connection within {self._connect_timeout_s:g} s"
-            ) from None
-        except OSError as error:
-            raise KvConnectionError(f"{name}: {error.strerror or error}") from None
-        self.reconnects += 1
-        if self.reconnects:
-            _log.warning("reconnected to %s", name)
+            async with asyncio.timeout(self._connect_timeout_s):
+                _, connection = await opening
+        except (OSError, UnicodeError) as error:
+            raise no_connection(self._name, error, self._connect_timeout_s) from None
+        if self._is_closed:
+            await connection.close()
+            self._check_open()
+        if not connection.is_usable:
+            raise KvConnectionError(connection.end_reason)
+        self._opened_count += 1
+        if self._opened_count > 1:
+            _log.warning("reconnected to %s", self._name)
         return connection
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise KvConnectionError(f"{self._name}: the client is closed: connect a new one")
 
     async def _call(self, command: Command[T]) -> T:
         connection = self._connection
@@ -138,7 +165,7 @@ class KvClient:
         try:
             return command.result(status, payload)
         except KvProtocolError:
-            await connection.close()
+            connection.abort("closed, for the reply to an earlier request made no sense")
             raise
 
     async def _call_all(self, parts: list[Command[T]]) -> list[T]:
@@ -235,21 +262,25 @@ class KvClient:
 
     async def mget_stream(
         self, keys: AnyIterable[str], *, chunk_size: int = 1000, window: int = 4
-    ) -> AsyncIterator[tuple[str, Value]]:
+    ) -> AsyncGenerator[tuple[str, Value], None]:
         """(key, value) for any number of keys, in their order.
+
+        Left early (``break`` in an ``async for``), it is closed by ``aclose`` or when Python
+        collects it; what is in flight is then cancelled.
 
         Args:
             keys: an iterable or an asynchronous one, read as it is needed.
             chunk_size: keys in a request.
             window: requests in flight; what is in memory is ``window`` chunks.
         """
-        async for chunk, values in map_chunks(self.mget, keys, chunk_size, window):
-            for pair in zip(chunk, values, strict=True):
-                yield pair
+        async with aclosing(map_chunks(self.mget, keys, chunk_size, window)) as chunks:
+            async for chunk, values in chunks:
+                for pair in zip(chunk, values, strict=True):
+                    yield pair
 
     async def mset_stream(
         self,
-        pairs: AnyIterable[tuple[str, Value]],
+        pairs: StreamPairs,
         ttl: float | None = None,
         *,
         chunk_size: int = 1000,
@@ -260,10 +291,11 @@ class KvClient:
         async def store(chunk: list[tuple[str, Value]]) -> None:
             await self.mset(chunk, ttl)
 
-        stored = 0
-        async for chunk, _ in map_chunks(store, pairs, chunk_size, window):
-            stored += len(chunk)
-        return stored
+        stored_count = 0
+        async with aclosing(map_chunks(store, pairs_of(pairs), chunk_size, window)) as chunks:
+            async for chunk, _ in chunks:
+                stored_count += len(chunk)
+        return stored_count
 
     async def __aenter__(self) -> Self:
         return self

@@ -3,7 +3,7 @@
 Each function checks its arguments and builds a :class:`Command`; the asynchronous, the synchronous
 and the pooled client only move the bytes. What is wrong with an argument is a TypeError or a
 ValueError, raised here, before anything is sent (CLIENT-004). A batch of more than 65,535 keys is
-several commands (BATCH-006), of which :func:`joined` and :func:`summed` make one result.
+several commands (BATCH-006); the results of split lists are put together by :func:`joined`.
 """
 
 from __future__ import annotations
@@ -76,40 +76,40 @@ def hello() -> Command[tuple[int, list[str]]]:
 
 def get(prefix: bytes, key: str) -> Command[Value]:
     """GET: the value, None when absent."""
-    return Command(requests.key_request(Opcode.GET, prefix, key), decode_value, null=True)
+    return Command(requests.key_request(Opcode.GET, prefix, _named(key)), decode_value, null=True)
 
 
 def set(prefix: bytes, key: str, value: Value, ttl: float | None) -> Command[None]:
     """SET."""
-    request = requests.set_request(Opcode.SET, prefix, key, value, ttl_to_ms(ttl))
+    request = requests.set_request(Opcode.SET, prefix, _named(key), value, ttl_to_ms(ttl))
     return Command(request, responses.parse_empty_reply)
 
 
 def setnx(prefix: bytes, key: str, value: Value, ttl: float | None) -> Command[bool]:
     """SETNX: whether it stored."""
-    request = requests.set_request(Opcode.SETNX, prefix, key, value, ttl_to_ms(ttl))
+    request = requests.set_request(Opcode.SETNX, prefix, _named(key), value, ttl_to_ms(ttl))
     return Command(request, responses.parse_flag)
 
 
 def delete(prefix: bytes, key: str) -> Command[bool]:
     """DEL: whether the key was there."""
-    return Command(requests.key_request(Opcode.DEL, prefix, key), responses.parse_flag)
+    return Command(requests.key_request(Opcode.DEL, prefix, _named(key)), responses.parse_flag)
 
 
 def exists(prefix: bytes, key: str) -> Command[bool]:
     """EXISTS: whether the key is there."""
-    return Command(requests.key_request(Opcode.EXISTS, prefix, key), responses.parse_flag)
+    return Command(requests.key_request(Opcode.EXISTS, prefix, _named(key)), responses.parse_flag)
 
 
 def incr(prefix: bytes, key: str, delta: int) -> Command[int]:
     """INCR: the new value."""
-    request = requests.counter_request(Opcode.INCR, prefix, key, delta)
+    request = requests.counter_request(Opcode.INCR, prefix, _named(key), delta)
     return Command(request, responses.parse_i64)
 
 
 def decr(prefix: bytes, key: str, delta: int) -> Command[int]:
     """DECR: the new value."""
-    request = requests.counter_request(Opcode.DECR, prefix, key, delta)
+    request = requests.counter_request(Opcode.DECR, prefix, _named(key), delta)
     return Command(request, responses.parse_i64)
 
 
@@ -117,64 +117,79 @@ def cas(
     prefix: bytes, key: str, expected: Value, new: Value, ttl: float | None
 ) -> Command[bool | None]:
     """CAS: True swapped, False mismatch, None absent."""
-    request = requests.cas_request(prefix, key, expected, new, ttl_to_ms(ttl))
+    request = requests.cas_request(prefix, _named(key), expected, new, ttl_to_ms(ttl))
     return Command(request, responses.parse_flag, null=True)
 
 
 def expire(prefix: bytes, key: str, ttl: float | None) -> Command[bool]:
     """EXPIRE: whether the key was there."""
-    return Command(requests.expire_request(prefix, key, ttl_to_ms(ttl)), responses.parse_flag)
+    return Command(
+        requests.expire_request(prefix, _named(key), ttl_to_ms(ttl)), responses.parse_flag
+    )
 
 
 def ttl(prefix: bytes, key: str) -> Command[float | None]:
     """TTL: seconds left, -1.0 without a TTL, None when absent."""
-    return Command(requests.key_request(Opcode.TTL, prefix, key), _parse_ttl, null=True)
+    return Command(requests.key_request(Opcode.TTL, prefix, _named(key)), _parse_ttl, null=True)
 
 
 def lock(prefix: bytes, key: str, owner: str, ttl: float) -> Command[bool]:
     """LOCK: whether it was free."""
-    request = requests.lock_request(Opcode.LOCK, prefix, key, owner, _lock_ms(ttl))
+    request = requests.lock_request(Opcode.LOCK, prefix, _named(key), _owner(owner), _lock_ms(ttl))
     return Command(request, responses.parse_flag)
 
 
 def unlock(prefix: bytes, key: str, owner: str) -> Command[bool]:
     """UNLOCK: False when it was not held."""
-    return Command(requests.unlock_request(prefix, key, owner), responses.parse_flag)
+    return Command(
+        requests.unlock_request(prefix, _named(key), _owner(owner)),
+        responses.parse_flag,
+    )
 
 
 def extend_lock(prefix: bytes, key: str, owner: str, ttl: float) -> Command[bool]:
     """EXTEND: False when it is not held."""
-    request = requests.lock_request(Opcode.EXTEND, prefix, key, owner, _lock_ms(ttl))
+    request = requests.lock_request(
+        Opcode.EXTEND, prefix, _named(key), _owner(owner), _lock_ms(ttl)
+    )
     return Command(request, responses.parse_flag)
 
 
 def mget(prefix: bytes, keys: Iterable[str]) -> list[Command[list[Value]]]:
     """MGET: values in the order of the keys."""
     return [
-        Command(
-            requests.keys_request(Opcode.MGET, prefix, some),
-            partial(responses.parse_values, count=len(some)),
-        )
-        for some in _chunks(_key_list(keys))
+        Command(request, partial(responses.parse_values, count=count))
+        for request, count in _keys_requests(Opcode.MGET, prefix, keys)
     ]
 
 
 def mset(prefix: bytes, pairs: Pairs, ttl: float | None) -> list[Command[None]]:
     """MSET: one TTL for all."""
     ttl_ms = ttl_to_ms(ttl)
-    return [
-        Command(requests.mset_request(prefix, some, ttl_ms), responses.parse_empty_reply)
-        for some in _chunks(_pair_list(pairs))
-    ]
+    ready = _pair_list(pairs)
+    try:
+        return [
+            Command(requests.mset_request(prefix, some, ttl_ms), responses.parse_empty_reply)
+            for some in _chunks(ready)
+        ]
+    except TypeError:
+        _check_named(key for key, _ in ready)
+        raise
 
 
 def mset_each(
     prefix: bytes, entries: Iterable[tuple[str, Value, float | None]]
 ) -> list[Command[None]]:
     """MSETEX: a TTL for each entry."""
-    ready: list[tuple[str, object, int]] = [
-        (key, value, ttl_to_ms(ttl)) for key, value, ttl in entries
-    ]
+    ready: list[tuple[str, object, int]] = []
+    for entry in entries:
+        if not isinstance(entry, tuple | list) or len(entry) != 3:
+            raise TypeError(f"mset_each takes (key, value, ttl) entries, not {entry!r}")
+        key = _named(entry[0])
+        try:
+            ready.append((key, entry[1], ttl_to_ms(entry[2])))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"key {key!r}: {error}") from None
     return [
         Command(requests.msetex_request(prefix, some), responses.parse_empty_reply)
         for some in _chunks(ready)
@@ -184,19 +199,16 @@ def mset_each(
 def mdel(prefix: bytes, keys: Iterable[str]) -> list[Command[int]]:
     """MDEL: how many keys were removed."""
     return [
-        Command(requests.keys_request(Opcode.MDEL, prefix, some), responses.parse_count)
-        for some in _chunks(_key_list(keys))
+        Command(request, responses.parse_count)
+        for request, _ in _keys_requests(Opcode.MDEL, prefix, keys)
     ]
 
 
 def mexists(prefix: bytes, keys: Iterable[str]) -> list[Command[list[bool]]]:
     """MEXISTS: a flag for each key."""
     return [
-        Command(
-            requests.keys_request(Opcode.MEXISTS, prefix, some),
-            partial(responses.parse_flags, count=len(some)),
-        )
-        for some in _chunks(_key_list(keys))
+        Command(request, partial(responses.parse_flags, count=count))
+        for request, count in _keys_requests(Opcode.MEXISTS, prefix, keys)
     ]
 
 
@@ -211,9 +223,11 @@ def chunks_of(items: Iterable[T], size: int) -> Iterable[list[T]]:
     """``items`` in lists of ``size``, made as they are asked for.
 
     Raises:
+        TypeError: ``items`` is one text instead of many.
         ValueError: ``size`` is not 1 to 65,535.
     """
     check_chunk(size, 1)
+    _refuse_text(items)
     rest = iter(items)
     while chunk := list(islice(rest, size)):
         yield chunk
@@ -227,27 +241,58 @@ def check_chunk(chunk_size: int, window: int) -> None:
         raise ValueError(f"window is at least 1, not {window}")
 
 
+def _keys_requests(opcode: Opcode, prefix: bytes, keys: Iterable[str]) -> list[tuple[bytes, int]]:
+    """Frames for a batch of keys, and how many keys each holds."""
+    _refuse_text(keys)
+    ready = list(keys)
+    try:
+        return [(requests.keys_request(opcode, prefix, some), len(some)) for some in _chunks(ready)]
+    except TypeError:
+        _check_named(ready)
+        raise
+
+
 def _chunks(items: list[T]) -> list[list[T]]:
     if len(items) <= BATCH_KEYS_MAX:
         return [items] if items else []
     return [items[i : i + BATCH_KEYS_MAX] for i in range(0, len(items), BATCH_KEYS_MAX)]
 
 
-def _key_list(keys: Iterable[str]) -> list[str]:
-    if isinstance(keys, str | bytes):
-        raise TypeError(f"keys must be a list of str, not one {type(keys).__name__}: {keys!r}")
-    return keys if isinstance(keys, list) else list(keys)
-
-
 def _pair_list(pairs: Pairs) -> list[tuple[str, object]]:
+    """Pairs as a list of tuples; checked by loops in C while they are tuples already."""
     if isinstance(pairs, Mapping):
         return [*pairs.items()]
-    ready: list[tuple[str, object]] = []
-    for pair in pairs:
+    ready: list[tuple[str, object]] = list(pairs)
+    if frozenset(map(type, ready)) <= {tuple} and frozenset(map(len, ready)) <= {2}:
+        return ready
+    for pair in ready:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise TypeError(f"mset takes a mapping or (key, value) pairs, not {pair!r}")
-        ready.append((pair[0], pair[1]))
-    return ready
+    return [(key, value) for key, value in ready]
+
+
+def _named(key: str) -> str:
+    """``key`` itself; without this, compiled code would say only that some str was due."""
+    if not isinstance(key, str):
+        raise TypeError(f"a key must be a str, not {type(key).__name__}: {key!r}")
+    return key
+
+
+def _owner(owner: str) -> str:
+    if not isinstance(owner, str):
+        raise TypeError(f"a lock's owner must be a str, not {type(owner).__name__}: {owner!r}")
+    return owner
+
+
+def _check_named(keys: Iterable[str]) -> None:
+    for key in keys:
+        _named(key)
+
+
+def _refuse_text(items: object) -> None:
+    """The characters of a text would pass for keys."""
+    if isinstance(items, str | bytes):
+        raise TypeError(f"keys must be a list of str, not one {type(items).__name__}: {items!r}")
 
 
 def _lock_ms(ttl: float) -> int:
@@ -265,7 +310,7 @@ def _parse_pong(payload: bytes) -> bool:
 def _parse_info(payload: bytes) -> dict[str, object]:
     try:
         fields = json.loads(payload)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"INFO is no JSON: {error}") from None
     if not isinstance(fields, dict):
         raise ProtocolError("INFO is no JSON object")

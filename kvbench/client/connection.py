@@ -1,25 +1,40 @@
 """One asynchronous connection: requests out in few writes, responses matched by their order.
 
 Requests that are made within one turn of the event loop leave in one write. Each waits for its
-response in a queue, and responses are matched by their order alone (PIPE-007).
+response in a queue, and responses are matched by their order alone (PIPE-007). While the server
+does not read, requests wait here and not in the transport.
 
-A request that is given up after it was sent leaves a response on its way that belongs to nobody.
-Such a connection takes no new requests: it *drains*, so that other callers still get what they are
-waiting for, and is closed as soon as nobody waits any more (CLIENT-009). A request that is given up
-before it was sent is simply not sent. Deadlines need one timer for all, for they expire in order.
+A request that is given up after it was sent, by its caller or by its deadline, leaves a response on
+its way that belongs to nobody. Such a connection takes no new requests: it *drains*, so that other
+callers still get what they are waiting for, and is closed as soon as nobody waits any more
+(CLIENT-009). A request that is given up before it was sent is simply not sent. Deadlines need one
+timer for all, for they come in the order of the requests.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import cast
 
-from kvbench.errors import KvConnectionError, KvError, KvProtocolError, KvTimeoutError
+from kvbench.client.sockets import prepare
+from kvbench.errors import (
+    KvConnectionError,
+    KvError,
+    KvProtocolError,
+    KvServerError,
+    KvTimeoutError,
+)
 from kvbench.protocol.frames import FrameReader
+from kvbench.protocol.opcodes import Status
+
+_WRITE_BYTES = 262_144
+"""Requests are joined up to about this size: beyond it a copy costs more than another write."""
 
 _log = logging.getLogger("kvbench.client")
 
@@ -32,11 +47,13 @@ class Request:
         frame: its bytes.
         response: status and payload, when they come.
         deadline: time of the loop when it is given up.
+        is_sent: whether it was handed to the transport, and so may reach the server.
     """
 
     frame: bytes
     response: asyncio.Future[tuple[int, bytes]]
     deadline: float
+    is_sent: bool = False
 
 
 class Connection(asyncio.Protocol):
@@ -45,14 +62,16 @@ class Connection(asyncio.Protocol):
     Args:
         name: of the server, for messages.
         request_timeout_s: how long a response may take.
+        live: all connections of the client; this one enters it and leaves it by itself.
     """
 
-    def __init__(self, name: str, request_timeout_s: float) -> None:
+    def __init__(self, name: str, request_timeout_s: float, live: set[Connection]) -> None:
         self._name = name
         self._timeout_s = request_timeout_s
+        self._live = live
         self._loop = asyncio.get_running_loop()
         self._reader = FrameReader()
-        self._unsent: list[Request] = []
+        self._unsent: deque[Request] = deque()
         self._sent: deque[Request] = deque()
         self._is_flush_due = False
         self._is_paused = False
@@ -61,6 +80,8 @@ class Connection(asyncio.Protocol):
         self._gone = self._loop.create_future()
         self.is_usable = False
         """Whether new requests may go here."""
+        self.end_reason = ""
+        """Why the connection ended; empty while it has not."""
 
     # --- What the client calls ---------------------------------------------------------------
 
@@ -77,41 +98,50 @@ class Connection(asyncio.Protocol):
 
     def give_up(self, request: Request) -> None:
         """Nobody waits for this response any more."""
+        if request.response.done() and not request.response.cancelled():
+            return  # It came in the same moment: nothing is left on its way.
         request.response.cancel()
-        if request in self._unsent:
-            self._unsent.remove(request)
-        else:
-            self.is_usable = False
-            self._close_if_drained()
+        if request.is_sent:
+            self._drain()
+
+    def abort(self, reason: str) -> None:
+        """Close at once; what is still waiting fails."""
+        self._fail(partial(KvConnectionError, f"{self._name}: {reason}"))
 
     async def close(self) -> None:
-        """Close, and fail what is still waiting."""
-        self._fail(KvConnectionError(f"{self._name}: the client was closed"))
+        """Close, fail what is still waiting, and see the connection gone."""
+        self.abort("the client was closed; requests in flight may have been applied")
         if self._transport is not None:
-            await self._gone
+            await asyncio.wait([self._gone])
 
     # --- What the event loop calls -----------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
         self._transport = cast(asyncio.Transport, transport)
-        stream = transport.get_extra_info("socket")
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.is_usable = True
+        self._live.add(self)
+        try:
+            prepare(transport.get_extra_info("socket"))
+        except OSError as error:
+            self.abort(f"no connection: {error.strerror or error}")
+        else:
+            self.is_usable = True
 
     def data_received(self, data: bytes) -> None:
         """Hand each response to the request that it answers."""
         sent = self._sent
-        for response in self._reader.feed(data):
-            if not sent:
-                self._fail(KvProtocolError(f"{self._name}: a response that nobody asked for"))
-                return
+        responses = self._reader.feed(data)
+        if len(responses) > len(sent):
+            self._refuse_unasked(*responses[0])
+            return
+        for response in responses:
             request = sent.popleft()
             if not request.response.done():
                 request.response.set_result(response)
         if self._reader.oversize_bytes:
             size = self._reader.oversize_bytes
-            self._fail(KvProtocolError(f"{self._name}: a reply of {size} bytes is over the limit"))
+            message = f"{self._name}: a reply of {size} bytes is over the limit; connection closed"
+            self._fail(partial(KvProtocolError, message))
         elif not self.is_usable:
             self._close_if_drained()
 
@@ -124,67 +154,94 @@ class Connection(asyncio.Protocol):
         self._is_paused = False
         self._flush()
 
+    def eof_received(self) -> None:
+        """The server has ended its side: it will answer nothing more."""
+        self._break("the server closed it")
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: whoever waits is told."""
-        reason = str(exc) if exc else "the server closed it"
-        self._fail(
-            KvConnectionError(
-                f"{self._name}: the connection broke ({reason}); "
-                "requests in flight may have been applied"
-            )
-        )
-        if not self._gone.done():
-            self._gone.set_result(None)
+        self._live.discard(self)
+        self._break(str(exc) if exc else "it was closed")
+        self._gone.set_result(None)
 
     # --- Inside ------------------------------------------------------------------------------
 
     def _flush(self) -> None:
         self._is_flush_due = False
-        if self._is_paused or not self._unsent or self._transport is None:
-            return
-        requests, self._unsent = self._unsent, []
-        self._sent.extend(requests)
-        self._transport.write(b"".join([request.frame for request in requests]))
+        unsent = self._unsent
+        while unsent and not self._is_paused and self._transport is not None:
+            frames: list[bytes] = []
+            size = 0
+            while unsent and size < _WRITE_BYTES:
+                request = unsent.popleft()
+                if request.response.done():
+                    continue  # Given up before it was sent.
+                request.is_sent = True
+                self._sent.append(request)
+                frames.append(request.frame)
+                size += len(request.frame)
+            if frames:
+                self._transport.write(b"".join(frames))
+
+    def _waiting(self) -> Iterator[Request]:
+        """Requests that somebody waits for, the oldest first."""
+        return (one for one in chain(self._sent, self._unsent) if not one.response.done())
+
+    def _drain(self) -> None:
+        self.is_usable = False
+        self._close_if_drained()
 
     def _close_if_drained(self) -> None:
-        if all(request.response.done() for request in self._sent) and not self._unsent:
-            self._fail(KvConnectionError(f"{self._name}: the connection was given up"))
+        if next(self._waiting(), None) is None:
+            self.abort("the connection was given up")
 
-    def _fail(self, error: KvError) -> None:
-        """Close, and give ``error`` to everyone who waits."""
+    def _refuse_unasked(self, status: int, payload: bytes) -> None:
+        """More came than was due: a server's last word before it closes, or nonsense.
+
+        Nonsense leaves open which of the responses are the ones that were due: none is believed.
+        """
+        if status == Status.ERROR and not self._sent:
+            message = payload.decode("utf-8", "replace")
+            _log.warning("%s: the server turned the connection away: %s", self._name, message)
+            self._fail(partial(KvServerError, status, message))
+        else:
+            message = f"{self._name}: more responses came than were due; connection closed"
+            _log.warning("%s", message)
+            self._fail(partial(KvProtocolError, message))
+
+    def _break(self, reason: str) -> None:
+        self.abort(f"the connection broke ({reason}); requests in flight may have been applied")
+
+    def _fail(self, make_error: Callable[[], KvError]) -> None:
+        """Close, and give everyone who waits an error of their own."""
         self.is_usable = False
-        waiting = [*self._sent, *self._unsent]
+        self.end_reason = self.end_reason or str(make_error())
+        waiting = list(self._waiting())
         self._sent.clear()
-        self._unsent = []
+        self._unsent.clear()
         if self._timer is not None:
             self._timer.cancel()
         if self._transport is not None:
             self._transport.abort()
         for request in waiting:
-            if not request.response.done():
-                request.response.set_exception(error)
+            request.response.set_exception(make_error())
 
     def _expire(self) -> None:
-        """The oldest request's deadline has come, unless it was answered meanwhile."""
+        """The deadline of the oldest request has come, unless it was answered meanwhile."""
         self._timer = None
         now = self._loop.time()
-        waiting = [one for one in (*self._sent, *self._unsent) if not one.response.done()]
-        if not waiting:
-            if not self.is_usable:
-                self._close_if_drained()
-            return
-        if waiting[0].deadline > now:
-            self._timer = self._loop.call_at(waiting[0].deadline, self._expire)
-            return
-        _log.warning("%s: no answer within %g s, connection closed", self._name, self._timeout_s)
-        message = f"{self._name}: no answer within {self._timeout_s:g} s; "
-        overdue = KvTimeoutError(message + "the request may have been applied")
-        for request in waiting:
-            if request.deadline <= now:
-                request.response.set_exception(overdue)
-        self._fail(
-            KvConnectionError(
-                f"{self._name}: closed, for an earlier request on it was not answered in time; "
-                "requests in flight may have been applied"
-            )
-        )
+        overdue_count = 0
+        for request in list(self._waiting()):
+            if request.deadline > now:
+                self._timer = self._loop.call_at(request.deadline, self._expire)
+                break
+            overdue_count += 1
+            fate = "the request may have been applied" if request.is_sent else "it was not sent"
+            message = f"{self._name}: no answer within {self._timeout_s:g} s; {fate}"
+            request.response.set_exception(KvTimeoutError(message))
+        if overdue_count:
+            _log.warning(
+                "%s: no answer within %g s to %d requests, connection given up",
+                self._name, self._timeout_s, overdue_count,
+            )  # fmt: skip
+            self._drain()

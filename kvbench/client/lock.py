@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import Awaitable
 from types import TracebackType
@@ -10,10 +11,13 @@ from typing import Self
 
 from kvbench.client.aio import KvClient
 from kvbench.client.pool import KvPool
-from kvbench.errors import KvServerError, KvTimeoutError, LockLostError
+from kvbench.errors import KvError, KvServerError, KvTimeoutError, LockLostError
+from kvbench.protocol.opcodes import Status
 
 RETRY_INTERVAL_S = 0.05
 """Between two attempts to take a lock that is held: short for people, long for a server."""
+
+_log = logging.getLogger("kvbench.client")
 
 
 class Lock:
@@ -28,8 +32,10 @@ class Lock:
 
     Raises:
         KvTimeoutError: another held it all the time.
-        LockLostError: at the end: it had ended before, so another may have been in as well. Not
-            raised over an exception of the body.
+        LockLostError: at the end: it had ended before, so another may have been in as well.
+
+    An exception of the body goes before what goes wrong with the unlocking, which is then logged.
+    Whoever is cut off while the lock is being taken may hold it until its ttl is over.
     """
 
     def __init__(
@@ -55,12 +61,15 @@ class Lock:
         loop = asyncio.get_running_loop()
         began = loop.time()
         while not await self._client.lock(self.key, self.owner, self.ttl):
-            waited = loop.time() - began
-            if self.acquire_timeout is not None and waited >= self.acquire_timeout:
-                raise KvTimeoutError(
-                    f"lock {self.key!r} was held by another for {self.acquire_timeout:g} s"
-                )
-            await asyncio.sleep(RETRY_INTERVAL_S)
+            pause_s = RETRY_INTERVAL_S
+            if self.acquire_timeout is not None:
+                left_s = self.acquire_timeout - (loop.time() - began)
+                if left_s <= 0:
+                    raise KvTimeoutError(
+                        f"lock {self.key!r} was held by another for {self.acquire_timeout:g} s"
+                    )
+                pause_s = min(pause_s, left_s)
+            await asyncio.sleep(pause_s)
         return self
 
     async def __aexit__(
@@ -71,14 +80,17 @@ class Lock:
     ) -> None:
         try:
             await self._still_held(self._client.unlock(self.key, self.owner))
-        except LockLostError:
+        except KvError as failure:
             if error is None:
                 raise
+            _log.warning("lock %r was not released: %s", self.key, failure)
 
     async def _still_held(self, answer: Awaitable[bool]) -> None:
         try:
             held = await answer
-        except KvServerError:
+        except KvServerError as refusal:
+            if refusal.status != Status.ERROR:
+                raise
             held = False  # Another owner holds it now.
         if not held:
             raise LockLostError(

@@ -1,248 +1,26 @@
-"""The connection pool: clients that are lent out one at a time, first come first served.
+"""The connection pool: a client's methods over connections that are lent out one at a time.
 
-Connections are opened as they are needed, up to ``max_size``, and closed when they have been idle
-for ``idle_timeout``, down to ``min_size``. The one used last is lent first, so that the others can
-grow idle. A broken connection is dropped and replaced. When all are busy callers queue; one that
-waits longer than ``acquire_timeout`` gets PoolTimeoutError, and nothing of its request was sent.
+How connections are lent is :mod:`kvbench.client.lending`'s; here every method takes one, uses it
+and gives it back.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
-from kvbench.client.aio import KvClient
-from kvbench.client.streams import AnyIterable, map_chunks
-from kvbench.clock import Clock, SystemClock
-from kvbench.errors import KvConnectionError, PoolTimeoutError
+from kvbench.client.lending import Lending
+from kvbench.client.streams import AnyIterable, StreamPairs, map_chunks, pairs_of
 from kvbench.model import Pairs, Value
 
-_NS_PER_S = 1_000_000_000
 
-
-@dataclass(frozen=True, slots=True)
-class PoolConfig:
-    """What a pool is made of. Times are seconds.
-
-    Attributes:
-        address: ``host:port/namespace``.
-        min_size: connections opened at once and kept.
-        max_size: connections at most.
-        idle_timeout: a connection above ``min_size`` that is idle for so long is closed.
-        acquire_timeout: how long a caller waits for a connection.
-        connect_timeout: how long opening one may take.
-        request_timeout: how long a response may take.
-    """
-
-    address: str
-    min_size: int = 2
-    max_size: int = 10
-    idle_timeout: float = 300
-    acquire_timeout: float = 5
-    connect_timeout: float = 5
-    request_timeout: float = 30
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_size <= self.max_size or self.max_size < 1:
-            raise ValueError(
-                f"a pool needs 0 <= min_size <= max_size and max_size >= 1, "
-                f"not min_size={self.min_size}, max_size={self.max_size}"
-            )
-        for name in ("idle_timeout", "acquire_timeout", "connect_timeout", "request_timeout"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0 seconds, not {getattr(self, name)!r}")
-
-
-@dataclass(frozen=True, slots=True)
-class PoolStats:
-    """A pool at one moment.
-
-    Attributes:
-        size: connections there are, being opened included.
-        idle: those that nobody uses.
-        in_use: those that are lent out.
-        waiting: callers in the queue.
-        opened: connections opened since the start.
-        closed: connections closed or broken since the start.
-    """
-
-    size: int
-    idle: int
-    in_use: int
-    waiting: int
-    opened: int
-    closed: int
-
-
-class KvPool:
+class KvPool(Lending):
     """A pool of clients with a client's methods. Made by :meth:`connect`.
 
-    Every method takes a connection, uses it and gives it back. It may raise what
-    :class:`KvClient` raises, and PoolTimeoutError.
+    Every method may raise what :class:`~kvbench.client.KvClient` raises, and PoolTimeoutError.
     """
-
-    def __init__(self, config: PoolConfig, clock: Clock | None = None) -> None:
-        self.config = config
-        self._clock: Clock = clock if clock is not None else SystemClock()
-        self._idle: deque[tuple[KvClient, int]] = deque()
-        self._waiters: deque[asyncio.Future[KvClient | None]] = deque()
-        self._size = 0
-        self._opened = 0
-        self._closed_count = 0
-        self._is_closed = False
-        self._sweeper: asyncio.TimerHandle | None = None
-        self._closing: set[asyncio.Task[None]] = set()
-
-    @classmethod
-    async def connect(cls, config: PoolConfig, *, clock: Clock | None = None) -> Self:
-        """Open a pool with ``min_size`` connections, at least one to see that it works.
-
-        Raises:
-            UsageError: the address is none.
-            KvConnectionError: nobody answers there.
-        """
-        pool = cls(config, clock)
-        try:
-            for _ in range(max(1, config.min_size)):
-                pool._size += 1
-                pool._idle.append((await pool._open(), pool._clock.now_ns()))
-        except BaseException:
-            await pool.close()
-            raise
-        pool._sweep()
-        return pool
-
-    async def close(self) -> None:
-        """Close all connections, also those that are lent out. Closing twice is fine."""
-        self._is_closed = True
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_exception(KvConnectionError("the pool is closed"))
-        while self._idle:
-            await self._discard(self._idle.pop()[0])
-        await asyncio.gather(*self._closing)
-
-    def stats(self) -> PoolStats:
-        """The pool at this moment."""
-        return PoolStats(
-            size=self._size,
-            idle=len(self._idle),
-            in_use=self._size - len(self._idle),
-            waiting=sum([not waiter.done() for waiter in self._waiters]),
-            opened=self._opened,
-            closed=self._closed_count,
-        )
-
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[KvClient]:
-        """A client of one's own for the length of an ``async with``.
-
-        Raises:
-            PoolTimeoutError: none came free within ``acquire_timeout``.
-            KvConnectionError: the pool is closed, or a new connection was refused.
-        """
-        client = await self._take()
-        try:
-            yield client
-        finally:
-            self._give_back(client)
-
-    async def _take(self) -> KvClient:
-        if self._is_closed:
-            raise KvConnectionError("the pool is closed")
-        while self._idle:
-            client, _ = self._idle.pop()
-            if client.is_connected:
-                return client
-            self._retire(client)
-        if self._size < self.config.max_size:
-            self._size += 1
-            return await self._open()
-        return await self._wait()
-
-    async def _wait(self) -> KvClient:
-        waiter: asyncio.Future[KvClient | None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            client = await asyncio.wait_for(waiter, self.config.acquire_timeout)
-        except TimeoutError:
-            raise PoolTimeoutError(
-                f"all {self.config.max_size} connections stayed busy for "
-                f"{self.config.acquire_timeout:g} s: raise max_size or acquire_timeout"
-            ) from None
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                self._pass_on(waiter.result())  # It came in the same moment: the next may have it.
-            raise
-        finally:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
-        return client if client is not None else await self._open()
-
-    async def _open(self) -> KvClient:
-        """Open a connection in the place that was counted for it."""
-        config = self.config
-        try:
-            client = await KvClient.connect(
-                config.address,
-                connect_timeout=config.connect_timeout,
-                request_timeout=config.request_timeout,
-            )
-        except BaseException:
-            self._pass_on(None)
-            raise
-        self._opened += 1
-        return client
-
-    def _give_back(self, client: KvClient) -> None:
-        if self._is_closed or not client.is_connected:
-            self._retire(client, keep_place=not self._is_closed)
-            if not self._is_closed:
-                self._pass_on(None)
-        else:
-            self._pass_on(client)
-
-    def _pass_on(self, client: KvClient | None) -> None:
-        """Give a client, or with None the place of one, to the first who waits."""
-        while self._waiters:
-            waiter = self._waiters.popleft()
-            if not waiter.done():
-                waiter.set_result(client)
-                return
-        if client is not None:
-            self._idle.append((client, self._clock.now_ns()))
-        else:
-            self._size -= 1
-
-    def _retire(self, client: KvClient, *, keep_place: bool = False) -> None:
-        """Close a client in the background."""
-        if not keep_place:
-            self._size -= 1
-        self._closed_count += 1
-        task = asyncio.get_running_loop().create_task(client.close())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
-
-    async def _discard(self, client: KvClient) -> None:
-        self._size -= 1
-        self._closed_count += 1
-        await client.close()
-
-    def _sweep(self) -> None:
-        """Close what has been idle too long, the longest idle first, down to ``min_size``."""
-        oldest_ns = self._clock.now_ns() - round(self.config.idle_timeout * _NS_PER_S)
-        while self._idle and self._size > self.config.min_size and self._idle[0][1] <= oldest_ns:
-            self._retire(self._idle.popleft()[0])
-        pause_s = min(self.config.idle_timeout / 4, 30)
-        self._sweeper = asyncio.get_running_loop().call_later(pause_s, self._sweep)
 
     async def ping(self) -> bool:
         """As :meth:`KvClient.ping`."""
@@ -353,15 +131,16 @@ class KvPool:
 
     async def mget_stream(
         self, keys: AnyIterable[str], *, chunk_size: int = 1000, window: int = 4
-    ) -> AsyncIterator[tuple[str, Value]]:
+    ) -> AsyncGenerator[tuple[str, Value], None]:
         """As :meth:`KvClient.mget_stream`, over up to ``window`` connections."""
-        async for chunk, values in map_chunks(self.mget, keys, chunk_size, window):
-            for pair in zip(chunk, values, strict=True):
-                yield pair
+        async with aclosing(map_chunks(self.mget, keys, chunk_size, window)) as chunks:
+            async for chunk, values in chunks:
+                for pair in zip(chunk, values, strict=True):
+                    yield pair
 
     async def mset_stream(
         self,
-        pairs: AnyIterable[tuple[str, Value]],
+        pairs: StreamPairs,
         ttl: float | None = None,
         *,
         chunk_size: int = 1000,
@@ -372,10 +151,11 @@ class KvPool:
         async def store(chunk: list[tuple[str, Value]]) -> None:
             await self.mset(chunk, ttl)
 
-        stored = 0
-        async for chunk, _ in map_chunks(store, pairs, chunk_size, window):
-            stored += len(chunk)
-        return stored
+        stored_count = 0
+        async with aclosing(map_chunks(store, pairs_of(pairs), chunk_size, window)) as chunks:
+            async for chunk, _ in chunks:
+                stored_count += len(chunk)
+        return stored_count
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,39 +1,62 @@
-"""Streams of batches: any number of items through a bounded window of requests in flight."""
+"""Streams of batches: any number of items through a bounded window of requests in flight.
+
+An item is read when there is room for it, never earlier: what is in memory is the window and the
+chunk that is being gathered. A result is handed out as soon as it is known and its turn has come.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+)
+from contextlib import aclosing
 from typing import TypeAlias, TypeVar
 
 from kvbench.client.commands import check_chunk, chunks_of
+from kvbench.model import Pairs, Value
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 AnyIterable: TypeAlias = Iterable[T] | AsyncIterable[T]
 
+StreamPairs: TypeAlias = Pairs | AsyncIterable[tuple[str, Value]]
+"""What ``mset_stream`` takes: a mapping, or pairs from an iterable of either kind."""
+
+
+def pairs_of(pairs: StreamPairs) -> AnyIterable[tuple[str, Value]]:
+    """The pairs of a mapping; other pairs as they are."""
+    return pairs.items() if isinstance(pairs, Mapping) else pairs
+
 
 async def map_chunks(
     call: Callable[[list[T]], Awaitable[R]], items: AnyIterable[T], chunk_size: int, window: int
-) -> AsyncIterator[tuple[list[T], R]]:
+) -> AsyncGenerator[tuple[list[T], R], None]:
     """Call ``call`` with each chunk of ``items``, up to ``window`` at a time.
 
     Yields each chunk with its result, in the order of the items. Left early, or after an error, it
-    cancels the calls that are still in flight.
+    cancels the calls that are still in flight; they may have been applied.
 
     Raises:
+        TypeError: ``items`` is one ``str`` or ``bytes``, or cannot be iterated over.
         ValueError: chunk_size or window make no sense.
     """
     check_chunk(chunk_size, window)
     in_flight: deque[tuple[list[T], asyncio.Future[R]]] = deque()
     try:
-        async for chunk in _chunks(items, chunk_size):
-            in_flight.append((chunk, asyncio.ensure_future(call(chunk))))
-            if len(in_flight) == window:
-                done, result = in_flight.popleft()
-                yield done, await result
+        async with aclosing(_chunks(items, chunk_size)) as chunks:
+            async for chunk in chunks:
+                in_flight.append((chunk, asyncio.ensure_future(call(chunk))))
+                while in_flight and (len(in_flight) >= window or in_flight[0][1].done()):
+                    done, result = in_flight.popleft()
+                    yield done, await result
         while in_flight:
             done, result = in_flight.popleft()
             yield done, await result
@@ -43,7 +66,7 @@ async def map_chunks(
         await asyncio.gather(*[result for _, result in in_flight], return_exceptions=True)
 
 
-async def _chunks(items: AnyIterable[T], chunk_size: int) -> AsyncIterator[list[T]]:
+async def _chunks(items: AnyIterable[T], chunk_size: int) -> AsyncGenerator[list[T], None]:
     if not isinstance(items, AsyncIterable):
         for ready in chunks_of(items, chunk_size):
             yield ready

@@ -1,26 +1,33 @@
 """The synchronous client: one blocking connection, one request at a time.
 
-Safe from several threads, which take turns. A connection on which a request was cut off (timeout,
-Ctrl-C, a broken stream) is closed rather than read on, for its next bytes would be another
-request's reply (CLIENT-009); the next call opens a new one. Nothing is sent twice.
+Safe from several threads, which take turns, and across a fork: a child leaves the connection to its
+parent and opens its own. A connection on which a request was cut off (timeout, Ctrl-C, a broken
+stream) is closed rather than read on, for its next bytes would be another request's reply
+(CLIENT-009); so is one on which anything came that nobody asked for. The next call opens a new one.
+Nothing is sent twice.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import select
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
 from kvbench.client import commands
 from kvbench.client.address import Address
 from kvbench.client.commands import Command
-from kvbench.errors import KvConnectionError, KvProtocolError, KvTimeoutError
+from kvbench.client.sockets import check_timeouts, no_connection, prepare
+from kvbench.errors import KvConnectionError, KvProtocolError, KvServerError, KvTimeoutError
 from kvbench.model import Pairs, Value
 from kvbench.protocol.frames import FrameReader
+from kvbench.protocol.opcodes import Status
 
 T = TypeVar("T")
 
@@ -36,19 +43,22 @@ class SyncKvClient:
 
     Attributes:
         address: where it is connected to.
-        reconnects: how often a broken connection was replaced.
     """
 
     def __init__(self, address: Address, connect_timeout: float, request_timeout: float) -> None:
+        check_timeouts(connect_timeout=connect_timeout, request_timeout=request_timeout)
         self.address = address
-        self.reconnects = -1
+        self._name = str(address)
         self._prefix = address.prefix
         self._connect_timeout_s = connect_timeout
         self._request_timeout_s = request_timeout
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._socket: socket.socket | None = None
+        self._poll = select.poll()
         self._reader = FrameReader()
+        self._opened_count = 0
         self._is_closed = False
+        self._pid = os.getpid()
 
     @classmethod
     def connect(
@@ -57,7 +67,7 @@ class SyncKvClient:
         """Connect to ``host:port/namespace``; timeouts in seconds.
 
         Raises:
-            UsageError: the address is none.
+            UsageError: the address is none, or a timeout is not above 0.
             KvConnectionError: nobody answers there.
         """
         client = cls(Address.parse(address), connect_timeout, request_timeout)
@@ -65,33 +75,47 @@ class SyncKvClient:
         return client
 
     def close(self) -> None:
-        """Close the connection. Closing twice is fine; later calls raise KvConnectionError."""
+        """Close; a call in another thread fails. Closing twice is fine; later calls raise.
+
+        What they raise is a KvConnectionError.
+        """
         self._is_closed = True
-        self._drop()
+        stream = self._socket
+        if stream is not None and self._pid == os.getpid():
+            with suppress(OSError):
+                stream.shutdown(socket.SHUT_RDWR)  # Wakes a thread that waits for its reply.
+        with self._lock:
+            self._drop()
 
     @property
     def is_connected(self) -> bool:
         """Whether the last call left a usable connection."""
         return self._socket is not None
 
+    @property
+    def reconnects(self) -> int:
+        """How often a broken connection was replaced."""
+        return max(0, self._opened_count - 1)
+
     def _open(self) -> socket.socket:
         if self._is_closed:
-            raise KvConnectionError("the client is closed")
+            raise KvConnectionError(f"{self._name}: the client is closed: connect a new one")
         place = (self.address.host, self.address.port)
         try:
             opened = socket.create_connection(place, timeout=self._connect_timeout_s)
-        except TimeoutError:
-            raise KvConnectionError(
-                f"{self.address}: no connection within {self._connect_timeout_s:g} s"
-            ) from None
-        except OSError as error:
-            raise KvConnectionError(f"{self.address}: {error.strerror or error}") from None
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
+                prepare(opened)
+            except BaseException:
+                opened.close()
+                raise
+        except (OSError, UnicodeError) as error:
+            raise no_connection(self._name, error, self._connect_timeout_s) from None
         opened.settimeout(self._request_timeout_s)
-        self._socket, self._reader = opened, FrameReader()
-        self.reconnects += 1
-        if self.reconnects:
-            _log.warning("reconnected to %s", self.address)
+        self._socket, self._reader, self._poll = opened, FrameReader(), select.poll()
+        self._poll.register(opened, select.POLLIN)
+        self._opened_count += 1
+        if self._opened_count > 1:
+            _log.warning("reconnected to %s", self._name)
         return opened
 
     def _drop(self) -> None:
@@ -99,22 +123,30 @@ class SyncKvClient:
         if stale is not None:
             stale.close()
 
+    def _leave_to_parent(self) -> None:
+        """In a forked child: its replies would mix with the parent's on the same connection."""
+        self._pid = os.getpid()
+        self._lock = threading.RLock()  # The old one may be held by a thread that is not here.
+        self._drop()
+
     def _call(self, command: Command[T]) -> T:
+        if self._pid != os.getpid():
+            self._leave_to_parent()
         with self._lock:
-            stream = self._socket or self._open()
+            stream = self._usable()
             try:
-                stream.sendall(command.request)
-                status, payload = self._read(stream)
+                status, payload = self._exchange(stream, command.request)
             except TimeoutError:
                 self._drop()
                 raise KvTimeoutError(
-                    f"{self.address}: no answer within {self._request_timeout_s:g} s; "
+                    f"{self._name}: no answer within {self._request_timeout_s:g} s; "
                     "the request may have been applied"
                 ) from None
             except OSError as error:
                 self._drop()
+                reason = "the client was closed" if self._is_closed else error.strerror or error
                 raise KvConnectionError(
-                    f"{self.address}: the connection broke ({error.strerror or error}); "
+                    f"{self._name}: the connection broke ({reason}); "
                     "the request may have been applied"
                 ) from None
             except BaseException:
@@ -126,11 +158,41 @@ class SyncKvClient:
                 self._drop()
                 raise
 
-    def _read(self, stream: socket.socket) -> tuple[int, bytes]:
-        """The one response that is due."""
+    def _usable(self) -> socket.socket:
+        """The connection, opened anew when there is none or the server ended it meanwhile."""
+        stream = self._socket
+        if stream is not None and self._poll.poll(0):
+            self._refuse_unasked(stream)
+            stream = None
+        return stream or self._open()
+
+    def _refuse_unasked(self, stream: socket.socket) -> None:
+        """Nothing is due, yet something came: the end, the server's last word, or nonsense."""
+        try:
+            data = stream.recv(_RECV_BYTES)
+        except OSError:
+            data = b""
+        finally:
+            self._drop()
+        frames = self._reader.feed(data)
+        if frames and frames[0][0] == Status.ERROR:
+            raise KvServerError(frames[0][0], frames[0][1].decode("utf-8", "replace"))
+        if data:
+            _log.warning("%s: more responses came than were due; connection closed", self._name)
+
+    def _exchange(self, stream: socket.socket, request: bytes) -> tuple[int, bytes]:
+        """Send a request and read the one response that is due, all within the timeout."""
+        timeout_s = self._request_timeout_s
+        deadline = time.monotonic() + timeout_s
+        stream.sendall(request)
+        left_s = deadline - time.monotonic()
+        is_shortened = left_s < 0.95 * timeout_s  # Else the rest is as good as the whole.
         reader = self._reader
-        deadline = 0.0
         while True:
+            if is_shortened:
+                if left_s <= 0:
+                    raise TimeoutError
+                stream.settimeout(left_s)
             data = stream.recv(_RECV_BYTES)
             if not data:
                 raise ConnectionResetError("the server closed it")
@@ -138,16 +200,18 @@ class SyncKvClient:
             if frames:
                 break
             if reader.oversize_bytes:
-                raise KvProtocolError(f"a reply of {reader.oversize_bytes} bytes is over the limit")
-            now = time.monotonic()
-            deadline = deadline or now + self._request_timeout_s
-            stream.settimeout(max(1e-3, deadline - now))
-            if now >= deadline:
-                raise TimeoutError
-        if deadline:
-            stream.settimeout(self._request_timeout_s)
-        if len(frames) > 1 or reader.buffered_bytes:
-            raise KvProtocolError("the server sent more than the one reply that was due")
+                raise KvProtocolError(
+                    f"{self._name}: a reply of {reader.oversize_bytes} bytes is over the limit; "
+                    "connection closed"
+                )
+            is_shortened = True
+            left_s = deadline - time.monotonic()
+        if len(frames) > 1 or reader.buffered_bytes or reader.oversize_bytes:
+            raise KvProtocolError(
+                f"{self._name}: more came than the one response that was due; connection closed"
+            )
+        if is_shortened:
+            stream.settimeout(timeout_s)
         return frames[0]
 
     def _call_all(self, parts: list[Command[T]]) -> list[T]:
@@ -247,19 +311,14 @@ class SyncKvClient:
         for chunk in commands.chunks_of(keys, chunk_size):
             yield from zip(chunk, self.mget(chunk), strict=True)
 
-    def mset_stream(
-        self,
-        pairs: Iterable[tuple[str, Value]],
-        ttl: float | None = None,
-        *,
-        chunk_size: int = 1000,
-    ) -> int:
+    def mset_stream(self, pairs: Pairs, ttl: float | None = None, *, chunk_size: int = 1000) -> int:
         """Store any number of pairs, a chunk at a time; returns how many were sent."""
-        stored = 0
-        for chunk in commands.chunks_of(pairs, chunk_size):
+        items = pairs.items() if isinstance(pairs, Mapping) else pairs
+        stored_count = 0
+        for chunk in commands.chunks_of(items, chunk_size):
             self.mset(chunk, ttl)
-            stored += len(chunk)
-        return stored
+            stored_count += len(chunk)
+        return stored_count
 
     def __enter__(self) -> Self:
         return self

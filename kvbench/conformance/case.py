@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kvbench.conformance.store import StoreContext
     from kvbench.conformance.wire import WireContext
+    from kvbench.specs import Reply
 
 
 class Suite(StrEnum):
@@ -42,13 +43,23 @@ class CaseFailed(Exception):  # noqa: N818 - a finding about the target, not an 
         actual: what came.
         seed: reproduces it, when something was random.
         timeline: a concurrent history as text, when there was one.
+        wanted: the reply that should have come, in the words of the vectors, where it is known.
     """
 
-    def __init__(self, expected: str, actual: str, *, seed: str = "", timeline: str = "") -> None:
+    def __init__(
+        self,
+        expected: str,
+        actual: str,
+        *,
+        seed: str = "",
+        timeline: str = "",
+        wanted: Reply | None = None,
+    ) -> None:
         self.expected = expected
         self.actual = actual
         self.seed = seed
         self.timeline = timeline
+        self.wanted = wanted
         super().__init__(f"expected {expected}; got {actual}")
 
 

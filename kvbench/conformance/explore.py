@@ -4,15 +4,20 @@ Hypothesis draws the examples from the case's seed and shrinks the first that fa
 runs in a context of its own (keys, connections, record of the conversation), so none depends on
 what the others left behind, and the conversation that a failure shows is that of its example alone.
 
-The same seed draws the same examples: nothing is remembered between runs (no database), nothing
-depends on time but the end of the search. A target that is slow or silent would stretch it without
+The same seed draws the same examples from the same code: nothing is remembered between runs (no
+database), nothing depends on time but the end of the search. A target that is slow or silent would stretch it without
 end, so drawing and shrinking have times of their own, and the smallest example so far counts.
 """
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Generic, TypeVar
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
@@ -20,7 +25,7 @@ from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
 from kvbench.conformance.case import CaseFailed
-from kvbench.conformance.wire import Moment, WireContext
+from kvbench.conformance.wire import WireContext
 from kvbench.errors import KvError
 
 DRAWING_S = 15.0
@@ -57,6 +62,7 @@ def explore(
     Raises:
         CaseFailed: an example fails; the text ends with the example.
     """
+    _keep_directory_clean()
     search = _Search(context, check)
 
     def look(example: _T) -> None:
@@ -80,7 +86,8 @@ def explore(
         # Flaky: it does not fail each time. What was seen was seen, and is reported.
         if search.failure is None:
             return
-        context.moments[:] = search.moments
+        context.moments[:] = search.shown.moments
+        context.shown = search.shown
         raise search.failure from None
 
 
@@ -92,7 +99,7 @@ class _Search(Generic[_T]):
         self._check = check
         self._end = time.monotonic() + DRAWING_S * context.effort
         self.failure: CaseFailed | None = None
-        self.moments: list[Moment] = []
+        self.shown = context
 
     def look(self, example: _T) -> None:
         """Look at one example in a context of its own."""
@@ -118,11 +125,26 @@ class _Search(Generic[_T]):
         if self.failure is None:
             self._end = time.monotonic() + SHRINKING_S
         self.failure = CaseFailed(
-            failed.expected, f"{failed.actual}; with {_shown(example)}", seed=outer.run_seed
+            failed.expected,
+            f"{failed.actual}; with {_shown(example)}",
+            seed=outer.run_seed,
+            wanted=failed.wanted,
         )
-        self.moments = inner.moments
+        self.shown = inner
         # From one place for all, so that to hypothesis they are one failure to be made smaller.
         raise self.failure
+
+
+@cache
+def _keep_directory_clean() -> None:
+    """Have hypothesis keep its cache elsewhere than in the directory where the user happens to be.
+
+    Under pytest the user may have tests with hypothesis of their own: it stays as it is.
+    """
+    if "pytest" not in sys.modules:
+        place = tempfile.TemporaryDirectory(prefix="kvbench-")
+        atexit.register(place.cleanup)
+        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", place.name)
 
 
 def _shown(example: object) -> str:

@@ -1,13 +1,16 @@
 """Actions over the wire: their bytes, what replies mean, and many connections at the same time.
 
+:func:`plan` draws what several processes ask, :func:`record` has them ask it.
+
 A recorded history is what :mod:`kvbench.conformance.linearizability` judges. Calls are stamped
-before the first byte leaves and returns when the reply was read, so an operation never seems shorter
-than it was: what is called a violation is one.
+before the first byte leaves and returns when the reply was read, so an operation never seems
+shorter than it was: what is called a violation is one.
 """
 
 from __future__ import annotations
 
 import math
+import random
 import threading
 import time
 from collections.abc import Sequence
@@ -26,6 +29,9 @@ from kvbench.protocol.values import decode_value
 TTL_UNIT_MS = 1_000_000
 """Recorded TTLs are rounded up to a multiple of this, almost 17 minutes: what a model where time
 stands still can be compared with, as long as TTLs are multiples of it."""
+
+PROCESSES_MAX = 8
+"""In one history or race. Two find most faults; eight find those of queues and pools."""
 
 _BARRIER_TIMEOUT_S = 10.0
 """For threads to start: a machine that needs longer cannot tell anything about concurrency."""
@@ -54,11 +60,11 @@ def encode(action: Action, prefix: str = "") -> bytes:
         case Opcode.EXPIRE:
             return requests.expire_request(namespace, key, action.ttl_ms)
         case Opcode.MSET:
-            pairs = list(zip(action.keys, action.values, strict=True))
+            pairs: list[tuple[str, object]] = [*zip(action.keys, action.values, strict=True)]
             return requests.mset_request(namespace, pairs, action.ttl_ms)
         case Opcode.MSETEX:
-            entries = list(zip(action.keys, action.values, action.ttls_ms, strict=True))
-            return requests.msetex_request(namespace, entries)
+            columns = zip(action.keys, action.values, action.ttls_ms, strict=True)
+            return requests.msetex_request(namespace, [*columns])
         case Opcode.MGET | Opcode.MDEL | Opcode.MEXISTS:
             return requests.keys_request(opcode, namespace, list(action.keys))
         case _:
@@ -104,6 +110,55 @@ def _decode_ok(action: Action, payload: bytes) -> Result:
             return responses.parse_count(payload)
         case _:
             return int(responses.parse_flag(payload))
+
+
+def plan(rng: random.Random, names: Sequence[str], keys: tuple[str, ...]) -> list[list[Action]]:
+    """What each of two to eight processes asks: random operations, writing no number twice.
+
+    Args:
+        rng: the same numbers give the same plan.
+        names: of operations; one that comes twice is twice as likely.
+        keys: at least one; a batch takes two or more of them where there are.
+    """
+    count = rng.choice((2, 3, 4, 4, 4, 6, PROCESSES_MAX))
+    length = rng.randint(6, 10) if count <= 4 else 5
+    written = [0]
+    return [
+        [_random_action(rng, names, keys, written) for _ in range(length)] for _ in range(count)
+    ]
+
+
+def _random_action(
+    rng: random.Random, names: Sequence[str], keys: tuple[str, ...], written: list[int]
+) -> Action:
+    """One operation; ``written`` has the numbers so far, and gets what this one writes."""
+
+    def fresh() -> int:
+        # Steps of a hundred: what counters add never meets what others write.
+        written.append(written[-1] + 100)
+        return written[-1]
+
+    name = rng.choice(names)
+    some = tuple(rng.sample(keys, rng.randint(min(2, len(keys)), len(keys))))
+    key = some[:1]
+    match name:
+        case "mget" | "mdel" | "mexists":
+            return Action(name, some)
+        case "mset":
+            return Action(name, some, tuple([fresh() for _ in some]))
+        case "msetex":
+            return Action(name, some, tuple([fresh() for _ in some]), ttls_ms=(0,) * len(some))
+        case "set" | "setnx":
+            return Action(name, key, (fresh(),))
+        case "incr" | "decr":
+            return Action(name, key, (rng.randint(1, 3),))
+        case "cas":
+            return Action(name, key, (rng.choice(written), fresh()))
+        case "lock" | "unlock" | "extend":
+            ttl_ms = 0 if name == "unlock" else 3_600_000
+            return Action(name, key, (rng.choice("ab"),), ttl_ms)
+        case _:
+            return Action(name, key)
 
 
 def record(

@@ -2,9 +2,9 @@
 
 A history of concurrent operations is linearizable (Herlihy & Wing, "Linearizability: a correctness
 condition for concurrent objects", 1990) when each operation can be put at one instant between its
-call and its return so that a sequential store, met in that order, gives the same answers. The search
-is Wing & Gong's ("Testing and verifying concurrent objects", 1993): try as next each operation that
-was called before every other one left has returned. Two things keep it short:
+call and its return so that a sequential store, met in that order, gives the same answers. The
+search is Wing & Gong's ("Testing and verifying concurrent objects", 1993): try as next each
+operation that was called before every other one left has returned. Two things keep it short:
 
 - Partitions. Operations that share no key, not even through others, cannot constrain each other;
   a batch connects its keys. Each partition is searched alone.
@@ -15,18 +15,20 @@ The problem is NP-complete, so the search is bounded in steps and time, and may 
 
 An operation without an answer has its return at infinity, and may have happened or not. A violation
 comes with a counterexample that is made small without being made false: an operation is left out
-only if the rest cannot be explained whether that operation happened, at any time, or did not.
+only if the rest cannot be explained whether that operation happened or not. Those that wrote what
+the rest has read stay for the reader's sake.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from kvbench.clock import Clock, SystemClock
 from kvbench.conformance.model import Action, Answer, Entry, Result, State, apply, same_result
+from kvbench.model import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,7 @@ def check(
     for part in partitions(history):
         judgement = _search(part, _Meter(bound, clock))
         if judgement is Judgement.VIOLATED:
-            meter = _Meter(bound, clock)
-            kept = _minimise(part, lambda some: _search(some, meter) is Judgement.VIOLATED)
+            kept = _with_sources(_minimise(part, _Meter(bound, clock)), part)
             return Finding(judgement, tuple(kept), len(part) - len(kept))
         is_known = is_known and judgement is Judgement.OK
     return Finding(Judgement.OK if is_known else Judgement.UNKNOWN)
@@ -185,13 +186,16 @@ class _Meter:
 _Node = tuple[int, frozenset[tuple[str, Entry]]]
 
 
-def _search(operations: Sequence[Operation], meter: _Meter) -> Judgement:
+def _search(
+    operations: Sequence[Operation], meter: _Meter, perhaps: frozenset[Operation] = frozenset()
+) -> Judgement:
     """Look for an order of the operations, which are sorted by their calls.
 
     A node is the set of operations that are in the order so far, a bit for each, and the state
-    that they lead to.
+    that they lead to. Those in ``perhaps`` may be missing from the order.
     """
-    complete = sum([1 << place for place, one in enumerate(operations) if one.is_complete])
+    sure = [one.is_complete and one not in perhaps for one in operations]
+    complete = sum([1 << place for place, is_sure in enumerate(sure) if is_sure])
     stack: list[tuple[int, State]] = [(0, {})]
     seen: set[_Node] = set()
     while stack:
@@ -200,7 +204,7 @@ def _search(operations: Sequence[Operation], meter: _Meter) -> Judgement:
             return Judgement.OK
         if not meter.step():
             return Judgement.UNKNOWN
-        for place in reversed(_next(operations, ordered)):
+        for place in reversed(_next(operations, sure, ordered)):
             operation = operations[place]
             effect = apply(state, operation.action)
             if operation.is_complete and not same_result(effect.result, operation.result):
@@ -212,43 +216,50 @@ def _search(operations: Sequence[Operation], meter: _Meter) -> Judgement:
     return Judgement.VIOLATED
 
 
-def _next(operations: Sequence[Operation], ordered: int) -> list[int]:
-    """Which operations can come next: those called before any other one left has returned."""
+def _next(operations: Sequence[Operation], sure: Sequence[bool], ordered: int) -> list[int]:
+    """Which operations can come next: those called before any other one left has returned.
+
+    One that returned before the latest in the order was called comes too late. It is one that may
+    be missing, and is.
+    """
     found = []
+    last_call_ns = operations[ordered.bit_length() - 1].call_ns if ordered else -math.inf
     first_return_ns = math.inf
     for place, operation in enumerate(operations):
         if operation.call_ns > first_return_ns:
             break
-        if not ordered >> place & 1:
+        if not ordered >> place & 1 and operation.return_ns >= last_call_ns:
             found.append(place)
-            first_return_ns = min(first_return_ns, operation.return_ns)
+            if sure[place]:
+                first_return_ns = min(first_return_ns, operation.return_ns)
     return found
 
 
-def _minimise(
-    operations: list[Operation], is_violated: Callable[[list[Operation]], bool]
-) -> list[Operation]:
+def _minimise(operations: list[Operation], meter: _Meter) -> list[Operation]:
     """A small part of a violated history that is violated for the same reason.
 
     First the end is cut off: what is linearizable is so up to every instant. Then operations are
     left out, many at once at first (Zeller's delta debugging). One that may have changed something
-    stays in the search as one that may have happened at any time after its call.
+    stays in the search as one that may have happened, as it was answered. What the meter no longer
+    lets the search find out stays as it is.
     """
     kept = operations
     for end_ns in sorted([one.return_ns for one in operations if one.is_complete]):
         begun = [_until(one, end_ns) for one in operations if one.call_ns <= end_ns]
-        if is_violated(begun):
+        begun = [one for one in begun if one.is_complete or not one.is_effectless]
+        if _search(begun, meter) is Judgement.VIOLATED:
             kept = begun
             break
-    perhaps: list[Operation] = []
+    everything = kept
+    perhaps: frozenset[Operation] = frozenset()
     size = max(1, len(kept) // 2)
     while True:
         start = 0
         while start < len(kept):
-            dropped = kept[start : start + size]
             rest = kept[:start] + kept[start + size :]
-            unsure = perhaps + [_unsure(one) for one in dropped if not one.is_effectless]
-            if is_violated(sorted(rest + unsure, key=lambda one: one.call_ns)):
+            unsure = perhaps | {one for one in kept[start : start + size] if not one.is_effectless}
+            some = [one for one in everything if one in unsure or one in rest]
+            if _search(some, meter, unsure) is Judgement.VIOLATED:
                 kept, perhaps = rest, unsure
             else:
                 start += size
@@ -257,10 +268,29 @@ def _minimise(
         size //= 2
 
 
+def _with_sources(kept: list[Operation], part: list[Operation]) -> list[Operation]:
+    """What is kept, and who wrote what it read: for people, who will ask that first."""
+    seen: set[Value] = set()
+    for one in kept:
+        seen.update(one.result if isinstance(one.result, tuple) else [_value(one.result)])
+    known = {(one.process, one.call_ns) for one in kept}
+    sources = [
+        one
+        for one in part
+        if (one.process, one.call_ns) not in known
+        and one.action.name not in ("incr", "decr", "unlock", "extend")
+        and not one.is_effectless
+        and seen.intersection(one.action.values)
+    ]
+    return sorted(kept + sources, key=lambda one: one.call_ns)
+
+
+def _value(result: Result) -> Value:
+    return None if isinstance(result, Answer | tuple) else result
+
+
 def _until(operation: Operation, end_ns: float) -> Operation:
     """The operation as it was known at an instant."""
-    return operation if operation.return_ns <= end_ns else _unsure(operation)
-
-
-def _unsure(operation: Operation) -> Operation:
+    if operation.return_ns <= end_ns:
+        return operation
     return replace(operation, return_ns=math.inf, result=Answer.UNKNOWN)

@@ -1,9 +1,9 @@
-"""What a right server does, one operation after the other: the model that generated cases compare with.
+"""What a right server does, one operation after the other: generated cases compare with this.
 
-:func:`apply` takes a state and an action and gives the answer, the state afterwards, and the clauses
-that say so: each branch of the model is a sentence of specs/wire-protocol.md, and a difference from
-it is held against that sentence alone. Time stands still here: a TTL is the number that a key was
-given, so whoever uses TTLs takes long ones.
+:func:`apply` takes a state and an action and gives the answer, the state afterwards, and the
+clauses that say so: each branch of the model is a sentence of specs/wire-protocol.md, and a
+difference from it is held against that sentence alone. Time stands still here: a TTL is the number
+that a key was given, so whoever uses TTLs takes long ones.
 
 Every operation of the protocol that touches keys is here. A state is never changed: the one
 afterwards is another object, or the same where nothing changed.
@@ -68,14 +68,15 @@ class Action:
     ttls_ms: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        shown = [f"{key}" for key in self.keys]
+        shown = list(self.keys)
         if self.name in ("set", "setnx", "mset", "msetex"):
             pairs = zip(self.keys, self.values, strict=True)
             shown = [f"{key}={value!r}" for key, value in pairs]
         else:
             shown += [repr(value) for value in self.values]
-        ttls_ms = self.ttls_ms or ((self.ttl_ms,) if self.ttl_ms else ())
-        shown += [f"for {ttl_ms} ms" for ttl_ms in ttls_ms]
+        ttls_ms = self.ttls_ms or (self.ttl_ms,)
+        if any(ttls_ms):
+            shown.append(f"for {' '.join(map(str, ttls_ms))} ms")
         if len(shown) > 6:
             shown = [*shown[:2], f"... {len(shown)} in all"]
         return " ".join([self.name.upper(), *shown])
@@ -116,6 +117,11 @@ def same_result(left: Result, right: Result) -> bool:
     if isinstance(left, Answer) or isinstance(right, Answer):
         return left is right
     return values_equal(_plain(left), _plain(right))
+
+
+def shown(result: Result) -> str:
+    """An answer for people."""
+    return result.value if isinstance(result, Answer) else repr(result)
 
 
 def _plain(result: Value | tuple[Value, ...]) -> Value:

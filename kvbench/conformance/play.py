@@ -63,7 +63,7 @@ def play(context: WireContext, vector: Vector, *, is_strict: bool) -> None:
             _take(connection, step, token, is_strict=is_strict)
         except CaseFailed as error:
             place = f"in {vector.id}, {step.note!r}: " if step.note else f"in {vector.id}: "
-            raise CaseFailed(place + error.expected, error.actual) from None
+            raise CaseFailed(place + error.expected, error.actual, wanted=error.wanted) from None
 
 
 def _take(connection: WireConnection, step: Step, token: str, *, is_strict: bool) -> None:
@@ -72,15 +72,20 @@ def _take(connection: WireConnection, step: Step, token: str, *, is_strict: bool
     if step.finish:
         connection.finish()
     for expected in step.expect:
-        _compare(expected, connection.read(), is_strict=is_strict)
+        compare(expected, connection.read(), is_strict=is_strict)
     if step.closed:
         connection.expect_closed()
 
 
-def _compare(expected: Reply, reply: WireReply, *, is_strict: bool) -> None:
+def compare(expected: Reply, reply: WireReply, *, is_strict: bool) -> None:
+    """Hold a reply against what a vector expects.
+
+    Raises:
+        CaseFailed: it is another.
+    """
     names = expected.status[:1] if is_strict else expected.status
     if reply.status not in [STATUSES[name] for name in names]:
-        raise CaseFailed(" or ".join(names), str(reply))
+        raise CaseFailed(" or ".join(names), str(reply), wanted=expected)
     problem = expected.mismatch(reply.status, reply.payload)
     if problem and (is_strict or not _means_the_same(expected, reply)):
         wanted = (

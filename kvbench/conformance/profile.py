@@ -11,16 +11,41 @@
 
 A declared deviation that fails is ``known`` and fails nothing; one that passes is an
 ``unexpected-pass`` and fails the run, so that a profile never outlives the fault it excuses.
+
+Both suites know words such as ``ttl``, and mean different things. For a target that both look at,
+``capabilities`` is a table: ``capabilities = {wire = ["mget"], backend = ["ttl"]}``; a plain list
+then says the same to both, each suite taking the words that it knows.
+
+For the schemes of our own adapters the profiles in ``specs/profiles`` are there without being
+named: ``valkey://`` is checked with ``specs/profiles/valkey.toml``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import difflib
+import json
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
+from kvbench import specs
+from kvbench.conformance.case import Suite
 from kvbench.errors import UsageError
+from kvbench.model import Capability
+from kvbench.protocol.opcodes import Opcode
+
+_CORE = {Opcode.GET, Opcode.SET, Opcode.DEL, Opcode.EXISTS, Opcode.PING, Opcode.INFO}
+
+VOCABULARY: Mapping[Suite, frozenset[str]] = {
+    Suite.WIRE: frozenset(
+        {opcode.name.lower() for opcode in set(Opcode) - _CORE} | {Capability.ATOMIC_BATCH.value}
+    ),
+    Suite.BACKEND: frozenset([capability.value for capability in Capability]),
+}
+"""The capabilities that clauses of each suite can need (section 1 of either document)."""
+
+_LINE_WIDTH = 90
 
 
 class Deviation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,6 +53,13 @@ class Deviation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     clause: str
     reason: str
+
+
+class BySuite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Capabilities of a target that both suites look at; None leaves the finding to the suite."""
+
+    wire: tuple[str, ...] | None = None
+    backend: tuple[str, ...] | None = None
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -40,30 +72,117 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     """
 
     target: str = ""
-    capabilities: tuple[str, ...] | None = None
+    capabilities: tuple[str, ...] | BySuite | None = None
     deviation: tuple[Deviation, ...] = ()
 
     def reason(self, clause: str) -> str:
         """Why ``clause`` is not kept; empty when no deviation is declared."""
         return next((one.reason for one in self.deviation if one.clause == clause), "")
 
+    def declared(self, suite: Suite) -> frozenset[str] | None:
+        """What the target can do, in the words of a suite; None when the profile does not say."""
+        words = self.capabilities
+        if isinstance(words, BySuite):
+            words = words.wire if suite is Suite.WIRE else words.backend
+        return None if words is None else VOCABULARY[suite] & set(words)
+
 
 def read_profile(path: Path, known_clauses: Collection[str]) -> Profile:
     """Read a profile.
 
     Raises:
-        UsageError: the file cannot be read, has a field or a clause that does not exist, or gives
-            a deviation without a reason.
+        UsageError: the file cannot be read, has a field, a capability or a clause that does not
+            exist, or gives a deviation without a reason.
     """
     try:
         profile = msgspec.toml.decode(path.read_bytes(), type=Profile)
     except OSError as error:
         raise UsageError(f"profile {path} cannot be read: {error.strerror}") from None
-    except msgspec.DecodeError as error:
+    except ValueError as error:
+        # No valid TOML, no UTF-8, or no profile: each of them says where.
         raise UsageError(f"profile {path}: {error}") from None
+    _check_capabilities(path, profile.capabilities)
+    seen: set[str] = set()
     for one in profile.deviation:
         if one.clause not in known_clauses:
-            raise UsageError(f"profile {path}: there is no clause {one.clause!r}")
+            raise UsageError(
+                f"profile {path}: there is no clause {one.clause!r}{nearest(one.clause)}"
+            )
         if not one.reason.strip():
             raise UsageError(f"profile {path}: the deviation of {one.clause} needs a reason")
+        if one.clause in seen:
+            raise UsageError(f"profile {path}: the deviation of {one.clause} is declared twice")
+        seen.add(one.clause)
     return profile
+
+
+def nearest(clause: str) -> str:
+    """``; did you mean ...?`` with the clause that looks most like a wrong one, or nothing."""
+    ids = [one.id for one in specs.clauses()]
+    found = difflib.get_close_matches(clause.upper(), ids, n=1, cutoff=0.4)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def shipped_profile(scheme: str) -> Path | None:
+    """The profile that kvbench has for the stores of a scheme, if it has one."""
+    path = specs.directory() / "profiles" / f"{scheme}.toml"
+    return path if path.is_file() else None
+
+
+def profile_text(
+    target: str,
+    capabilities: Mapping[Suite, frozenset[str]],
+    deviations: Iterable[Deviation],
+    remark: str,
+) -> str:
+    """A profile as TOML, for a person to go through.
+
+    Args:
+        target: its name for people.
+        capabilities: of each suite that looked at it.
+        deviations: clause and reason.
+        remark: one line on where this comes from.
+    """
+    words = {suite.value: _array(sorted(known)) for suite, known in sorted(capabilities.items())}
+    lines = [
+        f"# {remark}",
+        "# Explain each deviation, or mend the target: a reason is what its users will read.",
+        f"target = {_quote(target)}",
+    ]
+    if len(words) == 1:
+        lines.append(f"capabilities = {next(iter(words.values()))}")
+    else:
+        lines += ["", "[capabilities]"]
+        lines += [f"{suite} = {array}" for suite, array in words.items()]
+    for one in deviations:
+        lines += ["", "[[deviation]]", f'clause = "{one.clause}"', f"reason = {_quote(one.reason)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _check_capabilities(path: Path, capabilities: tuple[str, ...] | BySuite | None) -> None:
+    anywhere = VOCABULARY[Suite.WIRE] | VOCABULARY[Suite.BACKEND]
+    given = [(capabilities, anywhere)]
+    if isinstance(capabilities, BySuite):
+        given = [
+            (capabilities.wire, VOCABULARY[Suite.WIRE]),
+            (capabilities.backend, VOCABULARY[Suite.BACKEND]),
+        ]
+    for words, known in given:
+        for word in words or ():  # type: ignore[union-attr]  # a table was taken apart above
+            if word not in known:
+                near = difflib.get_close_matches(word, known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"there are: {sorted(known)}"
+                raise UsageError(f"profile {path}: no capability is called {word!r}; {hint}")
+
+
+def _array(words: list[str]) -> str:
+    text = f"[{', '.join(map(_quote, words))}]"
+    if len(text) <= _LINE_WIDTH:
+        return text
+    return "\n".join(["[", *[f"  {_quote(word)}," for word in words], "]"])
+
+
+def _quote(text: str) -> str:
+    """A basic string of TOML. JSON's escapes are TOML's, but for DEL and lone surrogates."""
+    clean = " ".join(text.encode("utf-8", "replace").decode().split())
+    return json.dumps(clean, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,226 +1,68 @@
-"""Runs cases against a target and says what came of it.
-
-The order is the suite's: what later cases stand on comes first, and a case whose ground has failed
-is not run rather than failed. Every case has its own connections, its own key prefix and its own
-seed, which follows from the run's seed and the case's name: one case alone runs as it did among
-all. Nothing here prints.
-"""
+"""Runs the selected cases against a target and sums up what came of it. Nothing here prints."""
 
 from __future__ import annotations
 
-import fnmatch
 import time
-import traceback
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
-from kvbench.backend import BackendDescription
-from kvbench.conformance.case import Case, CaseFailed, DoesNotApply, SetupFailed, Suite, cases
+from kvbench.conformance.examiner import INTERRUPTED, Capabilities, Examiner, Options
 from kvbench.conformance.profile import Profile
-from kvbench.conformance.store import StoreContext
+from kvbench.conformance.selection import ledger, selected_cases
 from kvbench.conformance.targets import Target
-from kvbench.conformance.transcript import exchanges
-from kvbench.conformance.wire import Moment, WireContext
 from kvbench.errors import KvError
-from kvbench.specs import Clause, clauses
-from kvbench.verdicts import Failure, Outcome, TargetVerdicts, Verdict, judge
-
-Reproduce = Callable[[Case, tuple[Moment, ...], CaseFailed], str]
-"""Writes a file that plays a failed conversation again; returns its path."""
+from kvbench.verdicts import Outcome, TargetVerdicts, Verdict, judge
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which clauses to look at.
-
-    Attributes:
-        suites: wire, backend or both.
-        only: shell patterns of clause ids; empty takes all.
-        levels: MUST, SHOULD, MAY.
-    """
-
-    suites: frozenset[Suite] = frozenset(Suite)
-    only: tuple[str, ...] = ()
-    levels: frozenset[str] = frozenset({"MUST", "SHOULD", "MAY"})
-
-    def wants(self, clause: Clause) -> bool:
-        """Whether a clause is to be looked at."""
-        if clause.level not in self.levels:
-            return False
-        return not self.only or any(fnmatch.fnmatch(clause.id, one) for one in self.only)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What running one case gave: an outcome for all of its clauses, before levels and profile."""
-
-    outcome: Outcome
-    detail: str = ""
-    failure: Failure | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What all targets of a run share.
-
-    Attributes:
-        selection: which clauses.
-        profile: what the target declares.
-        seed: of everything random.
-        effort: multiplies generated examples and rounds; 1 by default.
-        reproduce: writes repro files; None writes none.
-        on_case: told of each case before it runs, with its place and the number of all.
-    """
-
-    selection: Selection
-    profile: Profile
-    seed: str
-    effort: int = 1
-    reproduce: Reproduce | None = None
-    on_case: Callable[[Case, int, int], None] | None = None
-
-
-def check_target(target: Target, capabilities: frozenset[str], options: Options) -> TargetVerdicts:
+def check_target(
+    target: Target,
+    capabilities: frozenset[str] | Capabilities,
+    options: Options,
+    facts: Mapping[str, str] | None = None,
+) -> TargetVerdicts:
     """Run the selected cases against an opened target.
+
+    Ctrl-C ends it early: what was found until then is returned, the rest is not-run because
+    :data:`INTERRUPTED`.
 
     Args:
         target: opened; closing it is the caller's.
-        capabilities: what it declares, for both suites.
+        capabilities: what it can do: for each suite, or the same for both.
         options: what to run, and how.
+        facts: what is known of it already, for the record.
+
+    Raises:
+        UsageError: a package that the cases need is not installed.
     """
     began = time.monotonic()
-    ledger = {clause.id: clause for clause in clauses()}
+    examiner = Examiner(target, capabilities, options)
     suites = tuple([suite for suite in target.suites if suite in options.selection.suites])
-    selected = [case for suite in suites for case in cases(suite)]
-    selected = [
-        case
-        for case in selected
-        if any(options.selection.wants(ledger[clause]) for clause in case.clauses)
-    ]
+    selected = selected_cases(suites, options.selection)
     verdicts: list[Verdict] = []
-    failed: set[str] = set()
     for place, case in enumerate(selected):
         if options.on_case is not None:
             options.on_case(case, place, len(selected))
-        finding = _look(target, case, capabilities, failed, options)
-        if finding.outcome is Outcome.FAILED:
-            failed.update(case.clauses)
-        wanted = [ledger[clause] for clause in case.clauses]
-        verdicts += [
-            _verdict(clause, case, finding, capabilities)
-            for clause in wanted
-            if options.selection.wants(clause)
-        ]
-    order = list(ledger)
-    verdicts.sort(key=lambda verdict: order.index(verdict.clause))
-    facts = dict(target.store.describe()) if target.store is not None else {}
+        found = examiner.verdicts(case)
+        if options.on_verdicts is not None:
+            options.on_verdicts(found)
+        verdicts += found
+    place_of = {clause: place for place, clause in enumerate(ledger())}
+    verdicts.sort(key=lambda verdict: place_of[verdict.clause])
     return judge(
         target.name,
         tuple([suite.value for suite in suites]),
-        tuple(_with_deviations(verdicts, options.profile)),
-        facts,
-        tuple(sorted(capabilities)),
+        with_deviations(verdicts, options.profile),
+        {**_facts(target), **(facts or {})},
+        tuple(sorted({word for suite in suites for word in examiner.capabilities[suite]})),
         time.monotonic() - began,
     )
 
 
-def _look(
-    target: Target,
-    case: Case,
-    capabilities: frozenset[str],
-    failed: set[str],
-    options: Options,
-) -> Finding:
-    missing = sorted(case.needs - capabilities)
-    if missing:
-        return Finding(Outcome.UNSUPPORTED, f"not declared: {', '.join(missing)}")
-    ground = [clause for clause in case.after if clause in failed]
-    if ground:
-        return Finding(Outcome.NOT_RUN, f"it stands on {', '.join(ground)}, which failed")
-    seed = f"{options.seed}/{case.name}"
-    moments: list[Moment] = []
-    try:
-        _run(target, case, capabilities, seed, options.effort, moments)
-    except CaseFailed as error:
-        return _failed(case, error, moments, options)
-    except SetupFailed as error:
-        return Finding(Outcome.NOT_RUN, str(error))
-    except DoesNotApply as error:
-        return Finding(Outcome.UNSUPPORTED, str(error))
-    except (KvError, OSError) as error:
-        broken = CaseFailed("an answer", f"{type(error).__name__}: {error}")
-        return _failed(case, broken, moments, options)
-    except Exception as error:  # noqa: BLE001 - a fault of the suite must not end the run
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        detail = f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
-        if _began_in_a_backend(error):
-            return _failed(case, CaseFailed("an answer or a KvError", detail), moments, options)
-        return Finding(Outcome.HARNESS_ERROR, detail)
-    return Finding(Outcome.PASSED)
+def was_interrupted(found: TargetVerdicts) -> bool:
+    """Whether somebody ended :func:`check_target` early."""
+    return any(one.detail == INTERRUPTED for one in found.verdicts)
 
 
-def _run(
-    target: Target,
-    case: Case,
-    capabilities: frozenset[str],
-    seed: str,
-    effort: int,
-    moments: list[Moment],
-) -> None:
-    """Run one case in a context of its own; ``moments`` gets the conversation."""
-    if case.suite is Suite.WIRE:
-        assert target.address is not None
-        host, port = target.address
-        wire = WireContext(host, port, capabilities=capabilities, seed=seed, effort=effort)
-        wire.moments = moments
-        with wire:
-            case.run(wire)  # type: ignore[arg-type]  # a wire case takes a WireContext
-    else:
-        assert target.store is not None
-        with StoreContext(
-            target.store,
-            target.another_store,
-            capabilities=capabilities,
-            seed=seed,
-            effort=effort,
-            clock=target.clock,
-        ) as store:
-            case.run(store)  # type: ignore[arg-type]  # a backend case takes a StoreContext
-
-
-def _failed(case: Case, error: CaseFailed, moments: list[Moment], options: Options) -> Finding:
-    repro = ""
-    if options.reproduce is not None and moments:
-        repro = options.reproduce(case, tuple(moments), error)
-    failure = Failure(
-        expected=error.expected,
-        actual=error.actual,
-        exchanges=exchanges(moments),
-        seed=error.seed or options.seed,
-        repro=repro,
-        timeline=error.timeline,
-    )
-    return Finding(Outcome.FAILED, str(error), failure)
-
-
-def _began_in_a_backend(error: Exception) -> bool:
-    """Whether a method of a backend raised it, or let it pass."""
-    frames = traceback.walk_tb(error.__traceback__)
-    return any(isinstance(frame.f_locals.get("self"), BackendDescription) for frame, _ in frames)
-
-
-def _verdict(clause: Clause, case: Case, finding: Finding, capabilities: frozenset[str]) -> Verdict:
-    """A finding as the clause's level sees it."""
-    outcome, detail, failure = finding.outcome, finding.detail, finding.failure
-    missing = sorted(set(clause.needs) - capabilities)
-    if missing:
-        outcome, detail, failure = Outcome.UNSUPPORTED, f"not declared: {missing[0]}", None
-    elif outcome is Outcome.FAILED and clause.level != "MUST":
-        outcome = Outcome.OPTIONAL_FAILED
-    return Verdict(clause.id, clause.level, case.name, outcome, detail, failure)
-
-
-def _with_deviations(verdicts: Iterable[Verdict], profile: Profile) -> Iterable[Verdict]:
+def with_deviations(verdicts: Iterable[Verdict], profile: Profile) -> tuple[Verdict, ...]:
     """The verdicts in the light of the profile.
 
     A deviation is known when at least one of the clause's cases fails. It is an unexpected pass
@@ -229,14 +71,22 @@ def _with_deviations(verdicts: Iterable[Verdict], profile: Profile) -> Iterable[
     failures = (Outcome.FAILED, Outcome.OPTIONAL_FAILED)
     verdicts = list(verdicts)
     deviating = {one.clause for one in verdicts if one.verdict in failures}
+    mended = []
     for one in verdicts:
         reason = profile.reason(one.clause)
-        if reason and one.verdict in failures:
-            yield Verdict(
-                one.clause, one.level, one.case, Outcome.KNOWN, f"{reason} ({one.detail})"
-            )
-        elif reason and one.verdict is Outcome.PASSED and one.clause not in deviating:
-            detail = f"passes, but the profile says: {reason}"
-            yield Verdict(one.clause, one.level, one.case, Outcome.UNEXPECTED_PASS, detail)
-        else:
-            yield one
+        outcome, detail = one.verdict, one.detail
+        if reason and outcome in failures:
+            outcome, detail = Outcome.KNOWN, f"{reason} ({one.detail})"
+        elif reason and outcome is Outcome.PASSED and one.clause not in deviating:
+            outcome, detail = Outcome.UNEXPECTED_PASS, f"passes, but the profile says: {reason}"
+        failure = one.failure if outcome in failures else None
+        mended.append(Verdict(one.clause, one.level, one.case, outcome, detail, failure))
+    return tuple(mended)
+
+
+def _facts(target: Target) -> dict[str, str]:
+    """What the store tells of itself; one that is broken by now tells nothing."""
+    try:
+        return dict(target.store.describe()) if target.store is not None else {}
+    except KvError:
+        return {}

@@ -28,7 +28,7 @@ from kvbench.conformance.case import CaseFailed, DoesNotApply
 from kvbench.errors import KvError, UnsupportedError
 from kvbench.model import Capability, Value
 
-SHORT_TTL_S = 0.12
+SHORT_TTL_S = 0.1
 """Long enough to store a few keys and look at them, short enough to wait for a dozen times."""
 
 WAITING_SLACK_S = 0.03
@@ -205,7 +205,7 @@ class StoreContext:
             raise CaseFailed(f"{what}: {ttl_s:g} s", repr(left))
 
     def latest_s(self, ttl_s: float) -> float:
-        """How long a key with a TTL may be there: it is rounded up to ticks, and ends within one."""
+        """How long a key with a TTL may be there: rounded up to whole ticks, and one more."""
         ticks = math.ceil(round(ttl_s / self.tick_s, 6))
         return (ticks + 1) * self.tick_s
 

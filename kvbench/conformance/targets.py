@@ -8,6 +8,7 @@ server, and both suites look at the same one.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -22,6 +23,8 @@ from kvbench.protocol.opcodes import DEFAULT_PORT
 from kvbench.registry import backend_class, open_backend, scheme_of
 
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:/\[\]@\s]+):(\d{1,5})")
+_WIRE_SCHEMES = ("kvb", "kvb+async")
+_PASSWORD = re.compile(r"(://[^/?#]*?:)[^/?#]*@")
 
 
 @dataclass(slots=True)
@@ -29,11 +32,12 @@ class Target:
     """A target, opened. Closing it stops what opening it started.
 
     Attributes:
-        name: as the user gave it, for people.
+        name: as the user gave it, without a password, for people.
         address: host and port for the wire suite; None for a target that has none.
         url: opens it as a backend; empty for a target that is only an address.
         store: the opened backend, where there is one.
         clock: the clock that the store runs on, where time can be exact.
+        reopen: opens the backend once more, where a URL cannot.
     """
 
     name: str
@@ -41,16 +45,19 @@ class Target:
     url: str = ""
     store: Backend | None = None
     clock: ManualClock | None = None
+    reopen: Callable[[], Backend] | None = None
     _server: LocalServer | None = field(default=None, repr=False)
 
     @property
     def suites(self) -> tuple[Suite, ...]:
         """The suites that can look at it."""
         wire = (Suite.WIRE,) if self.address else ()
-        return (*wire, Suite.BACKEND) if self.url else wire
+        return (*wire, Suite.BACKEND) if self.store is not None else wire
 
     def another_store(self) -> Backend:
         """The backend opened once more: another connection to the same data, where it is shared."""
+        if self.reopen is not None:
+            return self.reopen()
         private = self.store.private_url if self.store is not None else ""
         return open_backend(private or self.url)
 
@@ -73,55 +80,116 @@ class Target:
         self.close()
 
 
-def open_target(text: str) -> Target:
-    """Open what the user named.
+def target_suites(text: str) -> tuple[Suite, ...]:
+    """The suites for what the user named, before anything is opened.
 
     Raises:
         UsageError: neither an address nor the URL of a registered backend.
-        KvConnectionError: nobody answers there.
-        BackendUnavailableError: a driver or server program is not installed.
+    """
+    if _HOST_PORT.fullmatch(text):
+        return (Suite.WIRE,)
+    if "://" not in text:
+        raise UsageError(f"{text!r} is neither host:port nor a URL such as memory:// or kvb://")
+    return tuple(Suite) if scheme_of(text) in _WIRE_SCHEMES else (Suite.BACKEND,)
+
+
+def check_suites(text: str, suites: frozenset[Suite]) -> tuple[Suite, ...]:
+    """Those of ``suites`` that can look at what the user named.
+
+    Raises:
+        UsageError: none of them can, or nothing can.
+    """
+    possible = target_suites(text)
+    if not suites & set(possible):
+        raise UsageError(_no_suite(text, possible[0]))
+    return tuple([suite for suite in possible if suite in suites])
+
+
+def without_password(text: str) -> str:
+    """A target's URL as people may see it."""
+    return _PASSWORD.sub(r"\1***@", text)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of ``host:port`` or ``kvb://host:port/...``.
+
+    Raises:
+        UsageError: it is neither.
     """
     match = _HOST_PORT.fullmatch(text)
     if match is not None:
-        return Target(text, address=_address(match.group(1), int(match.group(2))))
-    if "://" not in text:
-        raise UsageError(f"{text!r} is neither host:port nor a URL such as memory:// or kvb://")
-    scheme = scheme_of(text)
-    if scheme not in ("kvb", "kvb+async"):
-        return _open_store(Target(text, url=text))
-    parts = urlsplit(text)
-    if parts.hostname:
-        address = _address(parts.hostname, parts.port or DEFAULT_PORT)
-        return _open_store(Target(text, address=address, url=text))
-    backend_class(text)
-    server = LocalServer(OWN_SERVER)
-    listening = server.wait_for_line("listening on").split()[-1]
-    host, _, port = listening.rpartition(":")
-    url = f"{scheme}://{listening}{parts.path}"
-    target = Target(text, address=_address(host, int(port)), url=url, _server=server)
-    return _open_store(target)
-
-
-def _open_store(target: Target) -> Target:
-    """Open the backend: on a clock that cases can move, where the store allows that."""
+        return _address(match.group(1), match.group(2))
     try:
-        cls = backend_class(target.url)
-        try:
-            if issubclass(cls, Backend):
-                clock = ManualClock()
-                target.store = cls.open_on_clock(target.url, clock)
-                target.clock = clock
-        except UnsupportedError:
-            pass
-        if target.store is None:
-            target.store = open_backend(target.url)
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port or DEFAULT_PORT
+    except ValueError as error:
+        raise UsageError(f"{text!r}: {error}") from None
+    if parts.scheme not in _WIRE_SCHEMES or not host:
+        raise UsageError(f"{text!r} is no address of a server: write HOST:PORT")
+    return host, port
+
+
+def open_target(text: str, suites: frozenset[Suite] = frozenset(Suite)) -> Target:
+    """Open what the user named, as far as ``suites`` need it.
+
+    Raises:
+        UsageError: neither an address nor the URL of a registered backend, or none of ``suites``
+            can look at it.
+        KvConnectionError: nobody answers there.
+        BackendUnavailableError: a driver or server program is not installed.
+    """
+    possible = check_suites(text, suites)
+    target = Target(without_password(text), url="" if _HOST_PORT.fullmatch(text) else text)
+    try:
+        if Suite.WIRE in target_suites(text):
+            _find_server(target, text)
+        if Suite.BACKEND in possible:
+            _open_store(target)
     except BaseException:
         target.close()
         raise
     return target
 
 
-def _address(host: str, port: int) -> tuple[str, int]:
-    if not 1 <= port <= 65_535:
+def _find_server(target: Target, text: str) -> None:
+    """Where the server listens; a private one is started when no host is named."""
+    if not target.url or urlsplit(text).hostname:
+        target.address = parse_address(text)
+        return
+    backend_class(text)
+    target._server = LocalServer(OWN_SERVER)
+    listening = target._server.wait_for_line("listening on").split()[-1]
+    target.address = parse_address(listening)
+    target.url = f"{scheme_of(text)}://{listening}{urlsplit(text).path}"
+
+
+def _open_store(target: Target) -> None:
+    """Open the backend: on a clock that cases can move, where the store allows that."""
+    cls = backend_class(target.url)
+    if issubclass(cls, Backend):
+        clock = ManualClock()
+        try:
+            target.store = cls.open_on_clock(target.url, clock)
+            target.clock = clock
+            return
+        except UnsupportedError:
+            pass  # A store with a time of its own: cases wait.
+    target.store = open_backend(target.url)
+
+
+def _no_suite(text: str, possible: Suite) -> str:
+    if possible is Suite.WIRE:
+        return (
+            f"{text!r} is an address, which only the wire suite looks at; "
+            f"for the backend suite write kvb://{text}"
+        )
+    return (
+        f"{text!r} is a backend, which only the backend suite looks at; "
+        "the wire suite takes HOST:PORT or kvb://HOST:PORT"
+    )
+
+
+def _address(host: str, port: str) -> tuple[str, int]:
+    if not 1 <= int(port) <= 65_535:
         raise UsageError(f"port {port} is not 1 to 65535")
-    return host.strip("[]"), port
+    return host.strip("[]"), int(port)

@@ -1,7 +1,7 @@
 """A concurrent history as text: one line for each operation, its bar from call to return.
 
-The bars are drawn to order, not to scale: calls and returns are spread evenly, so that what overlaps
-can be seen however short it was. The times in front of them are real.
+The bars are drawn to order, not to scale: calls and returns are spread evenly, so that what
+overlaps can be seen however short it was. The times in front of them are real.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from kvbench.conformance.linearizability import Operation
-from kvbench.conformance.model import Answer
+from kvbench.conformance.model import shown
 
 WIDTH = 100
 """Columns: what a terminal and a bug tracker show without wrapping."""
@@ -37,7 +37,7 @@ def timeline(operations: Sequence[Operation], left_out: int = 0) -> str:
     lines = [f"{'µs':>9}  {'by':<3}{'operation -> answer'}"]
     for one in ordered:
         at_us = (one.call_ns - began_ns) / 1000
-        label = f"{one.action} -> {_answer(one)}"
+        label = f"{one.action} -> {shown(one.result) if one.is_complete else 'no answer'}"
         if len(label) > _LABEL - 1:
             label = f"{label[: _LABEL - 4]}..."
         start = place[one.call_ns]
@@ -49,10 +49,3 @@ def timeline(operations: Sequence[Operation], left_out: int = 0) -> str:
     if left_out:
         lines.append(f"{left_out} more on these keys, which would not explain it, are left out")
     return "\n".join(lines)
-
-
-def _answer(operation: Operation) -> str:
-    result = operation.result
-    if not operation.is_complete:
-        return "no answer"
-    return result.value if isinstance(result, Answer) else repr(result)

@@ -12,15 +12,17 @@ import random
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 from kvbench.conformance.case import CaseFailed, SetupFailed
 from kvbench.protocol import requests
 from kvbench.protocol.frames import FrameReader, frame
 from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.protocol.values import encode_value
+from kvbench.specs import STATUSES, Payload, Reply, StatusName
 
 REPLY_TIMEOUT_S = 5.0
 """A target that takes longer for one reply is silent. Loopback takes well under a millisecond."""
@@ -39,6 +41,7 @@ class Moment:
         direction: ``>`` sent, ``<`` received, ``!`` an event, told in ``note``.
         data: the bytes.
         note: the event.
+        pieces: they were sent in pieces of so many bytes; 0 for all at once.
     """
 
     at_ms: float
@@ -46,6 +49,7 @@ class Moment:
     direction: str
     data: bytes = b""
     note: str = ""
+    pieces: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +74,14 @@ class WireReply:
         """Fail the case unless this is the reply that the clause asks for; returns it."""
         if self.status != status or (payload is not None and self.payload != payload):
             wanted = str(WireReply(status, payload)) if payload is not None else f"{status:02x}"
-            raise CaseFailed(wanted, str(self))
+            raise CaseFailed(wanted, str(self), wanted=_reply((status,), payload))
         return self
 
     def expect_refusal(self) -> Self:
         """Fail the case unless this is ERROR or INVALID; returns it."""
         if not self.is_refusal:
-            raise CaseFailed("a refusal: ERROR or INVALID", str(self))
+            refusal = _reply((Status.INVALID, Status.ERROR), None)
+            raise CaseFailed("a refusal: ERROR or INVALID", str(self), wanted=refusal)
         return self
 
 
@@ -103,7 +108,7 @@ class WireConnection:
 
         A target that has closed already is no failure here: what it answered can still be read.
         """
-        self._log(">", data)
+        self._log(">", data, pieces)
         step = pieces or max(1, len(data))
         try:
             for start in range(0, len(data), step):
@@ -197,8 +202,9 @@ class WireConnection:
             raise CaseFailed("a frame", f"a header of {self._reader.oversize_bytes} bytes")
         return True
 
-    def _log(self, direction: str, data: bytes) -> None:
-        self._context.moments.append(Moment(self._context.now_ms(), self.name, direction, data))
+    def _log(self, direction: str, data: bytes, pieces: int = 0) -> None:
+        moment = Moment(self._context.now_ms(), self.name, direction, data, pieces=pieces)
+        self._context.moments.append(moment)
 
     def _note(self, event: str) -> None:
         moment = Moment(self._context.now_ms(), self.name, "!", note=event)
@@ -219,6 +225,7 @@ class WireContext:
         prefix: how each key of this case begins: eight ASCII characters.
         rng: random numbers from the seed.
         moments: all that happened, in order.
+        shown: the context whose conversation a failure shows: this one, or a failing example's.
     """
 
     def __init__(
@@ -241,6 +248,7 @@ class WireContext:
         # Two runs against one server at the same time must not meet, whatever their seeds are.
         self.prefix = f"{random.SystemRandom().getrandbits(40):08x}"[:8]
         self.moments: list[Moment] = []
+        self.shown = self
         self._keys: set[bytes] = set()
         self._connections: list[WireConnection] = []
         self._began = time.monotonic()
@@ -273,6 +281,11 @@ class WireContext:
     def own(self, keys: Sequence[bytes]) -> None:
         """Have keys deleted at the end that the case made itself."""
         self._keys.update(keys)
+
+    @property
+    def owned(self) -> list[bytes]:
+        """The keys of this case's own, sorted."""
+        return sorted(self._keys)
 
     def stored(self, connection: WireConnection, key: str, value: object, ttl_ms: int = 0) -> None:
         """Store a value as a step before the one that is checked.
@@ -311,15 +324,20 @@ class WireContext:
         kept, self.moments = self.moments, []
         try:
             if self._keys:
-                cleaner = WireConnection(self, "cleaner")
-                for key in self._keys:
-                    cleaner.send(frame(Opcode.DEL, key))
-                    cleaner.read()
-                cleaner.close()
+                with closing(WireConnection(self, "cleaner")) as cleaner:
+                    for key in self._keys:
+                        cleaner.send(frame(Opcode.DEL, key))
+                        cleaner.read()
         except CaseFailed:
             pass
         finally:
             self.moments = kept
+
+
+def _reply(statuses: tuple[int, ...], payload: bytes | None) -> Reply:
+    """An expected reply in the words of the vectors; a payload of None may be anything."""
+    names = [name for name, code in STATUSES.items() if code in statuses]
+    return Reply(cast(list[StatusName], names), Payload() if payload is None else payload.hex())
 
 
 def _name(index: int) -> str:

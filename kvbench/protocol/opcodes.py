@@ -79,5 +79,5 @@ class Tag(IntEnum):
     BOOL = 0x08
 
 
-EXTENSIONS: Final = ("mexists", "msetex", "expire", "ttl")
-"""What HELLO announces: the extension opcodes that this implementation answers."""
+EXTENSIONS: Final = ("mexists", "msetex", "expire", "ttl", "atomic-batch")
+"""What HELLO announces: the extension opcodes that this implementation answers, and BATCH-005."""

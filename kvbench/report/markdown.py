@@ -23,40 +23,40 @@ def render_markdown(results: Results) -> str:
 
 
 def _document_lines(document: Document) -> Iterator[str]:
-    yield f"# {_escape(document.title)}"
+    yield f"# {escape_markdown(document.title)}"
     yield ""
-    yield _escape(document.subtitle)
+    yield escape_markdown(document.subtitle)
     if document.warning:
         yield ""
-        yield f"> **{_escape(document.warning)}**"
+        yield f"> **{escape_markdown(document.warning)}**"
     for note in document.notes:
         yield ""
-        yield _escape(note)
+        yield escape_markdown(note)
     for section in document.sections:
         yield from _section_lines(section)
 
 
 def _section_lines(section: Section) -> Iterator[str]:
     yield ""
-    yield f"## {_code(section.title) if section.is_target else _escape(section.title)}"
+    yield f"## {code_span(section.title) if section.is_target else escape_markdown(section.title)}"
     if section.subtitle:
         yield ""
-        yield _escape(section.subtitle)
+        yield escape_markdown(section.subtitle)
     for table in section.tables:
         yield ""
-        yield f"### {_escape(table.title)}"
+        yield f"### {escape_markdown(table.title)}"
         yield ""
         yield from _table_lines(table)
         if table.notes:
             yield ""
         for note in table.notes:
-            yield f"- {_escape(note)}"
+            yield f"- {escape_markdown(note)}"
 
 
 def _table_lines(table: Table) -> Iterator[str]:
     # A list of facts has no headings; GitHub wants a line of them all the same.
     columns = table.columns or (Column("", is_text=True), Column("", is_text=True))
-    yield _row([_escape(column.heading) for column in columns])
+    yield _row([escape_markdown(column.heading) for column in columns])
     yield _row([":---" if column.is_text else "---:" for column in columns])
     for entries in table.rows:
         yield _row([_cell(*pair) for pair in zip(columns, entries, strict=True)])
@@ -69,19 +69,25 @@ def _row(cells: list[str]) -> str:
 def _cell(column: Column, entry: Entry) -> str:
     if column.is_url:
         # In a table even a code span ends at a pipe, unless it is escaped.
-        return _code(entry.text).replace("|", r"\|")
-    figure = _escape(entry.text)
+        return code_span(entry.text).replace("|", r"\|")
+    figure = escape_markdown(entry.text)
     if entry.tone in (Tone.FASTER, Tone.SLOWER):
         figure = f"**{figure}**"
-    return " ".join([part for part in (figure, _escape(entry.detail), _escape(entry.mark)) if part])
+    return " ".join(
+        [
+            part
+            for part in (figure, escape_markdown(entry.detail), escape_markdown(entry.mark))
+            if part
+        ]
+    )
 
 
-def _escape(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Text that Markdown shows as it is."""
     return _SPECIAL.sub(r"\\\1", text)
 
 
-def _code(text: str) -> str:
+def code_span(text: str) -> str:
     """A code span: its fence is longer than any run of backticks within."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)

@@ -348,7 +348,7 @@ SCENARIOS = {
     "hello announces the extensions": [
         (
             frame(Op.HELLO, req.hello_payload(9, ["x-future"])),
-            ok(req.hello_payload(1, ["mexists", "msetex", "expire", "ttl"])),
+            ok(req.hello_payload(1, ["mexists", "msetex", "expire", "ttl", "atomic-batch"])),
         ),
         (frame(Op.HELLO, b"\x00\x01"), INVALID),
     ],

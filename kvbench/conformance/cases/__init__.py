@@ -20,3 +20,25 @@ def _add_vectors() -> None:
 
 
 _add_vectors()
+
+# In the order in which they run.
+# isort: off
+from kvbench.conformance.cases import wire_server  # noqa: E402, F401
+from kvbench.conformance.cases import wire_values  # noqa: E402, F401
+from kvbench.conformance.cases import wire_connections  # noqa: E402, F401
+from kvbench.conformance.cases import wire_damage  # noqa: E402, F401
+from kvbench.conformance.cases import wire_generated  # noqa: E402, F401
+from kvbench.conformance.cases import wire_walks  # noqa: E402, F401
+from kvbench.conformance.cases import wire_concurrency  # noqa: E402, F401
+from kvbench.conformance.cases import backend_base  # noqa: E402, F401
+from kvbench.conformance.cases import backend_keys  # noqa: E402, F401
+from kvbench.conformance.cases import backend_values  # noqa: E402, F401
+from kvbench.conformance.cases import backend_batches  # noqa: E402, F401
+from kvbench.conformance.cases import backend_ttl  # noqa: E402, F401
+from kvbench.conformance.cases import backend_counters  # noqa: E402, F401
+from kvbench.conformance.cases import backend_cas  # noqa: E402, F401
+from kvbench.conformance.cases import backend_locks  # noqa: E402, F401
+from kvbench.conformance.cases import backend_atomic  # noqa: E402, F401
+from kvbench.conformance.cases import backend_errors  # noqa: E402, F401
+from kvbench.conformance.cases import backend_generated  # noqa: E402, F401
+# isort: on

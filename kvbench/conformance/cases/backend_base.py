@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kvbench.conformance.case import backend_case
 from kvbench.conformance.store import StoreContext
+from kvbench.model import Value
 
 LONG_TTL_S = 1000.0
 """A TTL that no case outlives."""
@@ -13,7 +14,7 @@ LONG_TTL_S = 1000.0
 def set_then_get(ctx: StoreContext) -> None:
     """A value that is stored is read back."""
     key = ctx.key()
-    ctx.expect(ctx.store.set(key, ctx.value()), None, "set returns")  # type: ignore[func-returns-value]
+    ctx.expect(ctx.store.set(key, ctx.value()), None, "set returns")
     ctx.expect(ctx.store.get(key), ctx.value(), "get after set")
 
 
@@ -46,7 +47,8 @@ def set_replaces(ctx: StoreContext) -> None:
 def set_replaces_any_type(ctx: StoreContext) -> None:
     """A value of another type replaces the old one."""
     key = ctx.key()
-    for value in (1, "text", None, [1, [2]], {"a": 1}, True, 2.5, b"bytes"):
+    values: tuple[Value, ...] = (1, "text", None, [1, [2]], {"a": 1}, True, 2.5, b"bytes")
+    for value in values:
         ctx.store.set(key, value)
         ctx.expect(ctx.store.get(key), value, "get after set of another type")
 
@@ -78,7 +80,7 @@ def refused_set_changes_nothing(ctx: StoreContext) -> None:
 
 @backend_case("BGET-003", "BEXISTS-003")
 def reading_changes_nothing(ctx: StoreContext) -> None:
-    """get and exists leave value and TTL as they are."""
+    """`get` and exists leave value and TTL as they are."""
     key = ctx.key()
     ctx.store.set(key, ctx.value(), LONG_TTL_S if ctx.has_ttl else None)
     for _ in range(3):
@@ -95,7 +97,7 @@ def reading_changes_nothing(ctx: StoreContext) -> None:
 
 @backend_case("BDEL-001")
 def delete_removes(ctx: StoreContext) -> None:
-    """delete of a key that is there is True, and the key is gone."""
+    """`delete` of a key that is there is True, and the key is gone."""
     key = ctx.key()
     ctx.store.set(key, ctx.value())
     ctx.expect(ctx.store.delete(key), True, "delete of a key that is there")
@@ -105,7 +107,7 @@ def delete_removes(ctx: StoreContext) -> None:
 
 @backend_case("BDEL-002")
 def delete_absent(ctx: StoreContext) -> None:
-    """delete of a key that is not there, or not any more, is False."""
+    """`delete` of a key that is not there, or not any more, is False."""
     key = ctx.key()
     ctx.expect(ctx.store.delete(key), False, "delete of a key that never was")
     ctx.store.set(key, ctx.value())
@@ -127,7 +129,7 @@ def delete_takes_the_ttl_along(ctx: StoreContext) -> None:
 
 @backend_case("BEXISTS-001")
 def exists_tells(ctx: StoreContext) -> None:
-    """exists is True for a key that is there, False for others, also when the value is empty."""
+    """`exists` is True for a key that is there, False for others, also when the value is empty."""
     key = ctx.key()
     ctx.expect(ctx.store.exists(key), False, "exists of an absent key")
     ctx.store.set(key, b"")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from kvbench.conformance.case import backend_case
 from kvbench.conformance.cases.backend_calls import expect_refused, with_key
 from kvbench.conformance.store import StoreContext
@@ -14,9 +16,9 @@ ALIKE = (
 """Keys that folding, normalising, trimming, or a look as a number would mix up."""
 
 UNUSUAL = (
-    "\0", "a\0b", "\x01\x1f\x7f", " ", "two words", "tab\there", "line\nbreak", "\r\n", "a/b/c",
-    ":::", "*", "?[a-z]", "%s%n", "'\"\\;--", "{tag}", "é", "☃", "𝄞", "\U0010ffff", "\ufeff",
-    "\u202e", "\ufffe", "-1", "None", "日本語",
+    "\0", "a", "a\0b", "a\0c", "\x01\x1f\x7f", " ", "two words", "tab\there", "line\nbreak", "\r\n",
+    "a/b/c", ":::", "*", "?[a-z]", "%s%n", "'\"\\;--", "{tag}", "é", "☃", "𝄞", "\U0010ffff",
+    "\ufeff", "\u202e", "\ufffe", "-1", "None", "日本語",
 )  # fmt: skip
 
 
@@ -47,7 +49,7 @@ def short_and_long_keys(ctx: StoreContext) -> None:
 @backend_case("BKEY-001")
 def keys_of_one_byte(ctx: StoreContext) -> None:
     """Keys of one byte are read, which touches nothing of a live store's."""
-    for key in ("k", "0", "\x7f"):
+    for key in ("k", "0", "~"):
         ctx.store.get(key)
         ctx.expect(ctx.store.mexists([key]), [ctx.store.exists(key)], f"mexists of {key!r}")
 
@@ -117,8 +119,8 @@ def one_text_is_no_list_of_keys(ctx: StoreContext) -> None:
     """A str or bytes in the place of several keys is refused."""
     for keys in ("abc", b"abc", ""):
         for operation in ("mget", "mdel", "mexists"):
-            call = getattr(ctx.store, operation)
-            ctx.expect_error((TypeError,), lambda call=call, keys=keys: call(keys), operation)
+            call = partial(getattr(ctx.store, operation), keys)
+            ctx.expect_error((TypeError,), call, f"{operation} of {keys!r}")
 
 
 @backend_case("BKEY-009")
@@ -129,13 +131,13 @@ def one_bad_key_spoils_a_batch(ctx: StoreContext) -> None:
     for bad, kind in (("", ValueError), ("x" * 257, ValueError), ("\ud800", ValueError)):
         keys = [kept, bad, new]
         pairs = [(new, ctx.value(1)), (kept, ctx.value(1)), (bad, ctx.value(1))]
-        for what, call in {
-            "mget": lambda keys=keys: ctx.store.mget(keys),
-            "mexists": lambda keys=keys: ctx.store.mexists(keys),
-            "mdel": lambda keys=keys: ctx.store.mdel(keys),
-            "mset": lambda pairs=pairs: ctx.store.mset(pairs),
-        }.items():
-            ctx.expect_error((kind,), call, f"{what} with a bad key")
+        for call in (
+            partial(ctx.store.mget, keys),
+            partial(ctx.store.mexists, keys),
+            partial(ctx.store.mdel, keys),
+            partial(ctx.store.mset, pairs),
+        ):
+            ctx.expect_error((kind,), call, f"{call.func.__name__} with a bad key")
         ctx.expect(ctx.store.get(kept), ctx.value(), "get of a good key of the batch")
         ctx.expect(ctx.store.exists(new), False, "exists of a new key of the batch")
 

@@ -30,7 +30,9 @@ DECIMALS = (
     "9.999999999999999999999999999999999E+6144", "1E-6143", "Infinity", "-Infinity",
 )  # fmt: skip
 
-TEXTS = ("", "text", "\0", "é", "e\u0301", "☃", "𝄞", "\U0010ffff", "\ufeffmark", "1", "None", "\r\n")
+TEXTS: tuple[Value, ...] = (
+    "", "text", "\0", "é", "e\u0301", "☃", "𝄞", "\U0010ffff", "\ufeffmark", "1", "None", "\r\n",
+)  # fmt: skip
 
 CONTAINERS: tuple[Value, ...] = (
     [], {}, [[]], [{}], {"": None}, {"a": []}, [1, "1", b"1", 1.0, True, None, Decimal(1)],
@@ -50,9 +52,7 @@ def _round_trip(ctx: StoreContext, values: tuple[Value, ...]) -> None:
     ctx.expect(ctx.store.mget(keys), list(values), "mget after mset")
 
 
-def _expect_refusals(
-    ctx: StoreContext, values: tuple[object, ...], kind: type[Exception]
-) -> None:
+def _expect_refusals(ctx: StoreContext, values: tuple[object, ...], kind: type[Exception]) -> None:
     key = ctx.key("refused")
     for value in values:
         expect_refused(ctx, kind, with_value(ctx, key, value), value)
@@ -61,7 +61,7 @@ def _expect_refusals(
 
 @backend_case("BVAL-001")
 def bytes_of_any_content(ctx: StoreContext) -> None:
-    """bytes come back as they were, whatever they look like."""
+    """`bytes` come back as they were, whatever they look like."""
     _round_trip(ctx, BYTES)
 
 
@@ -105,7 +105,9 @@ def a_refusal_names_the_key(ctx: StoreContext) -> None:
 @backend_case("BVAL-005", needs=TYPED)
 def every_type_comes_back(ctx: StoreContext) -> None:
     """None, bool, int, float, Decimal, str, bytes, list and dict, equal and of the same type."""
-    simple = (None, True, False, 0, 1, 0.0, 1.0, Decimal(0), Decimal(1), "", "1", b"", b"1")
+    simple: tuple[Value, ...] = (
+        None, True, False, 0, 1, 0.0, 1.0, Decimal(0), Decimal(1), "", "1", b"", b"1",
+    )  # fmt: skip
     _round_trip(ctx, (*simple, list(simple), {"all": list(simple), "none": None}))
 
 
@@ -113,7 +115,7 @@ def every_type_comes_back(ctx: StoreContext) -> None:
 def every_type_through_every_door(ctx: StoreContext) -> None:
     """What stores a value keeps its type, whichever operation it is."""
     key = ctx.key()
-    for value in (True, 1, 1.0, "1", [True, 1, 1.0], {"a": (None, True)["a" != "b"]}):
+    for value in (True, 1, 1.0, "1", [True, 1, 1.0], {"a": True}):
         for operation, call in with_value(ctx, key, value).items():
             ctx.store.delete(key)
             if operation == "cas":
@@ -194,7 +196,8 @@ def tuples_become_lists(ctx: StoreContext) -> None:
         if operation == "setnx":
             ctx.store.delete(key)
         call()
-        ctx.expect(ctx.store.get(key), [1, [2, {"a": [3]}], []], f"get of a tuple after {operation}")
+        expected = [1, [2, {"a": [3]}], []]
+        ctx.expect(ctx.store.get(key), expected, f"get of a tuple after {operation}")
 
 
 @backend_case("BVAL-014", needs=TYPED)

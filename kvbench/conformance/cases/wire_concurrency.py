@@ -10,19 +10,16 @@ can repeat: a failure shows the history itself.
 
 from __future__ import annotations
 
-import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from kvbench.conformance.case import CaseFailed, SetupFailed, wire_case
-from kvbench.conformance.history import decode, encode, record
+from kvbench.conformance.history import PROCESSES_MAX, decode, encode, plan, record
 from kvbench.conformance.linearizability import Finding, Judgement, Operation, check, per_key
-from kvbench.conformance.model import CORE, OPERATIONS, Action, Answer, Result
+from kvbench.conformance.model import CORE, OPERATIONS, Action, Answer, Result, shown
 from kvbench.conformance.timeline import timeline
 from kvbench.conformance.wire import WireConnection, WireContext
-from kvbench.model import Value
-
-CONNECTIONS_MAX = 8
-"""In one history or race. Two find most faults; eight find those of queues and pools."""
+from kvbench.protocol.opcodes import Status
 
 ROUNDS = 60
 """Histories or races in one case: about a second on loopback."""
@@ -39,7 +36,7 @@ _UNTIMED = frozenset({"expire", "ttl"})
 
 @wire_case("ATOMIC-001")
 def operations_on_one_key_are_linearizable(context: WireContext) -> None:
-    """Random operations on few keys from several connections; batches count as single operations."""
+    """Random operations on few keys from several connections; a batch counts key by key."""
     names = sorted((CORE | OPERATIONS & context.capabilities) - _UNTIMED)
     _judge_histories(context, names, ("x", "y"), per_key)
 
@@ -81,23 +78,18 @@ def _expect_whole_batches(context: WireContext, history: Sequence[Operation]) ->
     for one in history:
         if not isinstance(one.result, tuple) or len(set(one.result)) == 1:
             continue
-        counts = [f"{one.result.count(value)} times {value}" for value in sorted_set(one.result)]
         beside = [
             other
             for other in history
             if other.call_ns <= one.return_ns and other.return_ns >= one.call_ns
         ]
+        counts = Counter(map(repr, one.result))
         raise CaseFailed(
             f"one number under all {len(one.result)} keys, which every MSET writes together",
-            f"an MGET saw {', '.join(counts)}",
-            seed=context.seed,
+            "an MGET saw " + ", ".join([f"{value} {counts[value]} times" for value in counts]),
+            seed=context.run_seed,
             timeline=timeline(beside),
         )
-
-
-def sorted_set(values: Sequence[Value]) -> list[Value]:
-    """The different values, absent ones (None) first."""
-    return sorted(set(values), key=lambda value: (value is not None, value))
 
 
 def _judge_histories(
@@ -107,13 +99,13 @@ def _judge_histories(
     view: Callable[[list[Operation]], list[Operation]],
 ) -> None:
     """Record histories and judge them, until one is violated or all are done."""
-    connections = [context.connect() for _ in range(CONNECTIONS_MAX)]
+    connections = [context.connect() for _ in range(PROCESSES_MAX)]
     judgements: set[Judgement] = set()
     for turn in range(ROUNDS * context.effort):
         context.moments.clear()
         fresh = tuple([f"{key}{turn}" for key in keys])
         context.own([f"{context.prefix}{key}".encode() for key in fresh])
-        plans = plan_history(context.rng, names, fresh)
+        plans = plan(context.rng, names, fresh)
         history = record(connections, plans, context.prefix)
         finding = check(view(history))
         judgements.add(finding.judgement)
@@ -124,56 +116,11 @@ def _judge_histories(
         raise SetupFailed("no history could be judged within the bounds of the search")
 
 
-def plan_history(
-    rng: random.Random, names: Sequence[str], keys: tuple[str, ...]
-) -> list[list[Action]]:
-    """What each of two to eight connections asks: random operations, writing no number twice."""
-    count = rng.choice((2, 3, 4, 4, 4, 6, CONNECTIONS_MAX))
-    length = rng.randint(6, 10) if count <= 4 else 5
-    written = [0]
-    return [
-        [_random_action(rng, names, keys, written) for _ in range(length)] for _ in range(count)
-    ]
-
-
-def _random_action(
-    rng: random.Random, names: Sequence[str], keys: tuple[str, ...], written: list[int]
-) -> Action:
-    """One operation; ``written`` has the numbers so far, and gets what this one writes."""
-
-    def fresh() -> int:
-        # Steps of a hundred: what counters add never meets what others write.
-        written.append(written[-1] + 100)
-        return written[-1]
-
-    name = rng.choice(names)
-    some = tuple(rng.sample(keys, rng.randint(min(2, len(keys)), len(keys))))
-    key = some[:1]
-    match name:
-        case "mget" | "mdel" | "mexists":
-            return Action(name, some)
-        case "mset":
-            return Action(name, some, tuple([fresh() for _ in some]))
-        case "msetex":
-            return Action(name, some, tuple([fresh() for _ in some]), ttls_ms=(0,) * len(some))
-        case "set" | "setnx":
-            return Action(name, key, (fresh(),))
-        case "incr" | "decr":
-            return Action(name, key, (rng.randint(1, 3),))
-        case "cas":
-            return Action(name, key, (rng.choice(written), fresh()))
-        case "lock" | "unlock" | "extend":
-            ttl_ms = 0 if name == "unlock" else 3_600_000
-            return Action(name, key, (rng.choice("ab"),), ttl_ms)
-        case _:
-            return Action(name, key)
-
-
 def _violation(context: WireContext, finding: Finding) -> CaseFailed:
     return CaseFailed(
         "an order of the operations that explains every answer",
         f"these {len(finding.operations)} have none",
-        seed=context.seed,
+        seed=context.run_seed,
         timeline=timeline(finding.operations, finding.left_out),
     )
 
@@ -185,7 +132,7 @@ def _expect_answers(context: WireContext, history: Sequence[Operation]) -> None:
             raise CaseFailed(
                 f"an answer to {one.action}",
                 f"none came on connection {one.process}",
-                seed=context.seed,
+                seed=context.run_seed,
                 timeline=timeline(history),
             )
 
@@ -195,35 +142,34 @@ def _expect_answers(context: WireContext, history: Sequence[Operation]) -> None:
 
 @wire_case("CONN-004")
 def what_was_written_is_seen_by_others(context: WireContext) -> None:
-    """A value goes from hand to hand: whoever reads after the OK must see it."""
+    """A key is written on one connection in turn: whoever reads after the OK must see it."""
     connections = [context.connect() for _ in range(4)]
     key = context.key()
     for number in range(2 * ROUNDS * context.effort):
         context.moments.clear()
         writer = connections[number % len(connections)]
         readers = [one for one in connections if one is not writer]
-        if number % 20 == 10:
-            readers = [context.connect(), *readers]
-        writes = (Action("set", (key,), (number,)), Action("del", (key,)))
-        expected: tuple[Result, ...] = (number, Answer.ABSENT)
-        for action, value in zip(writes, expected, strict=True):
-            decode(action, writer.exchange(encode(action)))
-            for reader in readers:
-                reader.send(encode(Action("get", (key,))))
-            for reader in readers:
-                found = decode(Action("get", (key,)), reader.read())
-                if found != value:
-                    raise CaseFailed(
-                        f"{_shown(value)} on connection {reader.name}, after {action} was "
-                        f"answered on connection {writer.name}",
-                        _shown(found),
-                    )
-        for extra in readers[: len(readers) + 1 - len(connections)]:
-            extra.close()
+        if number % 20 == 0:
+            readers.append(context.connect())
+        _write_and_look(Action("set", (key,), (number,)), number, writer, readers)
+        _write_and_look(Action("del", (key,)), Answer.ABSENT, writer, readers)
 
 
-def _shown(result: Result) -> str:
-    return result.value if isinstance(result, Answer) else repr(result)
+def _write_and_look(
+    write: Action, expected: Result, writer: WireConnection, readers: Sequence[WireConnection]
+) -> None:
+    look = Action("get", write.keys)
+    writer.exchange(encode(write)).expect(Status.OK)
+    for reader in readers:
+        reader.send(encode(look))
+    for reader in readers:
+        found = decode(look, reader.read())
+        if found != expected:
+            raise CaseFailed(
+                f"{shown(expected)} on connection {reader.name}, after {write} was answered on "
+                f"connection {writer.name}",
+                shown(found),
+            )
 
 
 # --- Races ---------------------------------------------------------------------------------------
@@ -231,32 +177,30 @@ def _shown(result: Result) -> str:
 
 @wire_case("INCR-008", needs=("incr",))
 def increments_each_count_once(context: WireContext) -> None:
-    """Eight connections count up one key: no answer comes twice, and none is missing."""
-    connections = [context.connect() for _ in range(CONNECTIONS_MAX)]
+    """Eight connections count up one key: no number comes twice, and none is left out."""
+    connections = [context.connect() for _ in range(PROCESSES_MAX)]
     for turn in range(4 * context.effort):
         context.moments.clear()
         step = Action("incr", (context.key(f"{turn}"),), (1,))
         ahead = 1 if turn % 2 else 10
-        numbers: list[Result] = []
+        answers: list[str] = []
         for _ in range(20 // ahead):
             for connection in connections:
                 connection.send(encode(step) * ahead)
             for connection in connections:
-                numbers += [decode(step, reply) for reply in connection.read_many(ahead)]
-        wanted = list(range(1, len(numbers) + 1))
-        if sorted(numbers, key=repr) != sorted(wanted, key=repr):
-            twice = sorted({one for one in map(str, numbers) if [*map(str, numbers)].count(one) > 1})
+                answers += [shown(decode(step, reply)) for reply in connection.read_many(ahead)]
+        twice = sorted(answer for answer, times in Counter(answers).items() if times > 1)
+        if set(answers) != {str(number + 1) for number in range(len(answers))}:
             raise CaseFailed(
-                f"the answers 1 to {len(wanted)} to {len(wanted)} INCRs, each once",
-                f"more than once: {', '.join(twice[:8]) or 'none'}; "
-                f"the last was {max(map(str, numbers), key=lambda one: (len(one), one))}",
+                f"the answers 1 to {len(answers)} to {len(answers)} INCRs by 1, each once",
+                f"{len(twice)} answers that came more than once: {', '.join(twice[:8])}",
             )
 
 
 @wire_case("CAS-012", needs=("cas",))
 def one_cas_of_several_swaps(context: WireContext) -> None:
     """Eight connections expect one value and bring another each: one of them swaps."""
-    connections = [context.connect() for _ in range(CONNECTIONS_MAX)]
+    connections = [context.connect() for _ in range(PROCESSES_MAX)]
     for turn in range(ROUNDS * context.effort):
         context.moments.clear()
         key = context.key(f"{turn}")
@@ -269,7 +213,7 @@ def one_cas_of_several_swaps(context: WireContext) -> None:
 @wire_case("SETNX-004", needs=("setnx",))
 def one_setnx_of_several_stores(context: WireContext) -> None:
     """Eight connections store a value each under one absent key: one of them does."""
-    connections = [context.connect() for _ in range(CONNECTIONS_MAX)]
+    connections = [context.connect() for _ in range(PROCESSES_MAX)]
     for turn in range(ROUNDS * context.effort):
         context.moments.clear()
         key = context.key(f"{turn}")
@@ -281,7 +225,7 @@ def one_setnx_of_several_stores(context: WireContext) -> None:
 @wire_case("LOCK-008", needs=("lock",))
 def one_lock_of_several_is_granted(context: WireContext) -> None:
     """Eight owners want one free lock: one of them gets it."""
-    connections = [context.connect() for _ in range(CONNECTIONS_MAX)]
+    connections = [context.connect() for _ in range(PROCESSES_MAX)]
     for turn in range(ROUNDS * context.effort):
         context.moments.clear()
         key = context.key(f"{turn}")
@@ -302,6 +246,6 @@ def _one_winner(connections: Sequence[WireConnection], wishes: Sequence[Action])
     if sorted(map(str, answers)) != ["0"] * (len(wishes) - 1) + ["1"]:
         raise CaseFailed(
             f"1 for one of {len(wishes)} at the same time and 0 for the others: {wishes[0]}",
-            f"answers {', '.join(map(_shown, answers))}",
+            f"answers {', '.join(map(shown, answers))}",
         )
     return answers.index(1)

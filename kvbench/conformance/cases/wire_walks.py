@@ -1,12 +1,17 @@
 """Random walks: any operations in any order must do what the sequential model does.
 
-For each clause of an operation's meaning there is a walk that leads past it again and again. After
-every step the walk asks what the step's keys hold and, where the target has TTL, how long they
+For each clause of an operation's meaning there is a case that leads past it again and again: half
+of its steps are taken at random, half lead to where the clause decides, if the model knows a way.
+After every step it asks what the step's keys hold and, where the target has TTL, how long they
 live; so a fault shows at once, and the model knows which sentence it breaks. A walk that meets a
-fault of another clause ends there and says nothing: that clause has a walk of its own.
+fault of another clause ends there and says nothing: that clause has a case of its own.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
 
 from kvbench.conformance.case import WIRE_BASE, Case, CaseFailed, SetupFailed, Suite, add
 from kvbench.conformance.explore import Enough, explore
@@ -15,20 +20,20 @@ from kvbench.conformance.model import (
     Action,
     Answer,
     Effect,
-    Result,
     State,
     apply,
     same_result,
+    shown,
 )
-from kvbench.conformance.strategies import actions
+from kvbench.conformance.strategies import SMALL_VALUES, menu
 from kvbench.conformance.wire import WireConnection, WireContext
-from hypothesis import strategies as st
+from kvbench.model import Value
 
-EXAMPLES = 150
-"""At most; a walk that came past its clause often enough ends earlier."""
+EXAMPLES = 100
+"""Walks at most: as many as it takes to come past the clause often enough, mostly ten."""
 
-VISITS = 15
-"""How often a walk comes past its clause, times the effort."""
+VISITS = 12
+"""How often is often enough, times the effort."""
 
 WALKS = {
     "get": ("GET-001", "GET-002", "GET-003", "GET-004"),
@@ -61,6 +66,16 @@ TTL_WALKS = {
 }
 """The same for clauses that only the TTL operation can see."""
 
+POOLS: dict[str, Sequence[Value]] = {
+    "incr": (1, 2**63 - 1, -(2**63), True, "1"),
+    "decr": (1, 2**63 - 1, -(2**63), True, "1"),
+    "cas": (1, True, 1.0, None),
+    "lock": ("a", "b", b"a"),
+    "unlock": ("a", "b", b"a"),
+    "extend": ("a", "b", b"a"),
+}
+"""Values that bring these operations to their edges."""
+
 _CORE = frozenset({"get", "set", "del", "exists"})
 
 
@@ -73,20 +88,37 @@ class _Walk:
     """
 
     def __init__(self, operation: str, clause: str) -> None:
-        self._operation = operation
+        pool = POOLS.get(operation, SMALL_VALUES)
+        names = ("set", operation, "lock" if operation in ("unlock", "extend") else "set", "del")
+        self._menus = [menu(name, pool) for name in names]
         self._clause = clause
         self._visits = 0
 
     def __call__(self, context: WireContext) -> None:
         """Walk until the clause was passed often enough."""
         self._visits = 0
-        names = ["set", "del", self._operation, self._operation]
-        if self._operation in ("unlock", "extend") and "lock" in context.capabilities:
-            names.append("lock")
-        steps = st.lists(actions(names), min_size=1, max_size=8)
-        explore(context, steps, self._take, examples=EXAMPLES)
+        choice = st.tuples(st.booleans(), st.integers(0, 9999))
+        walks = st.lists(choice, min_size=1, max_size=10).map(self._steps)
+        explore(context, walks, self._take, examples=EXAMPLES)
         if not self._visits:
             raise SetupFailed(f"no walk came past {self._clause}")
+
+    def _steps(self, choices: list[tuple[bool, int]]) -> list[Action]:
+        """A walk from numbers: where a step is guided, towards the clause if there is a way."""
+        state: State = {}
+        steps: list[Action] = []
+        for is_guided, number in choices:
+            options = self._menus[number % len(self._menus)]
+            if is_guided:
+                ways = [one for menu in self._menus for one in menu if self._passes(state, one)]
+                options = tuple(ways) or options
+            steps.append(options[number // len(self._menus) % len(options)])
+            state = apply(state, steps[-1]).state
+        return steps
+
+    def _passes(self, state: State, action: Action) -> bool:
+        effect = apply(state, action)
+        return self._clause in (effect.answer, effect.value, effect.ttl)
 
     def _take(self, context: WireContext, steps: list[Action]) -> None:
         if self._visits >= VISITS * context.effort:
@@ -103,8 +135,7 @@ class _Walk:
                     return
                 before = {key: entry for key, entry in state.items() if key in action.keys}
                 raise CaseFailed(f"{action}: {expected}", f"{actual} (before: {_told(before)})")
-            if self._clause in (effect.answer, effect.value, effect.ttl):
-                self._visits += 1
+            self._visits += self._passes(state, action)
             state = effect.state
 
 
@@ -115,20 +146,16 @@ def _difference(
     probes = ["get", "ttl"] if "ttl" in context.capabilities else ["get"]
     looks = [Action(name, (key,)) for key in dict.fromkeys(action.keys) for name in probes]
     asked = [action, *looks]
-    connection.send(b"".join([encode(one, context.prefix) for one in asked]))
-    replies = [decode(one, connection.read()) for one in asked]
+    replies = [decode(one, connection.exchange(encode(one, context.prefix))) for one in asked]
     if not same_result(effect.result, replies[0]):
-        return effect.answer, _shown(effect.result), _shown(replies[0])
+        return effect.answer, shown(effect.result), shown(replies[0])
     for look, found in zip(looks, replies[1:], strict=True):
         wanted = apply(effect.state, look).result
         if not same_result(wanted, found):
-            clause = effect.ttl if look.name == "ttl" and found is not Answer.ABSENT else effect.value
-            return clause, f"then {look}: {_shown(wanted)}", f"then {look}: {_shown(found)}"
+            is_about_ttl = look.name == "ttl" and found is not Answer.ABSENT
+            clause = effect.ttl if is_about_ttl else effect.value
+            return clause, f"then {look}: {shown(wanted)}", f"then {look}: {shown(found)}"
     return None
-
-
-def _shown(result: Result) -> str:
-    return result.value if isinstance(result, Answer) else repr(result)
 
 
 def _told(state: State) -> str:

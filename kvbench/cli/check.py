@@ -1,0 +1,209 @@
+"""``kvbench check``: does a target keep the promises of the protocol and of the backend contract?
+
+This module checks what was typed, opens the targets one after the other, and turns what the runner
+found into reports and an exit code.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import secrets
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kvbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from kvbench.cli.check_run import Run
+    from kvbench.conformance.selection import Selection
+
+_LEVELS = {"must": ("MUST",), "should": ("MUST", "SHOULD"), "may": ("MUST", "SHOULD", "MAY")}
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  kvbench check kvb://
+  kvbench check 127.0.0.1:16380 --level must --json verdicts.json
+  kvbench check 127.0.0.1:16380 --only 'MGET-*' --only GET-001
+  kvbench check memory:// valkey:// sqlite:///tmp/cache.db --html matrix.html
+  kvbench check 127.0.0.1:16380 --write-profile profile.toml
+  kvbench check a:1 b:2 --profile a:1=a.toml --profile b:2=b.toml
+
+\b
+Ctrl-C ends a check early: what was found is reported, the rest is not-run. Again, at once.
+Exit codes: 0 conforms, 1 does not, 2 usage, 3 not verified, 4 target unreachable or the suite
+itself failed, 130 Ctrl-C. Of several targets the first of 1, 4, 3, 0 that one of them has.
+"""
+)
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+@click.option(
+    "--suite",
+    "suites",
+    type=click.Choice(["wire", "backend"]),
+    multiple=True,
+    help="Only this suite. [all that can look at the target]",
+)
+@click.option(
+    "--only", multiple=True, metavar="PATTERN", help="Clauses such as 'MGET-*'; repeatable."
+)
+@click.option(
+    "--level",
+    type=click.Choice(list(_LEVELS)),
+    default="may",
+    show_default=True,
+    help="Down to which level: may takes all.",
+)
+@click.option(
+    "--profile",
+    "profiles",
+    multiple=True,
+    metavar="[TARGET=]FILE",
+    help="What the target declares; TARGET= where there are several.",
+)
+@click.option(
+    "--no-profile", is_flag=True, help="Leave out the profiles that kvbench has for some schemes."
+)
+@click.option(
+    "--write-profile", type=_FILE, metavar="FILE", help="Write a profile from what was seen."
+)
+@click.option("--force", is_flag=True, help="Let --write-profile replace FILE.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the verdicts; - prints them.")
+@click.option("--junit", type=_FILE, metavar="FILE", help="Write JUnit XML.")
+@click.option("--markdown", type=_FILE, metavar="FILE", help="Write the matrix as Markdown.")
+@click.option("--html", type=_FILE, metavar="FILE", help="Write the matrix as one HTML page.")
+@click.option("--badge", type=_FILE, metavar="FILE", help="Write a badge (SVG).")
+@click.option(
+    "--repro-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where failed conversations go, for `kvbench replay`. [kvbench-failures]",
+)
+@click.option("--rigorous", is_flag=True, help="Generated cases go ten times deeper: minutes.")
+@click.option("--seed", metavar="TEXT", help="Of all that is random. [another each time]")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    targets: tuple[str, ...],
+    suites: tuple[str, ...],
+    only: tuple[str, ...],
+    level: str,
+    profiles: tuple[str, ...],
+    no_profile: bool,
+    write_profile: Path | None,
+    force: bool,
+    json_file: str | None,
+    junit: Path | None,
+    markdown: Path | None,
+    html: Path | None,
+    badge: Path | None,
+    repro_dir: Path | None,
+    rigorous: bool,
+    seed: str | None,
+) -> None:
+    """Check whether each TARGET keeps every promise that binds it.
+
+    TARGET is HOST:PORT of a server in any language (the wire suite), the URL of a backend such as
+    memory:// or valkey:// (the backend suite; `kvbench backends` lists them), or kvb://HOST:PORT
+    for both. kvb:// alone starts a private server. Keys get a random prefix and are removed: a
+    live store is safe.
+    """
+    from kvbench.cli.check_files import Outputs, check_profile_file, write_profile_file
+    from kvbench.cli.check_run import Request, run_check
+    from kvbench.conformance.examiner import EFFORT_RIGOROUS
+    from kvbench.conformance.repro import DIRECTORY
+
+    selection = _selection(targets, suites, only, level)
+    outputs = Outputs(json_file, junit, markdown, html, badge)
+    outputs.check()
+    if write_profile is not None:
+        check_profile_file(write_profile, targets, force=force)
+    request = Request(
+        targets=targets,
+        selection=selection,
+        profiles=_profile_files(profiles, targets, no_profile),
+        effort=EFFORT_RIGOROUS if rigorous else 1,
+        seed=secrets.token_hex(4) if seed is None else seed,
+        repro_directory=repro_dir or Path(DIRECTORY),
+    )
+    run = run_check(request)
+    _print(run, to_stderr=json_file == "-")
+    outputs.write(run.conformance)
+    if write_profile is not None:
+        write_profile_file(write_profile, run)
+    ctx.exit(run.exit_code)
+
+
+def _selection(
+    targets: tuple[str, ...], suites: tuple[str, ...], only: tuple[str, ...], level: str
+) -> Selection:
+    """What was asked for, if it is there to be checked.
+
+    Raises:
+        UsageError: a target that is none or is given twice, a suite that cannot look at it, or a
+            pattern that no clause matches.
+    """
+    from kvbench.conformance.case import Suite
+    from kvbench.conformance.profile import nearest
+    from kvbench.conformance.selection import Selection, ledger
+    from kvbench.conformance.targets import check_suites
+
+    for place, target in enumerate(targets):
+        if target in targets[:place]:
+            raise UsageError(f"target {target!r} is given twice")
+    chosen = frozenset(map(Suite, suites)) or frozenset(Suite)
+    possible = frozenset([suite for one in targets for suite in check_suites(one, chosen)])
+    levels = frozenset(_LEVELS[level])
+    for pattern in only:
+        alone = Selection(possible, (pattern,), levels)
+        if any(alone.wants(clause) for clause in ledger().values()):
+            continue
+        if any(fnmatch.fnmatch(clause, pattern) for clause in ledger()):
+            suite, words = " and ".join(sorted(possible)), ", ".join(_LEVELS[level])
+            raise UsageError(f"--only {pattern} matches no clause of the {suite} suite at {words}")
+        raise UsageError(f"--only {pattern} matches no clause{nearest(pattern.rstrip('*'))}")
+    return Selection(chosen, only, levels)
+
+
+def _profile_files(
+    given: tuple[str, ...], targets: tuple[str, ...], no_shipped: bool
+) -> dict[str, Path | None]:
+    """The profile of each target: the one that was named for it, or one that kvbench has."""
+    from kvbench.conformance.profile import shipped_profile
+    from kvbench.registry import scheme_of
+
+    files: dict[str, Path | None] = {}
+    for one in given:
+        named = [target for target in targets if one.startswith(f"{target}=")]
+        if named:
+            target, file = named[0], Path(one.removeprefix(f"{named[0]}="))
+        elif len(targets) == 1:
+            target, file = targets[0], Path(one)
+        else:
+            raise UsageError(
+                f"--profile {one}: of which target? There are several: write --profile TARGET=FILE"
+            )
+        if target in files:
+            raise UsageError(f"--profile is given twice for {target}")
+        files[target] = file
+    for target in targets:
+        if target not in files and not no_shipped and "://" in target:
+            files[target] = shipped_profile(scheme_of(target))
+    return files
+
+
+def _print(run: Run, *, to_stderr: bool) -> None:
+    from rich.console import Console
+
+    from kvbench.report.conformance_terminal import render_terminal
+
+    console = Console(stderr=to_stderr)
+    if isinstance(console.file, TextIOWrapper):
+        # A terminal that cannot show a sign gets a question mark rather than a traceback.
+        console.file.reconfigure(errors="replace")
+    render_terminal(run.conformance, console)

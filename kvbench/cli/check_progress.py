@@ -1,0 +1,102 @@
+"""How a check shows on standard error: a bar on a terminal, a few lines anywhere else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Protocol
+
+import click
+
+from kvbench.conformance.case import Case
+from kvbench.verdicts import VIOLATIONS, Verdict
+
+_LINES_PER_TARGET = 4
+
+
+class CheckProgress(Protocol):
+    """Shows how far the check of one target is."""
+
+    def on_case(self, case: Case, place: int, count: int) -> None:
+        """A case is about to run."""
+
+    def on_verdicts(self, verdicts: Iterable[Verdict]) -> None:
+        """This came of it."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+
+def choose_progress(target: str) -> CheckProgress:
+    """A bar when standard error is a terminal, lines otherwise."""
+    return Bar(target) if sys.stderr.isatty() else Lines(target)
+
+
+def restore_terminal() -> None:
+    """The least that a process leaves behind that ends at once: the bar had hidden the cursor."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\x1b[?25h")
+        sys.stderr.flush()
+
+
+class Bar:
+    """The case that runs, a bar, and how many clauses were found broken."""
+
+    def __init__(self, target: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        self._broken: set[str] = set()
+        self._progress = Progress(
+            TextColumn("{task.fields[target]}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[broken]}", style="red"),
+            TextColumn("{task.description}", markup=False),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=None, target=target, broken="")
+        self._progress.start()
+
+    def on_case(self, case: Case, place: int, count: int) -> None:
+        """As the protocol says."""
+        self._progress.update(self._task, completed=place, total=count, description=case.name)
+
+    def on_verdicts(self, verdicts: Iterable[Verdict]) -> None:
+        """As the protocol says."""
+        self._broken.update(_broken(verdicts))
+        broken = f"{len(self._broken)} failed" if self._broken else ""
+        self._progress.update(self._task, broken=broken)
+
+    def close(self) -> None:
+        """As the protocol says."""
+        self._progress.stop()
+
+
+class Lines:
+    """A line at each quarter of the way, and one for each case that breaks a clause."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._quarter = -1
+
+    def on_case(self, case: Case, place: int, count: int) -> None:
+        """As the protocol says."""
+        quarter = place * _LINES_PER_TARGET // count
+        if quarter > self._quarter:
+            self._quarter = quarter
+            click.echo(f"{self._target}: {place} of {count} cases", err=True)
+
+    def on_verdicts(self, verdicts: Iterable[Verdict]) -> None:
+        """As the protocol says."""
+        broken = _broken(verdicts)
+        if broken:
+            click.echo(f"{self._target}: failed {', '.join(sorted(broken))}", err=True)
+
+    def close(self) -> None:
+        """Nothing to put back."""
+
+
+def _broken(verdicts: Iterable[Verdict]) -> set[str]:
+    return {one.clause for one in verdicts if one.verdict in VIOLATIONS}

@@ -1,0 +1,172 @@
+"""Checks targets one after the other, whatever becomes of each.
+
+A target that cannot be opened is reported as not verified, and the next one has its turn. The first
+Ctrl-C ends the case that runs and leaves the rest not-run; the second ends the process.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from kvbench import __version__
+from kvbench.bench.interrupts import Interrupts
+from kvbench.cli import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_UNREACHABLE,
+    EXIT_UNVERIFIED,
+)
+from kvbench.cli.check_progress import choose_progress, restore_terminal
+from kvbench.conformance.discover import discover
+from kvbench.conformance.examiner import INTERRUPTED, Capabilities, Options
+from kvbench.conformance.profile import Profile, read_profile
+from kvbench.conformance.repro import writer
+from kvbench.conformance.runner import check_target, was_interrupted
+from kvbench.conformance.selection import Selection, ledger
+from kvbench.conformance.targets import open_target, without_password
+from kvbench.errors import KvbenchError
+from kvbench.specs import directory
+from kvbench.verdicts import SCHEMA, Conformance, Outcome, TargetVerdicts, judge
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for.
+
+    Attributes:
+        targets: as typed.
+        selection: which clauses.
+        profiles: the profile's file of each target that has one.
+        effort: 1, or more for deeper generated cases.
+        seed: of all that is random.
+        repro_directory: where failed conversations go.
+    """
+
+    targets: tuple[str, ...]
+    selection: Selection
+    profiles: Mapping[str, Path | None]
+    effort: int
+    seed: str
+    repro_directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A target that could be opened: what was found, and with what."""
+
+    found: TargetVerdicts
+    profile: Profile
+    capabilities: Capabilities
+
+
+@dataclass(slots=True)
+class Run:
+    """What came of a request.
+
+    Attributes:
+        conformance: the verdicts on all targets, in their order.
+        checked: the targets that could be opened.
+        unreachable: how many could not.
+        is_interrupted: whether Ctrl-C ended it.
+    """
+
+    conformance: Conformance
+    checked: list[Checked] = field(default_factory=list)
+    unreachable: int = 0
+    is_interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """As `kvbench check --help` says."""
+        targets = self.conformance.targets
+        outcomes = {one.verdict for target in targets for one in target.verdicts}
+        if self.is_interrupted:
+            return EXIT_INTERRUPTED
+        if any(target.summary == "does not conform" for target in targets):
+            return EXIT_FAILED
+        if self.unreachable or Outcome.HARNESS_ERROR in outcomes:
+            return EXIT_UNREACHABLE
+        return 0 if all(target.conforms for target in targets) else EXIT_UNVERIFIED
+
+
+def run_check(request: Request) -> Run:
+    """Check every target.
+
+    Raises:
+        UsageError: a profile is wrong, or a package that the suite needs is not installed.
+    """
+    profiles = {
+        target: read_profile(path, ledger()) for target, path in request.profiles.items() if path
+    }
+    started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    run = Run(Conformance(SCHEMA, __version__, started_at, request.seed, ()))
+    interrupts = Interrupts()
+    found = []
+    with interrupts.installed(restore_terminal):
+        for target in request.targets:
+            if run.is_interrupted:
+                found.append(_unseen(target, INTERRUPTED))
+                continue
+            found.append(_check(request, target, profiles.get(target, Profile()), run))
+    run.conformance = Conformance(SCHEMA, __version__, started_at, request.seed, tuple(found))
+    return run
+
+
+def _check(request: Request, text: str, profile: Profile, run: Run) -> TargetVerdicts:
+    """Check one target, or say why not."""
+    try:
+        with open_target(text, request.selection.suites) as target:
+            discovery = discover(target, profile)
+            progress = choose_progress(target.name)
+            options = Options(
+                request.selection,
+                profile,
+                request.seed,
+                request.effort,
+                reproduce=writer(_directory(request, text), target.name),
+                on_case=progress.on_case,
+                on_verdicts=progress.on_verdicts,
+            )
+            facts = discovery.facts | _named(request.profiles.get(text))
+            try:
+                found = check_target(target, discovery.capabilities, options, facts)
+            finally:
+                progress.close()
+    except KeyboardInterrupt:
+        run.is_interrupted = True
+        return _unseen(text, INTERRUPTED)
+    except KvbenchError as error:
+        if len(request.targets) == 1:
+            raise
+        run.unreachable += 1
+        click.echo(f"kvbench: {without_password(text)}: {error}", err=True)
+        return _unseen(text, str(error))
+    run.is_interrupted = was_interrupted(found)
+    run.checked.append(Checked(found, profile, discovery.capabilities))
+    return found
+
+
+def _unseen(text: str, reason: str) -> TargetVerdicts:
+    return judge(without_password(text), (), (), {"not verified": reason}, (), 0.0)
+
+
+def _named(profile: Path | None) -> dict[str, str]:
+    """The profile as the record names it: one that came with kvbench has no place of its own."""
+    if profile is None:
+        return {}
+    is_shipped = profile.parent == directory() / "profiles"
+    return {"profile": f"{profile.name}, shipped with kvbench" if is_shipped else str(profile)}
+
+
+def _directory(request: Request, text: str) -> Path:
+    """Where this target's failed conversations go: a place of its own where there are several."""
+    if len(request.targets) == 1:
+        return request.repro_directory
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", without_password(text)).strip("-")
+    return request.repro_directory / name

@@ -1,0 +1,106 @@
+"""``kvbench replay``: a failed conversation, played again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kvbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from kvbench.conformance.replay import Played
+    from kvbench.conformance.repro import Story
+    from kvbench.specs import Vector
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  kvbench replay 127.0.0.1:16380 kvbench-failures/wire-vector-mget.json
+  kvbench replay 127.0.0.1:16380 specs/vectors/counters.json
+
+\b
+Exit codes: 0 it behaves now, 1 it does not, 2 usage, 4 target unreachable.
+"""
+)
+@click.argument("address", metavar="HOST:PORT")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_context
+def command(ctx: click.Context, address: str, file: Path) -> None:
+    """Play FILE, which `kvbench check` wrote when a case failed, against a server.
+
+    Each step is shown with what crosses the connection and, where it differs, what should have
+    come. FILE can also be a file of vectors. Keys get a prefix of their own and are removed.
+    """
+    from kvbench.conformance.repro import read_repro
+    from kvbench.conformance.targets import parse_address
+
+    host, port = parse_address(address)
+    repro = read_repro(file)
+    if repro.failure is not None:
+        _tell_story(repro.failure)
+    if not repro.vectors:
+        raise UsageError(f"{file} holds no conversation to play")
+    wrong = 0
+    for vector in repro.vectors:
+        click.echo(f"{vector.id}: {vector.description}")
+        is_strict = repro.failure is not None and repro.failure.is_strict
+        wrong += _play(host, port, vector, is_strict=is_strict)
+    if repro.failure is not None and not repro.failure.is_judged:
+        wrong += _judge(repro.failure, (host, port))
+    click.echo("It still differs." if wrong else "It behaves: nothing differs.")
+    ctx.exit(1 if wrong else 0)
+
+
+def _tell_story(story: Story) -> None:
+    for clause in story.clauses:
+        click.echo(f"{clause.id} ({clause.level}) {clause.text}")
+    click.echo(f"  then, at {story.target}: expected {story.expected}")
+    click.echo(f"  {' ' * len(f'then, at {story.target}:')} got {story.actual}")
+
+
+def _play(host: str, port: int, vector: Vector, *, is_strict: bool) -> int:
+    """Play one vector and show it; how many of its replies are wrong."""
+    from kvbench.conformance.replay import replay
+    from kvbench.conformance.wire import WireContext
+
+    wrong = 0
+    needed = frozenset(vector.needs)
+    with WireContext(host, port, capabilities=needed, seed="") as context:
+        for number, played in enumerate(replay(context, vector, is_strict=is_strict), 1):
+            _show(number, played)
+            wrong += len(played.problems)
+    return wrong
+
+
+def _show(number: int, played: Played) -> None:
+    from kvbench.verdicts import describe
+
+    step = played.step
+    waited = f"after {step.wait_ms} ms" if step.wait_ms else ""
+    click.echo(
+        f"  step {number} {' '.join([part for part in (step.note, waited) if part])}".rstrip()
+    )
+    for exchange in played.exchanges:
+        click.echo(f"    {describe(exchange)}")
+    for expected, actual in played.problems:
+        click.echo(f"    expected  {expected}")
+        click.echo(f"    got       {actual}")
+
+
+def _judge(story: Story, address: tuple[str, int]) -> int:
+    """Run the case itself, where no single reply can tell; 1 when it does not pass."""
+    from kvbench.conformance.replay import run_again
+    from kvbench.verdicts import Outcome
+
+    click.echo(f"No single reply tells: the case {story.case} runs again, seed {story.seed}.")
+    finding = run_again(story, address)
+    if finding is None:
+        raise UsageError(
+            f"this version of kvbench has no case {story.case}; the file is of "
+            f"kvbench {story.suite_version}"
+        )
+    click.echo(f"  {finding.outcome} {finding.detail}".rstrip())
+    return 0 if finding.outcome is Outcome.PASSED else 1

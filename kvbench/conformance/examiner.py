@@ -1,0 +1,262 @@
+"""Looks at a target case by case: runs each, explains a failure, knows when to stop.
+
+Every case has its own connections, its own key prefix and its own seed, which follows from the
+run's seed and the case's name: one case alone runs as it did among all, in any order and in any
+process. What a case stands on is looked at first: the first case of each clause that it names as
+its ground. When that failed, the case is not run rather than failed. When the target is gone, for
+good, the cases that are left are not run either.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from kvbench.backend import BackendDescription
+from kvbench.conformance.case import Case, CaseFailed, DoesNotApply, SetupFailed, Suite
+from kvbench.conformance.profile import Profile
+from kvbench.conformance.selection import Selection, all_cases, first_cases, ledger
+from kvbench.conformance.store import StoreContext
+from kvbench.conformance.targets import Target
+from kvbench.conformance.transcript import exchanges
+from kvbench.conformance.wire import REPLY_TIMEOUT_S, WireContext
+from kvbench.errors import KvError
+from kvbench.protocol.frames import frame
+from kvbench.protocol.opcodes import Opcode
+from kvbench.specs import Clause
+from kvbench.verdicts import Failure, Outcome, Verdict
+
+Capabilities = Mapping[Suite, frozenset[str]]
+"""What a target can do, by suite: both know the word ``ttl``, and mean different things by it."""
+
+Reproduce = Callable[[Case, WireContext, CaseFailed], str]
+"""Writes a file that plays the conversation of a failed case again; returns its path."""
+
+INTERRUPTED = "interrupted"
+"""The reason of what was not run because somebody pressed Ctrl-C."""
+
+EFFORT_RIGOROUS = 10
+"""How many times deeper ``--rigorous`` goes: minutes instead of one."""
+
+_BACK_AGAIN_S = 2.0
+"""A server that somebody restarts is back by then; one that is not is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What running one case gave: an outcome for all of its clauses, before levels and profile."""
+
+    outcome: Outcome
+    detail: str = ""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What all targets of a run share.
+
+    Attributes:
+        selection: which clauses.
+        profile: what the target declares.
+        seed: of everything random.
+        effort: multiplies generated examples and rounds; 1 by default.
+        reply_timeout_s: how long a wire target may take for one reply.
+        reproduce: writes repro files, for failures that the profile does not declare; None writes
+            none.
+        on_case: told of each case before it runs, with its place and the number of all.
+        on_verdicts: told what came of each case, before the profile has its say.
+    """
+
+    selection: Selection
+    profile: Profile
+    seed: str
+    effort: int = 1
+    reply_timeout_s: float = REPLY_TIMEOUT_S
+    reproduce: Reproduce | None = None
+    on_case: Callable[[Case, int, int], None] | None = None
+    on_verdicts: Callable[[tuple[Verdict, ...]], None] | None = None
+
+
+class Examiner:
+    """Looks at one target, case by case, in any order; at no case twice.
+
+    Args:
+        target: opened.
+        capabilities: as for :func:`check_target`.
+        options: as for :func:`check_target`.
+
+    Attributes:
+        capabilities: by suite.
+    """
+
+    def __init__(
+        self, target: Target, capabilities: frozenset[str] | Capabilities, options: Options
+    ) -> None:
+        if isinstance(capabilities, frozenset):
+            capabilities = dict.fromkeys(Suite, capabilities)
+        self.capabilities = capabilities
+        self._target = target
+        self._options = options
+        self._found: dict[str, Finding] = {}
+        self._stopped = ""
+
+    def verdicts(self, case: Case) -> tuple[Verdict, ...]:
+        """What a case says of each wanted clause, as the clause's level sees it."""
+        finding = self.finding(case)
+        return tuple(
+            [
+                _verdict(ledger()[clause], case, finding, self.capabilities[case.suite])
+                for clause in case.clauses
+                if self._options.selection.wants(ledger()[clause])
+            ]
+        )
+
+    def finding(self, case: Case) -> Finding:
+        """What a case gives; it runs when it is asked for first, after the cases it stands on."""
+        if case.name not in self._found:
+            missing = sorted(case.needs - self.capabilities[case.suite])
+            reason = "" if missing else self._reason_not_to_run(case)
+            if missing:
+                finding = Finding(Outcome.UNSUPPORTED, f"not declared: {', '.join(missing)}")
+            elif reason:
+                finding = Finding(Outcome.NOT_RUN, reason)
+            else:
+                finding = self._examine(case)
+            self._found[case.name] = finding
+        return self._found[case.name]
+
+    def _reason_not_to_run(self, case: Case) -> str:
+        if not self._stopped:
+            first = first_cases(case.suite)
+            places = {one.name: place for place, one in enumerate(all_cases(case.suite))}
+            failed = []
+            for clause in case.after:
+                ground = first.get(clause)
+                # Base cases stand on each other; what comes first stands alone.
+                if ground is None or places[ground.name] >= places.get(case.name, len(places)):
+                    continue
+                if self.finding(ground).outcome is Outcome.FAILED:
+                    failed.append(clause)
+            if failed:
+                return f"it stands on {', '.join(failed)}, which failed"
+        return self._stopped
+
+    def _examine(self, case: Case) -> Finding:
+        try:
+            finding = _look(self._target, case, self.capabilities[case.suite], self._options)
+            if case.suite is Suite.WIRE and finding.outcome is Outcome.FAILED:
+                problem = _problem_of(self._target, self._options.reply_timeout_s)
+                if problem:
+                    self._stopped = f"{problem} since {case.name}"
+        except KeyboardInterrupt:
+            self._stopped = INTERRUPTED
+            return Finding(Outcome.NOT_RUN, INTERRUPTED)
+        return finding
+
+
+def _look(target: Target, case: Case, capabilities: frozenset[str], options: Options) -> Finding:
+    context = _context(target, case, capabilities, options)
+    try:
+        with context:
+            case.run(context)  # type: ignore[arg-type]  # each suite's cases take its context
+    except CaseFailed as error:
+        return _failed(case, context, error, options)
+    except SetupFailed as error:
+        return Finding(Outcome.NOT_RUN, str(error))
+    except DoesNotApply as error:
+        return Finding(Outcome.UNSUPPORTED, str(error))
+    except (KvError, OSError) as error:
+        broken = CaseFailed("an answer", f"{type(error).__name__}: {error}")
+        return _failed(case, context, broken, options)
+    except Exception as error:  # noqa: BLE001 - a fault of the suite must not end the run
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        detail = f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+        if _began_in_a_backend(error):
+            broken = CaseFailed("an answer or a KvError", detail)
+            return _failed(case, context, broken, options)
+        return Finding(Outcome.HARNESS_ERROR, detail)
+    return Finding(Outcome.PASSED)
+
+
+def _context(
+    target: Target, case: Case, capabilities: frozenset[str], options: Options
+) -> WireContext | StoreContext:
+    """What the case works with: its own connections, keys and seed."""
+    seed, effort = f"{options.seed}/{case.name}", options.effort
+    if case.suite is Suite.WIRE:
+        assert target.address is not None
+        host, port = target.address
+        return WireContext(host, port, capabilities=capabilities, seed=seed, effort=effort)
+    assert target.store is not None
+    return StoreContext(
+        target.store,
+        target.another_store,
+        capabilities=capabilities,
+        seed=seed,
+        effort=effort,
+        clock=target.clock,
+    )
+
+
+def _failed(
+    case: Case, context: WireContext | StoreContext, error: CaseFailed, options: Options
+) -> Finding:
+    repro = ""
+    is_declared = all(options.profile.reason(clause) for clause in case.clauses)
+    if options.reproduce is not None and isinstance(context, WireContext) and not is_declared:
+        repro = options.reproduce(case, context, error)
+    failure = Failure(
+        expected=error.expected,
+        actual=error.actual,
+        exchanges=exchanges(context.moments) if isinstance(context, WireContext) else (),
+        seed=error.seed or options.seed,
+        repro=repro,
+        timeline=error.timeline,
+    )
+    return Finding(Outcome.FAILED, str(error), failure)
+
+
+def _began_in_a_backend(error: Exception) -> bool:
+    """Whether a method of a backend raised it, or let it pass."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(isinstance(frame.f_locals.get("self"), BackendDescription) for frame, _ in frames)
+
+
+def _problem_of(target: Target, reply_timeout_s: float) -> str:
+    """Why no further case can say anything of a wire target; empty while it is there.
+
+    It is there when it answers, or closes the connection, whatever the answer is.
+    """
+    assert target.address is not None
+    until = time.monotonic() + _BACK_AGAIN_S
+    while True:
+        try:
+            probe = socket.create_connection(target.address, reply_timeout_s)
+            break
+        except OSError as error:
+            if time.monotonic() > until:
+                return f"nobody answers there any more ({error})"
+            time.sleep(0.05)
+    with probe:
+        try:
+            probe.sendall(frame(Opcode.GET, b"kvbench:probe"))
+            probe.recv(1)
+        except TimeoutError:
+            return f"it has not answered a GET within {reply_timeout_s:g} s"
+        except OSError:
+            pass  # Closed: somebody is there.
+    return ""
+
+
+def _verdict(clause: Clause, case: Case, finding: Finding, capabilities: frozenset[str]) -> Verdict:
+    """A finding as the clause's level sees it."""
+    outcome, detail, failure = finding.outcome, finding.detail, finding.failure
+    missing = sorted(set(clause.needs) - capabilities)
+    if missing:
+        outcome, detail, failure = Outcome.UNSUPPORTED, f"not declared: {missing[0]}", None
+    elif outcome is Outcome.FAILED and clause.level != "MUST":
+        outcome = Outcome.OPTIONAL_FAILED
+    return Verdict(clause.id, clause.level, case.name, outcome, detail, failure)

@@ -1,0 +1,85 @@
+"""Which clauses and cases a run looks at."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from kvbench.conformance.case import Case, Suite, cases
+from kvbench.errors import UsageError
+from kvbench.specs import Clause, clauses
+
+_PARTY = {Suite.WIRE: "server", Suite.BACKEND: "backend"}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which clauses to look at.
+
+    Attributes:
+        suites: wire, backend or both.
+        only: shell patterns of clause ids; empty takes all.
+        levels: MUST, SHOULD, MAY.
+    """
+
+    suites: frozenset[Suite] = frozenset(Suite)
+    only: tuple[str, ...] = ()
+    levels: frozenset[str] = frozenset({"MUST", "SHOULD", "MAY"})
+
+    def wants(self, clause: Clause) -> bool:
+        """Whether a clause is to be looked at."""
+        if clause.level not in self.levels or clause.party not in map(_PARTY.get, self.suites):
+            return False
+        return not self.only or any(fnmatch.fnmatch(clause.id, one) for one in self.only)
+
+
+@cache
+def ledger() -> dict[str, Clause]:
+    """Every clause by its id, in order."""
+    return {clause.id: clause for clause in clauses()}
+
+
+def selected_cases(suites: Iterable[Suite], selection: Selection) -> tuple[Case, ...]:
+    """The cases that look at a wanted clause, in the order of the suites.
+
+    Raises:
+        UsageError: a package that the cases need is not installed.
+    """
+    return tuple(
+        [
+            case
+            for suite in suites
+            if suite in selection.suites
+            for case in all_cases(suite)
+            if any(selection.wants(ledger()[clause]) for clause in case.clauses)
+        ]
+    )
+
+
+@cache
+def all_cases(suite: Suite) -> tuple[Case, ...]:
+    """The cases of a suite in their order.
+
+    Raises:
+        UsageError: a package that the cases need is not installed.
+    """
+    try:
+        return cases(suite)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("kvbench"):
+            raise
+        raise UsageError(
+            f"the conformance suite needs {error.name}: pip install 'kvbench[conformance]'"
+        ) from None
+
+
+@cache
+def first_cases(suite: Suite) -> dict[str, Case]:
+    """For each clause the first case that checks it: the one that proves it for others."""
+    first: dict[str, Case] = {}
+    for case in all_cases(suite):
+        for clause in case.clauses:
+            first.setdefault(clause, case)
+    return first

@@ -1,0 +1,103 @@
+"""Verdicts as JUnit XML: what CI servers show without knowing anything of kvbench.
+
+One test suite for each target, one test case for each verdict, named after its clause. JUnit has
+four results only, so the eight outcomes are mapped with care:
+
+- failed and unexpected-pass fail; harness-error is an error.
+- optional-failed, known, unsupported and not-run are skipped, and the message says which it is.
+- A target that was not verified, or that nothing was run against, has one more case, an error: a
+  run that looked at nothing must never be green.
+"""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from kvbench.verdicts import Conformance, Outcome, TargetVerdicts, Verdict, explain
+
+_ELEMENTS = {
+    Outcome.FAILED: "failure",
+    Outcome.UNEXPECTED_PASS: "failure",
+    Outcome.HARNESS_ERROR: "error",
+    Outcome.OPTIONAL_FAILED: "skipped",
+    Outcome.KNOWN: "skipped",
+    Outcome.UNSUPPORTED: "skipped",
+    Outcome.NOT_RUN: "skipped",
+}
+
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 (section 2.2) forbids even as a character reference."""
+
+
+def render_junit(conformance: Conformance) -> str:
+    """The run as one XML document, with a newline at the end."""
+    root = Element("testsuites", name="kvbench conformance")
+    for target in conformance.targets:
+        root.append(_suite(target, conformance))
+    for total in ("tests", "failures", "errors", "skipped"):
+        root.set(total, str(sum(int(suite.get(total, "0")) for suite in root)))
+    root.set("time", _seconds(sum(target.elapsed_s for target in conformance.targets)))
+    ElementTree.indent(root)
+    text = ElementTree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+
+
+def _suite(target: TargetVerdicts, conformance: Conformance) -> Element:
+    suite = Element("testsuite", name=_clean(target.target))
+    properties = SubElement(suite, "properties")
+    told = {
+        "summary": target.summary,
+        "suites": ", ".join(target.suites),
+        "suite_version": conformance.suite_version,
+        "seed": conformance.seed,
+        "capabilities": ", ".join(target.capabilities),
+        **target.facts,
+    }
+    for name, value in told.items():
+        SubElement(properties, "property", name=_clean(name), value=_clean(value))
+    cases = [_case(verdict) for verdict in target.verdicts]
+    if target.summary == "not verified":
+        cases.append(_unverified())
+    suite.extend(cases)
+    for total, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(total, str(sum(case.find(tag) is not None for case in cases)))
+    suite.set("tests", str(len(cases)))
+    suite.set("time", _seconds(target.elapsed_s))
+    suite.set("timestamp", _clean(conformance.started_at))
+    return suite
+
+
+def _case(verdict: Verdict) -> Element:
+    # Viewers group by the dots of the class name: suite, then area, as in wire.MGET.
+    suite = verdict.case.partition(".")[0] or "conformance"
+    area = verdict.clause.rpartition("-")[0] or verdict.clause
+    name = f"{verdict.clause} {verdict.level} {verdict.case}".rstrip()
+    case = Element("testcase", classname=_clean(f"{suite}.{area}"), name=_clean(name))
+    tag = _ELEMENTS.get(verdict.verdict)
+    if tag is None:
+        return case
+    message = f"{verdict.verdict}: {verdict.detail}" if verdict.detail else str(verdict.verdict)
+    result = SubElement(case, tag, message=_clean(message))
+    if tag != "skipped":
+        result.set("type", verdict.verdict)
+    if verdict.failure is not None:
+        result.text = _clean(explain(verdict))
+    return case
+
+
+def _unverified() -> Element:
+    case = Element("testcase", classname="conformance", name="verified")
+    message = "not verified: a MUST clause that binds the target was not looked at, or none was"
+    SubElement(case, "error", message=message, type="not-verified")
+    return case
+
+
+def _clean(text: str) -> str:
+    r"""Text that XML can hold: other control characters and lone surrogates become ``\x1b``."""
+    return _NO_XML.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
+
+def _seconds(elapsed_s: float) -> str:
+    return f"{elapsed_s:.3f}"

@@ -1,0 +1,176 @@
+"""Verdicts for a terminal: what is wrong first, what was not verified next, sums and verdict last.
+
+The last lines are what stays on a screen, so they hold the answer. A case that fails several
+clauses is told once. Lines are never wrapped here: a terminal does that, and a log should not have
+it. No meaning hangs on colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from kvbench.report.conformance_matrix import LEVELS, SIGNS
+from kvbench.report.format import count, plain
+from kvbench.specs import clauses
+from kvbench.verdicts import (
+    VIOLATIONS,
+    Conformance,
+    Outcome,
+    TargetVerdicts,
+    Verdict,
+    explain,
+)
+
+FAILURES_SHOWN = 10
+"""Explained in full; the rest get a line each. Whoever has more reads the JSON or HTML."""
+
+_CLAUSES_NAMED = 8
+_DETAIL_CHARS = 160
+_STYLES = {
+    Outcome.FAILED: "bold red",
+    Outcome.UNEXPECTED_PASS: "bold red",
+    Outcome.HARNESS_ERROR: "bold magenta",
+    Outcome.OPTIONAL_FAILED: "yellow",
+    Outcome.KNOWN: "cyan",
+}
+_SUMMARY_STYLES = {"conforms": "bold green", "does not conform": "bold red"}
+_HEADINGS = {
+    Outcome.FAILED: "Not kept",
+    Outcome.UNEXPECTED_PASS: "Kept, though the profile says otherwise: mend the profile",
+    Outcome.HARNESS_ERROR: "The suite itself failed: nothing is known of these",
+    Outcome.OPTIONAL_FAILED: "Recommended, and not kept",
+    Outcome.KNOWN: "Deviations that the profile declares",
+}
+
+
+def render_terminal(conformance: Conformance, console: Console) -> None:
+    """Print what a run found out, target by target."""
+    for target in conformance.targets:
+        for line in _lines(target):
+            console.print(line, highlight=False, soft_wrap=True)
+    if len(conformance.targets) > 1:
+        console.print(Text("All targets", "bold"))
+        for target in conformance.targets:
+            console.print(_verdict_line(target), highlight=False, soft_wrap=True)
+
+
+def _lines(target: TargetVerdicts) -> Iterator[Text]:
+    yield Text(plain(target.target), "bold cyan")
+    facts = [f"{name} {fact}" for name, fact in target.facts.items()]
+    yield Text(plain(" · ".join(facts)), "dim")
+    for outcome, heading in _HEADINGS.items():
+        found = [one for one in target.verdicts if one.verdict is outcome]
+        if found:
+            yield Text()
+            yield Text(f"{heading} ({count(len({one.clause for one in found}), 'clause')})", "bold")
+            yield from _entries(outcome, found, target.target)
+    unverified = list(_unverified(target))
+    if unverified:
+        yield Text()
+        yield Text("Not verified", "bold")
+        yield from unverified
+    yield Text()
+    yield from _counts(target)
+    yield _verdict_line(target)
+    yield Text()
+
+
+def _entries(outcome: Outcome, verdicts: Sequence[Verdict], target: str) -> Iterator[Text]:
+    address = "HOST:PORT" if "://" in target else target
+    texts = {clause.id: clause.text for clause in clauses()}
+    by_case: dict[str, list[Verdict]] = {}
+    for one in verdicts:
+        by_case.setdefault(one.case, []).append(one)
+    for place, same in enumerate(by_case.values()):
+        if outcome in (Outcome.FAILED, Outcome.HARNESS_ERROR) and place < FAILURES_SHOWN:
+            if place:
+                yield Text()
+            for one in same[:-1]:
+                yield _headline(one, texts.get(one.clause, ""))
+            yield _headline(same[-1], texts.get(same[-1].clause, ""))
+            rest = explain(same[-1], address=address).splitlines()[1:]
+            yield from [Text(f"  {plain(line)}") for line in rest]
+            continue
+        for one in same:
+            line = _headline(one, "")
+            detail = plain(one.detail)
+            shown = detail if len(detail) <= _DETAIL_CHARS else f"{detail[: _DETAIL_CHARS - 1]}…"
+            yield line.append(f" {shown}")
+
+
+def _headline(verdict: Verdict, text: str) -> Text:
+    line = Text("  ")
+    line.append(SIGNS[verdict.verdict].symbol, _STYLES[verdict.verdict])
+    line.append(f" {verdict.clause} ({verdict.level})", "bold")
+    return line.append(f" {text}".rstrip())
+
+
+def _unverified(target: TargetVerdicts) -> Iterator[Text]:
+    """What was not looked at, by the reason why."""
+    looked = {
+        one.clause
+        for one in target.verdicts
+        if one.verdict not in (Outcome.UNSUPPORTED, Outcome.NOT_RUN)
+    }
+    reasons: dict[str, dict[str, None]] = {}
+    for one in target.verdicts:
+        if one.clause not in looked:
+            reason = f"{SIGNS[one.verdict].word}: {one.detail}"
+            reasons.setdefault(reason, {})[one.clause] = None
+    for reason, named in reasons.items():
+        yield Text(f"  {plain(reason)}: {_named(named)}")
+    untestable = _untestable(target)
+    if untestable:
+        yield Text(f"  cannot be seen by any suite: {_named(untestable)}")
+
+
+def _untestable(target: TargetVerdicts) -> list[str]:
+    """Clauses that no suite can check, of the sections that were looked at."""
+    places = {clause.id: (clause.party, clause.section) for clause in clauses()}
+    seen = {places[one.clause] for one in target.verdicts if one.clause in places}
+    return [
+        clause.id
+        for clause in clauses()
+        if clause.untestable and (clause.party, clause.section) in seen
+    ]
+
+
+def _named(ids: Iterable[str]) -> str:
+    known = list(ids)
+    more = f" and {len(known) - _CLAUSES_NAMED} more" if len(known) > _CLAUSES_NAMED else ""
+    return f"{count(len(known), 'clause')} ({', '.join(known[:_CLAUSES_NAMED])}{more})"
+
+
+def _counts(target: TargetVerdicts) -> Iterator[Text]:
+    """Levels in rows, the outcomes that there are in columns."""
+    there = [
+        outcome
+        for outcome in SIGNS
+        if any(of_level.get(outcome) for of_level in target.counts.values())
+    ]
+    if not there:
+        return
+    words = [SIGNS[outcome].word for outcome in there]
+    yield Text(f"  {'':6}  {'  '.join(words)}", "dim")
+    for level in LEVELS:
+        of_level = target.counts.get(level, {})
+        line = Text(f"  {level:6}")
+        for outcome, word in zip(there, words, strict=True):
+            number = of_level.get(outcome, 0)
+            style = _STYLES.get(outcome, "") if number else "dim"
+            line.append("  ").append(f"{number:>{len(word)}}", style)
+        if of_level:
+            yield line
+
+
+def _verdict_line(target: TargetVerdicts) -> Text:
+    line = Text(f"  {plain(target.target)} ")
+    line.append(target.summary, _SUMMARY_STYLES.get(target.summary, "bold yellow"))
+    broken = {one.clause for one in target.verdicts if one.verdict in VIOLATIONS}
+    why = f", {count(len(broken), 'clause')} violated" if broken else ""
+    return line.append(
+        f"{why} ({', '.join(target.suites) or 'no'} suite, {target.elapsed_s:.1f} s)"
+    )

@@ -1,0 +1,105 @@
+"""The LMDB adapter: its map grows, also under another process; foreign data is left alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import lmdb
+import pytest
+from kvbench_backends.lmdb import MAP_BYTES_START, LmdbBackend
+
+from kvbench.errors import KvConnectionError, UsageError
+
+OTHER_PROCESS = """
+import sys
+from kvbench_backends.lmdb import LmdbBackend
+with LmdbBackend.open(sys.argv[1]) as store:
+    assert store.get("ours") == b"1"
+    store.mset({f"theirs:{i}": bytes(1_000_000) for i in range(40)})
+    print("done", flush=True)
+"""
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"lmdb://{tmp_path}/store"
+
+
+def test_the_map_grows_when_a_batch_does_not_fit(url):
+    pairs = {f"k{index}": bytes(1_000_000) for index in range(3 * MAP_BYTES_START // 1_000_000)}
+    with LmdbBackend.open(url) as store:
+        store.mset(pairs)
+        store.set("one more", bytes(2 * MAP_BYTES_START))
+        assert store.mget(list(pairs)) == list(pairs.values())
+    with LmdbBackend.open(url) as store:
+        assert store.mexists([*pairs, "one more", "none"]) == [True] * (len(pairs) + 1) + [False]
+
+
+def test_a_map_that_another_process_has_grown_is_taken_over(url):
+    with LmdbBackend.open(url) as store:
+        store.set("ours", b"1")
+        command = [sys.executable, "-c", OTHER_PROCESS, url]
+        subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
+        assert store.get("theirs:39") == bytes(1_000_000)
+        store.set("ours", b"2")
+        assert store.mdel([f"theirs:{index}" for index in range(40)]) == 40
+
+
+def test_data_stays_and_what_has_expired_is_removed_at_open(url, tmp_path):
+    with LmdbBackend.open(url) as store:
+        store.mset_each([("stays", b"1", None), ("long", b"2", 100), ("goes", b"3", 0.001)])
+        end = time.monotonic() + 5
+        while store.exists("goes"):
+            assert time.monotonic() < end, "it did not expire"
+    with LmdbBackend.open(url) as store:
+        assert store.mget(["stays", "long", "goes"]) == [b"1", b"2", None]
+        assert 99 < store.ttl("long") <= 100
+    with lmdb.open(f"{tmp_path}/store", max_dbs=1) as environment:
+        database = environment.open_db(b"kvbench")
+        with environment.begin(database) as transaction:
+            assert transaction.stat(database)["entries"] == 2
+
+
+def test_other_data_of_an_environment_is_left_alone(url, tmp_path):
+    with lmdb.open(f"{tmp_path}/store") as environment, environment.begin(write=True) as change:
+        change.put(b"short", b"1")
+        change.put(b"zeros", bytes(20))
+    with LmdbBackend.open(url) as store:
+        assert store.mget(["short", "zeros"]) == [None, None]
+        store.set("short", b"mine")
+    with lmdb.open(f"{tmp_path}/store", max_dbs=1) as environment, environment.begin() as look:
+        assert look.get(b"short") == b"1" and look.get(b"zeros") == bytes(20)
+
+
+def test_backends_on_one_folder_share_it_until_the_last_is_closed(url, tmp_path):
+    first, second = LmdbBackend.open(url), LmdbBackend.open(f"lmdb://{tmp_path}/./store")
+    first.set("a", b"1")
+    first.close()
+    first.close()
+    assert second.get("a") == b"1"
+    for call in (lambda: first.get("a"), lambda: first.set("a", b"2"), lambda: first.mdel(["a"])):
+        with pytest.raises(KvConnectionError, match="closed"):
+            call()
+    second.close()
+    lmdb.open(f"{tmp_path}/store").close()
+
+
+def test_what_is_no_environment_is_refused(tmp_path):
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "data.mdb").write_bytes(b"no database" * 1000)
+    for name in ("file", "damaged", "absent/absent"):
+        with pytest.raises(KvConnectionError, match=name):
+            LmdbBackend.open(f"lmdb://{tmp_path}/{name}")
+    with pytest.raises(UsageError, match="name a folder"):
+        LmdbBackend.open("lmdb://")
+
+
+def test_an_environment_that_this_process_has_open_elsewhere_is_refused(url, tmp_path):
+    with (
+        lmdb.open(f"{tmp_path}/store"),
+        pytest.raises(KvConnectionError, match="already open in this process"),
+    ):
+        LmdbBackend.open(url)

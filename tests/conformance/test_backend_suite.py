@@ -1,0 +1,148 @@
+"""The backend suite: right backends pass it, each wrong one fails at its own clause.
+
+Also that ledger and cases are in step: no clause without a case, no case without a clause.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from wrong_backends import WRONG, HoldsBytes, Inherits, Tombstones
+
+from kvbench.backend import AsyncBackend, Backend
+from kvbench.blocking import BlockingBackend
+from kvbench.clock import ManualClock
+from kvbench.conformance.case import Suite, cases
+from kvbench.conformance.examiner import Examiner, Options
+from kvbench.conformance.profile import Profile
+from kvbench.conformance.runner import check_target
+from kvbench.conformance.selection import Selection
+from kvbench.conformance.targets import Target, open_target
+from kvbench.model import BatchKind, Capability
+from kvbench.registry import open_backend
+from kvbench.specs import clauses
+from kvbench.verdicts import Outcome
+
+CASES = cases(Suite.BACKEND)
+CLAUSES = {clause.id: clause for clause in clauses() if clause.party == "backend"}
+OPTIONS = Options(Selection(frozenset({Suite.BACKEND})), Profile(), "seed")
+
+
+class InProcess(Target):
+    """A backend class as a target, on a clock that cases can move."""
+
+    @classmethod
+    def of(cls, backend: type[Backend]) -> InProcess:
+        clock = ManualClock()
+        return cls(backend.__name__, url="memory://", store=backend(clock), clock=clock)
+
+    def another_store(self) -> Backend:
+        return type(self.store)()
+
+
+def check(target: Target):
+    with target:
+        return check_target(target, frozenset(target.store.capabilities), OPTIONS)
+
+
+def complaints(result) -> list[str]:
+    fine = (Outcome.PASSED, Outcome.UNSUPPORTED)
+    return [f"{one.clause}: {one.detail}" for one in result.verdicts if one.verdict not in fine]
+
+
+def test_the_in_process_engine_keeps_every_clause():
+    began = time.monotonic()
+    result = check(open_target("memory://"))
+    assert complaints(result) == [] and result.summary == "conforms"
+    assert result.counts["MUST"][Outcome.PASSED] >= 140
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("url", ["sqlite://FOLDER/kv.db", "kvb+async://"])
+def test_stores_of_other_kinds_keep_what_they_declare(url, tmp_path):
+    result = check(open_target(url.replace("FOLDER", str(tmp_path))))
+    assert complaints(result) == [] and result.summary == "conforms"
+
+
+@pytest.mark.parametrize("backend", [Inherits, HoldsBytes])
+def test_an_adapter_that_inherits_all_batches_conforms(backend):
+    result = check(InProcess.of(backend))
+    assert complaints(result) == [] and result.summary == "conforms"
+
+
+def test_every_clause_has_a_case_or_the_reason_why_not():
+    covered = {clause for case in CASES for clause in case.clauses}
+    untestable = {clause.id for clause in CLAUSES.values() if clause.untestable}
+    assert covered | untestable == set(CLAUSES)
+    assert not covered & untestable
+
+
+def test_every_clause_has_a_case_that_needs_no_more_than_the_clause():
+    """Else a store that is bound by a clause would never be looked at."""
+    implied = {"ttl-each": {"ttl"}}
+    for clause in CLAUSES.values():
+        needs = set(clause.needs).union(*[implied.get(need, set()) for need in clause.needs])
+        fitting = [case for case in CASES if clause.id in case.clauses and case.needs <= needs]
+        assert fitting or clause.untestable, clause.id
+
+
+def test_cases_ask_for_what_exists():
+    for case in CASES:
+        assert case.needs <= set(Capability), case.name
+        assert set(case.clauses) | set(case.after) <= set(CLAUSES), case.name
+        assert case.doc.endswith("."), case.name
+
+
+@pytest.mark.parametrize(
+    ("clause", "backend"), WRONG, ids=lambda one: getattr(one, "__name__", one)
+)
+def test_a_wrong_backend_fails_at_its_clause(clause, backend):
+    with InProcess.of(backend) as target:
+        examiner = Examiner(target, frozenset(target.store.capabilities), OPTIONS)
+        findings = [examiner.finding(case) for case in CASES if clause in case.clauses]
+    outcomes = [finding.outcome for finding in findings]
+    assert Outcome.FAILED in outcomes, [finding.detail for finding in findings]
+    assert Outcome.HARNESS_ERROR not in outcomes, [finding.detail for finding in findings]
+
+
+def test_many_clauses_have_a_wrong_backend():
+    assert {clause for clause, _ in WRONG} <= set(CLAUSES)
+    assert len({backend for _, backend in WRONG}) >= 60
+
+
+def test_a_failed_walk_is_shortened_and_reproducible():
+    details = set()
+    for _ in range(2):
+        with InProcess.of(Tombstones) as target:
+            examiner = Examiner(target, frozenset(target.store.capabilities), OPTIONS)
+            (case,) = [case for case in CASES if case.name == "backend.generated.random_walks"]
+            finding = examiner.finding(case)
+        assert finding.failure is not None and finding.failure.seed == f"seed/{case.name}"
+        walk = finding.failure.actual.split(", after ")[1].split("; ")
+        assert len(walk) == 3, "a key is stored, removed by mdel, and setnx finds it"
+        details.add(finding.detail)
+    assert len(details) == 1
+
+
+def test_what_a_backend_raises_counts_against_it_and_what_a_case_raises_does_not():
+    class Raises(Inherits):
+        def exists(self, key):
+            raise ZeroDivisionError("a fault of the adapter")
+
+    with InProcess.of(Raises) as target:
+        examiner = Examiner(target, frozenset(target.store.capabilities), OPTIONS)
+        (case,) = [case for case in CASES if case.name == "backend.base.exists_tells"]
+        finding = examiner.finding(case)
+    assert finding.outcome is Outcome.FAILED
+    assert "ZeroDivisionError: a fault of the adapter" in finding.detail
+
+
+def test_the_blocking_face_declares_what_the_adapter_declares():
+    with open_backend("kvb+async://") as store:
+        assert isinstance(store, BlockingBackend) and isinstance(store.inner, AsyncBackend)
+        inner = type(store.inner)
+        assert store.capabilities == type(store).capabilities == inner.capabilities != frozenset()
+        assert store.summary == inner.summary and store.is_network is True
+        assert store.batch_kind("mget") is BatchKind.NATIVE
+    assert BlockingBackend.capabilities == frozenset()

@@ -1,0 +1,230 @@
+"""Generated and concurrent cases: right servers pass them all, each wrong one fails its own."""
+
+import re
+import sys
+
+import broken_servers as broken
+import pytest
+from broken_servers import ThreadedDispatcher, serving
+
+from kvbench.conformance import explore as explore_module
+from kvbench.conformance.case import CaseFailed, Suite, cases
+from kvbench.conformance.cases import wire_walks
+from kvbench.conformance.explore import Enough, explore
+from kvbench.conformance.model import CORE, OPERATIONS
+from kvbench.conformance.strategies import SMALL_VALUES, menu, values
+from kvbench.conformance.wire import WireContext
+from kvbench.local_server import LocalServer
+from kvbench.specs import clauses
+
+CAPABILITIES = OPERATIONS - CORE | {"atomic-batch"}
+CASES = {case.name.removeprefix("wire."): case for case in cases(Suite.WIRE)}
+AREAS = ("concurrency", "generated", "damage", "walks")
+
+FAULTS = {
+    "concurrency.operations_on_one_key_are_linearizable": broken.StaleReads,
+    "concurrency.batches_are_linearizable": broken.HalfBatches,
+    "concurrency.a_large_batch_is_never_seen_half_done": broken.HalfBatches,
+    "concurrency.what_was_written_is_seen_by_others": broken.StaleReads,
+    "concurrency.increments_each_count_once": broken.LostUpdates,
+    "concurrency.one_cas_of_several_swaps": broken.LostUpdates,
+    "concurrency.one_setnx_of_several_stores": broken.LostUpdates,
+    "concurrency.one_lock_of_several_is_granted": broken.LostUpdates,
+    "generated.random_values_come_back_equal": broken.BoolsBecomeInts,
+    "generated.random_values_come_back_as_the_same_bytes": broken.SortedMaps,
+    "generated.keys_of_any_characters": broken.PlaneKeys,
+    "generated.keys_that_look_alike": broken.FoldedKeys,
+    "generated.requests_in_any_pieces": broken.ReadIsRequest,
+    "generated.many_requests_in_a_segment": broken.SortsSegments,
+    "generated.keys_live_as_long_as_they_should": broken.HalfLives,
+    "generated.keys_end_when_they_should": broken.LongLives,
+    "damage.payloads_that_end_early_or_late": broken.LooseEnds,
+    "damage.what_is_refused_changes_nothing": broken.StoresFirst,
+    "damage.any_bytes_are_survived": broken.Hangs,
+    "walks.incr-004": broken.CountsBools,
+    "walks.cas-011": broken.CasForgetsTtl,
+}
+
+
+def run(name: str, port: int, seed: str = "7", timeout_s: float = 5.0) -> WireContext:
+    case = CASES[name]
+    context = WireContext(
+        "127.0.0.1",
+        port,
+        capabilities=CAPABILITIES,
+        seed=f"{seed}/{case.name}",
+        reply_timeout_s=timeout_s,
+    )
+    with context:
+        case.run(context)
+    return context
+
+
+def failure(name: str, dispatcher: ThreadedDispatcher, seed: str = "7") -> CaseFailed:
+    with serving(dispatcher) as port, pytest.raises(CaseFailed) as caught:
+        run(name, port, seed, timeout_s=0.5)
+    return caught.value
+
+
+@pytest.fixture(scope="module")
+def reference_port():
+    server = LocalServer([sys.executable, "-m", "kvbench", "serve", "--port", "0"])
+    line = server.wait_for_line("127.0.0.1")
+    yield int(re.search(r"127\.0\.0\.1:(\d+)", line).group(1))
+    server.stop()
+
+
+@pytest.mark.parametrize("area", AREAS)
+def test_the_reference_server_passes(area, reference_port, monkeypatch):
+    monkeypatch.setattr(wire_walks, "VISITS", 2)
+    names = [name for name in CASES if name.startswith(f"{area}.")]
+    assert names
+    for name in names:
+        run(name, reference_port)
+
+
+def test_every_case_of_these_areas_has_a_fault_or_is_a_walk():
+    names = {name for name in CASES if name.startswith(AREAS) and not name.startswith("walks.")}
+    assert names == {name for name in FAULTS if not name.startswith("walks.")}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_wrong_server_fails(name):
+    found = failure(name, FAULTS[name]())
+    assert found.expected
+    assert found.actual
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "concurrency.operations_on_one_key_are_linearizable",
+        "concurrency.batches_are_linearizable",
+        "concurrency.one_cas_of_several_swaps",
+    ],
+)
+def test_a_right_server_with_threads_passes(name):
+    with serving(ThreadedDispatcher()) as port:
+        run(name, port)
+
+
+def test_a_server_without_atomic_batches_still_has_linearizable_keys():
+    with serving(broken.HalfBatches()) as port:
+        run("concurrency.operations_on_one_key_are_linearizable", port)
+
+
+def test_a_violation_shows_its_history_and_seed():
+    found = failure("concurrency.batches_are_linearizable", broken.HalfBatches())
+    assert "MSET" in found.timeline
+    assert max(map(len, found.timeline.splitlines())) <= 100
+    assert len(found.timeline.splitlines()) < 12
+    assert found.seed == "7"
+
+
+def test_a_large_batch_that_was_seen_half_done_says_what_was_seen():
+    found = failure("concurrency.a_large_batch_is_never_seen_half_done", broken.HalfBatches())
+    assert re.fullmatch(r"an MGET saw (\w+ \d+ times(, )?)+", found.actual)
+    assert "MSET 000=" in found.timeline
+
+
+def test_a_fault_is_held_against_its_own_clause_alone():
+    with serving(broken.CountsBools()) as port:
+        for name in ("walks.incr-001", "walks.incr-003", "walks.get-001"):
+            run(name, port)
+
+
+def test_a_walk_is_shrunk_to_the_steps_that_matter():
+    found = failure("walks.cas-011", broken.CasForgetsTtl())
+    assert found.expected == "CAS a 1 1: then TTL a: 1000000"
+    assert found.actual.endswith("with SET a=1 for 1000000 ms, CAS a 1 1")
+    assert found.seed == "7"
+
+
+def test_the_conversation_is_that_of_the_smallest_example():
+    case = CASES["generated.random_values_come_back_equal"]
+    with serving(broken.BoolsBecomeInts()) as port:
+        context = WireContext("127.0.0.1", port, capabilities=frozenset(), seed="1")
+        with pytest.raises(CaseFailed, match=r"got 0; with False") as caught, context:
+            case.run(context)
+    assert caught.value.expected == "False"
+    sent = [moment.data for moment in context.moments if moment.direction == ">"]
+    assert len(sent) == 2
+    assert sent[0].endswith(b"\x08\x00")
+
+
+def test_one_seed_draws_the_same_examples_and_another_draws_others(reference_port):
+    def drawn(seed: str) -> list[object]:
+        found: list[object] = []
+        context = WireContext("127.0.0.1", reference_port, capabilities=frozenset(), seed=seed)
+        explore(context, values(), lambda _, value: found.append(repr(value)), examples=20)
+        return found
+
+    assert drawn("a") == drawn("a")
+    assert len(drawn("a")) == 20
+    assert drawn("a") != drawn("b")
+
+
+def test_effort_multiplies_examples_and_enough_ends_them(reference_port):
+    seen: list[object] = []
+
+    def check(_: WireContext, value: object) -> None:
+        seen.append(value)
+        if len(seen) == 35:
+            raise Enough
+
+    context = WireContext("127.0.0.1", reference_port, capabilities=frozenset(), seed="a", effort=4)
+    explore(context, values(), check, examples=10)
+    assert len(seen) == 35
+
+
+def test_a_fault_that_shows_only_once_is_reported(reference_port):
+    failed: list[object] = []
+
+    def check(_: WireContext, value: object) -> None:
+        if not failed:
+            failed.append(value)
+            raise CaseFailed("nothing", "something")
+
+    context = WireContext("127.0.0.1", reference_port, capabilities=frozenset(), seed="a")
+    with pytest.raises(CaseFailed, match="got something"):
+        explore(context, values(), check, examples=10)
+
+
+def test_an_error_of_a_check_is_no_finding(reference_port):
+    def check(_: WireContext, value: object) -> None:
+        raise TypeError("a mistake in the suite")
+
+    context = WireContext("127.0.0.1", reference_port, capabilities=frozenset(), seed="a")
+    with pytest.raises(TypeError, match="a mistake in the suite"):
+        explore(context, values(), check, examples=10)
+
+
+def test_shrinking_against_a_silent_target_ends_in_time(monkeypatch):
+    monkeypatch.setattr(explore_module, "SHRINKING_S", 0.2)
+
+    def check(context: WireContext, value: object) -> None:
+        context.connect().request(2, b"nonsense")
+
+    with serving(broken.Hangs()) as port:
+        context = WireContext(
+            "127.0.0.1", port, capabilities=frozenset(), seed="a", reply_timeout_s=0.1
+        )
+        with pytest.raises(CaseFailed, match="nothing within"):
+            explore(context, values(), check, examples=100)
+
+
+def test_walks_name_clauses_of_the_ledger_that_the_model_knows():
+    ledger = {clause.id: clause for clause in clauses()}
+    for table in (wire_walks.WALKS, wire_walks.TTL_WALKS):
+        for operation, ids in table.items():
+            assert operation in OPERATIONS
+            for clause in ids:
+                assert ledger[clause].level == "MUST"
+                assert set(ledger[clause].needs) <= {operation, "lock"}
+
+
+def test_a_menu_has_every_way_to_ask_once():
+    for name in OPERATIONS:
+        asked = menu(name, SMALL_VALUES)
+        assert asked
+        assert len({repr(action) for action in asked}) == len(asked)

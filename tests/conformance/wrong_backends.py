@@ -1,0 +1,751 @@
+"""Backends in this process that are wrong on purpose, each in one way, with the clause it breaks.
+
+Every one is the in-memory backend with one method spoiled. :data:`WRONG` has them by clause. Two
+that are right, and plain, stand at the end.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from decimal import Decimal
+from typing import ClassVar
+
+from kvbench_backends.memory import MemoryBackend
+
+from kvbench.backend import Backend
+from kvbench.errors import KvbenchError, KvError, KvServerError, UnsupportedError
+from kvbench.model import Capability, check_bytes, pairs_to_dict
+
+WRONG: list[tuple[str, type[Backend]]] = []
+
+
+def breaks(*clauses: str):
+    """Enter a wrong backend under each clause that it breaks."""
+
+    def enter(cls: type[Backend]) -> type[Backend]:
+        WRONG.extend([(clause, cls) for clause in clauses])
+        return cls
+
+    return enter
+
+
+# --- Keys ---------------------------------------------------------------------------------------
+
+
+class Renaming(MemoryBackend):
+    """Stores under another key than the one that was given."""
+
+    def rename(self, key):
+        return key
+
+    def get(self, key):
+        return super().get(self.rename(key))
+
+    def set(self, key, value, ttl=None):
+        super().set(self.rename(key), value, ttl)
+
+    def delete(self, key):
+        return super().delete(self.rename(key))
+
+    def exists(self, key):
+        return super().exists(self.rename(key))
+
+    def mget(self, keys):
+        return [self.get(key) for key in keys]
+
+    def mset(self, pairs, ttl=None):
+        super().mset(
+            [(self.rename(key), value) for key, value in pairs_to_dict(pairs).items()], ttl
+        )
+
+    def mdel(self, keys):
+        return sum([self.delete(key) for key in keys])
+
+    def mexists(self, keys):
+        return [self.exists(key) for key in keys]
+
+
+@breaks("BKEY-003")
+class ShortensKeys(Renaming):
+    def rename(self, key):
+        return key.encode("utf-8", "surrogatepass")[:256].decode(errors="ignore") if key else key
+
+
+@breaks("BKEY-006")
+class FoldsKeys(Renaming):
+    def rename(self, key):
+        return key.lower() if isinstance(key, str) else key
+
+
+@breaks("BKEY-006", "BKEY-007")
+class EndsKeysAtNul(Renaming):
+    def rename(self, key):
+        return key.split("\0")[0] if isinstance(key, str) else key
+
+
+@breaks("BKEY-001")
+class CountsCharacters(Renaming):
+    def rename(self, key):
+        if isinstance(key, str) and len(key.encode("utf-8", "replace")) > 250:
+            raise ValueError("too long")
+        return key
+
+
+@breaks("BKEY-002", "BKEY-004", "BKEY-005", "BERR-001")
+class BadKeysAreMisses(MemoryBackend):
+    def get(self, key):
+        try:
+            return super().get(key)
+        except (TypeError, ValueError):
+            return None
+
+
+@breaks("BKEY-008")
+class TakesTextForKeys(MemoryBackend):
+    def mget(self, keys):
+        return super().mget(list(keys))
+
+
+@breaks("BKEY-009", "BBATCH-003")
+class HalfAppliedMset(MemoryBackend):
+    def mset(self, pairs, ttl=None):
+        for key, value in pairs_to_dict(pairs).items():
+            self.set(key, value, ttl)
+
+
+@breaks("BKEY-010")
+class DeletesByPrefix(MemoryBackend):
+    def mdel(self, keys):
+        removed = super().mdel(keys)
+        for key in keys:
+            self._engine.delete_prefix(key)
+        return removed
+
+
+# --- Values -------------------------------------------------------------------------------------
+
+
+class Spoiling(MemoryBackend):
+    """Keeps another value than the one that was given."""
+
+    def spoil(self, value):
+        return value
+
+    def _own(self, key, value):
+        self._holds_containers = True
+        return self.spoil(super()._own(key, value))
+
+    def mset(self, pairs, ttl=None):
+        self._engine.mset(
+            {key: self._own(key, value) for key, value in pairs_to_dict(pairs).items()},
+            round((ttl or 0) * 1000),
+        )
+
+
+@breaks("BVAL-001")
+class TrimsBytes(Spoiling):
+    def spoil(self, value):
+        return value.strip() if isinstance(value, bytes) else value
+
+
+@breaks("BVAL-002", "BSET-002")
+class CutsValues(Spoiling):
+    def spoil(self, value):
+        return value[:65_536] if isinstance(value, bytes) else value
+
+
+@breaks("BVAL-003")
+class TakesBytearrays(MemoryBackend):
+    def set(self, key, value, ttl=None):
+        super().set(key, bytes(value) if isinstance(value, bytearray) else value, ttl)
+
+
+@breaks("BVAL-004")
+class NamesNoKey(MemoryBackend):
+    def mset(self, pairs, ttl=None):
+        try:
+            super().mset(pairs, ttl)
+        except (TypeError, ValueError) as error:
+            raise type(error)("some value is wrong") from None
+
+
+@breaks("BVAL-005")
+class BoolsAreInts(Spoiling):
+    def spoil(self, value):
+        return int(value) if isinstance(value, bool) else value
+
+
+@breaks("BVAL-005")
+class NestedBytesAreText(Spoiling):
+    def spoil(self, value):
+        if isinstance(value, list):
+            return [item.decode("latin-1") if isinstance(item, bytes) else item for item in value]
+        return value
+
+
+@breaks("BVAL-006")
+class IntsAreDoubles(Spoiling):
+    def spoil(self, value):
+        return int(float(value)) if type(value) is int and abs(value) < 2**62 else value
+
+
+@breaks("BVAL-007")
+class WrapsInts(MemoryBackend):
+    def set(self, key, value, ttl=None):
+        if type(value) is int:
+            value = (value + 2**63) % 2**64 - 2**63
+        super().set(key, value, ttl)
+
+
+@breaks("BVAL-008")
+class ForgetsTheSignOfZero(Spoiling):
+    def spoil(self, value):
+        return [self.spoil(one) for one in value] if isinstance(value, list) else value or value
+
+    def _own(self, key, value):
+        kept = super()._own(key, value)
+        return [abs(one) if one == 0.0 else one for one in kept] if type(kept) is list else kept
+
+
+@breaks("BVAL-009")
+class DecimalsAreNormalised(Spoiling):
+    def spoil(self, value):
+        return value.normalize() if isinstance(value, Decimal) and value.is_finite() else value
+
+
+@breaks("BVAL-013")
+class KeepsTuples(MemoryBackend):
+    def set(self, key, value, ttl=None):
+        super().set(key, value, ttl)
+        if isinstance(value, tuple):
+            self._engine.set(key, value)
+
+
+@breaks("BVAL-017")
+class SharesWhatIsGiven(MemoryBackend):
+    def _own(self, key, value):
+        super()._own(key, value)
+        return value
+
+
+@breaks("BVAL-018")
+class SharesWhatIsRead(MemoryBackend):
+    def get(self, key):
+        super().get(key)
+        return self._engine.get(key)
+
+
+# --- One key, batches ---------------------------------------------------------------------------
+
+
+@breaks("BSET-003")
+class SetKeepsTheTtl(MemoryBackend):
+    def set(self, key, value, ttl=None):
+        left = self._engine.ttl(key) if isinstance(key, str) else None
+        super().set(key, value, left / 1000 if ttl is None and left and left > 0 else ttl)
+
+
+@breaks("BSET-004")
+class RefusesTooLate(MemoryBackend):
+    def set(self, key, value, ttl=None):
+        super().set(key, value)
+        if ttl is not None:
+            super().set(key, value, ttl)
+
+
+@breaks("BDEL-002")
+class DeleteIsAlwaysTrue(MemoryBackend):
+    def delete(self, key):
+        super().delete(key)
+        return True
+
+
+@breaks("BDEL-001")
+class DeleteAnswersACount(MemoryBackend):
+    def delete(self, key):
+        return int(super().delete(key))
+
+
+@breaks("BEXISTS-002", "BDEL-001")
+class NoneIsAbsence(MemoryBackend):
+    def exists(self, key):
+        return self.get(key) is not None
+
+    def delete(self, key):
+        was_there = self.exists(key)
+        super().delete(key)
+        return was_there and self.get(key) is not None
+
+
+@breaks("BEXISTS-003", "BGET-003")
+class ReadingRenews(MemoryBackend):
+    def exists(self, key):
+        if super().exists(key) and self._engine.ttl(key) != -1:
+            self._engine.expire(key, 10**9)
+        return super().exists(key)
+
+
+@breaks("BMGET-001")
+class MgetInTheStoresOrder(MemoryBackend):
+    def mget(self, keys):
+        return super().mget(sorted(keys))
+
+
+@breaks("BMGET-002")
+class MgetDropsMissing(MemoryBackend):
+    def mget(self, keys):
+        return [value for value in super().mget(keys) if value is not None]
+
+
+@breaks("BMGET-003")
+class MgetAnswersOnce(MemoryBackend):
+    def mget(self, keys):
+        return super().mget(list(dict.fromkeys(keys)))
+
+
+@breaks("BMSET-002")
+class ReadsPairsTwice(MemoryBackend):
+    def mset(self, pairs, ttl=None):
+        for _ in pairs:
+            pass
+        super().mset(pairs, ttl)
+
+
+@breaks("BMSET-003")
+class FirstPairWins(MemoryBackend):
+    def mset(self, pairs, ttl=None):
+        super().mset(pairs_to_dict(reversed(list(dict(pairs).items()))), ttl)
+        if not isinstance(pairs, dict):
+            super().mset(reversed(list(pairs)), ttl)
+
+
+@breaks("BMSET-004")
+class MsetForgetsTheTtl(MemoryBackend):
+    def mset(self, pairs, ttl=None):
+        super().mset(pairs)
+
+
+@breaks("BEACH-002", "BEACH-001")
+class OneTtlForAll(MemoryBackend):
+    def mset_each(self, entries):
+        entries = list(entries)
+        super().mset({key: value for key, value, _ in entries}, max(e[2] or 1 for e in entries))
+
+
+@breaks("BMDEL-002", "BBATCH-002")
+class MdelCountsRequests(MemoryBackend):
+    def mdel(self, keys):
+        super().mdel(keys)
+        return len(set(keys)) if len(keys) < 100_000 else 65_535
+
+
+@breaks("BMDEL-003")
+class MdelCountsRepeats(MemoryBackend):
+    def mdel(self, keys):
+        count = sum(super().mexists(keys))
+        super().mdel(keys)
+        return count
+
+
+@breaks("BMEXISTS-003")
+class MexistsByMget(MemoryBackend):
+    def mexists(self, keys):
+        return [value is not None for value in self.mget(keys)]
+
+
+@breaks("BBATCH-002")
+class LosesTheEndOfLargeBatches(MemoryBackend):
+    def mset(self, pairs, ttl=None):
+        super().mset(dict(itertools.islice(pairs_to_dict(pairs).items(), 65_535)), ttl)
+
+
+@breaks("BBATCH-004")
+class EmptiesItsArguments(MemoryBackend):
+    def mset(self, pairs, ttl=None):
+        super().mset(pairs, ttl)
+        if isinstance(pairs, dict):
+            pairs.clear()
+
+
+@breaks("BATOM-001")
+class MsetInSteps(MemoryBackend):
+    def mset(self, pairs, ttl=None):
+        items = list(pairs_to_dict(pairs).items())
+        for start in range(0, len(items), 8):
+            super().mset(items[start : start + 8], ttl)
+            time.sleep(0)
+
+
+@breaks("BATOM-002")
+class MdelInSteps(MemoryBackend):
+    def mdel(self, keys):
+        return sum([self.delete(key) for key in dict.fromkeys(keys)])
+
+
+# --- TTLs ---------------------------------------------------------------------------------------
+
+
+@breaks("BTTL-001", "BTTL-010")
+class IgnoresTtls(MemoryBackend):
+    def set(self, key, value, ttl=None):
+        super().set(key, value, None if ttl is None else ttl * 1e6 if 0 < ttl < 100 else ttl)
+
+
+@breaks("BTTL-002")
+class TakesSecondsForMilliseconds(MemoryBackend):
+    def set(self, key, value, ttl=None):
+        super().set(key, value, None if ttl is None else ttl / 1000)
+
+
+@breaks("BTTL-003", "BTTL-004")
+class WholeSecondsOnly(MemoryBackend):
+    def set(self, key, value, ttl=None):
+        super().set(key, value, None if ttl is None or 0 < ttl < 1 else int(ttl))
+
+
+@breaks("BTTL-006", "BTTL-007")
+class TakesAnyTtl(MemoryBackend):
+    def expire(self, key, ttl):
+        try:
+            return super().expire(key, ttl)
+        except (TypeError, ValueError):
+            return self.exists(key)
+
+
+@breaks("BTTL-008")
+class MonthsAreDates(MemoryBackend):
+    def set(self, key, value, ttl=None):
+        super().set(key, value, 0.001 if ttl is not None and 2_592_000 < ttl < 3e8 else ttl)
+
+
+@breaks("BTTL-009")
+class ShortensLongTtls(MemoryBackend):
+    def set(self, key, value, ttl=None):
+        super().set(key, value, min(ttl, 3e8) if isinstance(ttl, float) and ttl > 0 else ttl)
+
+
+@breaks("BTTL-010")
+class CountsTheExpired(MemoryBackend):
+    def __init__(self, clock=None):
+        super().__init__(clock)
+        self._ever = set()
+
+    def set(self, key, value, ttl=None):
+        super().set(key, value, ttl)
+        self._ever.add(key)
+
+    def mdel(self, keys):
+        super().mdel(keys)
+        count = len(self._ever & set(keys))
+        self._ever -= set(keys)
+        return count
+
+
+@breaks("BTTL-011")
+class AnswersWholeSeconds(MemoryBackend):
+    def ttl(self, key):
+        left = super().ttl(key)
+        return left if left is None or left == -1 else int(left)
+
+
+@breaks("BTTL-013")
+class AbsentHasNoTtl(MemoryBackend):
+    def ttl(self, key):
+        left = super().ttl(key)
+        return -1 if left is None else left
+
+
+@breaks("BTTL-016")
+class ExpireStores(MemoryBackend):
+    def expire(self, key, ttl):
+        return super().expire(key, ttl) or bool(self.setnx(key, b"", ttl) and False)
+
+
+@breaks("BTTL-017")
+class ExpireKeepsTheTtl(MemoryBackend):
+    def expire(self, key, ttl):
+        return self.exists(key) if ttl is None else super().expire(key, ttl)
+
+
+@breaks("BTTL-018")
+class TicksNever(MemoryBackend):
+    ttl_resolution_s = 0.0
+
+
+# --- setnx, counters, cas, locks ----------------------------------------------------------------
+
+
+@breaks("BNX-002", "BNX-004")
+class SetnxOverwrites(MemoryBackend):
+    def setnx(self, key, value, ttl=None):
+        was_there = self.exists(key)
+        self.set(key, value, ttl)
+        return not was_there
+
+
+@breaks("BNX-003", "BNX-006")
+class SetnxByGet(MemoryBackend):
+    def setnx(self, key, value, ttl=None):
+        if self.get(key) is not None:
+            return False
+        time.sleep(0)
+        self.set(key, value, ttl)
+        return True
+
+
+@breaks("BCNT-005")
+class CountersWrap(MemoryBackend):
+    def _add(self, key, delta):
+        try:
+            return super()._add(key, delta)
+        except KvServerError:
+            total = (super()._add(key, 0) + delta + 2**63) % 2**64 - 2**63
+            self.set(key, total)
+            return total
+
+
+@breaks("BCNT-007", "BCNT-012")
+class IncrBySet(MemoryBackend):
+    def _add(self, key, delta):
+        total = super()._add(key, 0) + delta
+        time.sleep(0)
+        self.set(key, total)
+        return total
+
+
+@breaks("BCNT-010")
+class CountsBools(MemoryBackend):
+    def incr(self, key, delta=1):
+        value = super().get(key)
+        if isinstance(value, bool):
+            super().set(key, int(value))
+        return super().incr(key, delta)
+
+
+@breaks("BCAS-004")
+class CasByEquality(MemoryBackend):
+    def cas(self, key, expected, new, ttl=None):
+        if not self.exists(key):
+            return None
+        if self.get(key) != expected:
+            return False
+        self.set(key, new, ttl)
+        return True
+
+
+@breaks("BCAS-005")
+class CasByText(MemoryBackend):
+    def cas(self, key, expected, new, ttl=None):
+        if not self.exists(key):
+            return None
+        if repr(self.get(key)) != repr(expected):
+            return False
+        self.set(key, new, ttl)
+        return True
+
+
+@breaks("BCAS-003")
+class CasOfAbsentIsFalse(MemoryBackend):
+    def cas(self, key, expected, new, ttl=None):
+        return bool(super().cas(key, expected, new, ttl))
+
+
+@breaks("BCAS-009")
+class CasRemovesTheTtl(MemoryBackend):
+    def cas(self, key, expected, new, ttl=None):
+        swapped = super().cas(key, expected, new, ttl)
+        if swapped and ttl is None:
+            self.expire(key, None)
+        return swapped
+
+
+@breaks("BLOCK-003")
+class ReentrantLocks(MemoryBackend):
+    def lock(self, key, owner, ttl):
+        return super().lock(key, owner, ttl) or self.get(key) == owner
+
+
+@breaks("BLOCK-004", "BLOCK-008")
+class LocksForever(MemoryBackend):
+    def lock(self, key, owner, ttl):
+        return super().lock(key, owner, ttl * 1e6 if ttl and 0 < ttl < 1 else ttl)
+
+    def extend_lock(self, key, owner, ttl):
+        return super().extend_lock(key, owner, ttl) and super().expire(key, 10**6)
+
+
+@breaks("BLOCK-007", "BLOCK-010")
+class AnybodyUnlocks(MemoryBackend):
+    def unlock(self, key, owner):
+        return self.delete(key)
+
+    def extend_lock(self, key, owner, ttl):
+        return self.expire(key, ttl)
+
+
+# --- Errors, declarations, life cycle -----------------------------------------------------------
+
+
+@breaks("BERR-002")
+class ClosedIsEmpty(MemoryBackend):
+    def close(self):
+        self._engine = type(self)()._engine
+
+
+@breaks("BERR-003")
+class ForeignErrors(MemoryBackend):
+    def get(self, key):
+        try:
+            return super().get(key)
+        except KvError as error:
+            raise RuntimeError("no such engine") from error
+
+
+@breaks("BERR-004")
+class TellsValues(MemoryBackend):
+    def incr(self, key, delta=1):
+        try:
+            return super().incr(key, delta)
+        except KvServerError as error:
+            raise KvServerError(2, f"{self.get(key)!r} is no integer") from error
+
+
+@breaks("BDECL-001")
+class DeclaresWords(MemoryBackend):
+    capabilities = MemoryBackend.capabilities | {"speed"}
+
+
+@breaks("BDECL-002")
+class LacksWhatItDeclares(MemoryBackend):
+    def cas(self, key, expected, new, ttl=None):
+        raise UnsupportedError("cas comes with the next version")
+
+
+@breaks("BDECL-003")
+class IgnoresWhatItLacks(MemoryBackend):
+    capabilities = frozenset({Capability.TYPED_VALUES})
+
+    def set(self, key, value, ttl=None):
+        super().set(key, value)
+
+
+@breaks("BDECL-004")
+class KindsAreWords(MemoryBackend):
+    @classmethod
+    def batch_kind(cls, operation):
+        return "quick"
+
+
+@breaks("BDECL-005")
+class LoopsAreNative(MemoryBackend):
+    mexists = Backend.mexists
+
+
+@breaks("BDECL-006")
+class FactsAreNumbers(MemoryBackend):
+    def describe(self):
+        return {"product": "memory", "keys": 5}
+
+
+@breaks("BDECL-008")
+class OtherParameters(MemoryBackend):
+    def set(self, name, value, seconds=None):
+        super().set(name, value, seconds)
+
+
+@breaks("BDECL-010")
+class EachWithoutTtl(MemoryBackend):
+    capabilities = MemoryBackend.capabilities - {Capability.TTL}
+
+
+@breaks("BLIFE-001")
+class ClosesOnce(MemoryBackend):
+    is_open = True
+
+    def close(self):
+        if not self.is_open:
+            raise KvbenchError("closed already")
+        self.is_open = False
+
+
+@breaks("BLIFE-002")
+class SwallowsExceptions(MemoryBackend):
+    def __exit__(self, kind, error, trace):
+        self.close()
+        return True
+
+
+@breaks("BLIFE-002")
+class StaysOpenAfterWith(MemoryBackend):
+    def __exit__(self, kind, error, trace):
+        return None
+
+
+@breaks("BLIFE-003", "BLIFE-004")
+class SharesNothing(MemoryBackend):
+    capabilities = frozenset(Capability)
+
+
+_everywhere = {}
+
+
+@breaks("BLIFE-005")
+class ClosesForAll(MemoryBackend):
+    is_open = True
+
+    def close(self):
+        _everywhere["closed"] = True
+        super().close()
+
+    def get(self, key):
+        if _everywhere.pop("closed", False):
+            raise KvError("somebody closed the store")
+        return super().get(key)
+
+
+@breaks("BLIFE-008")
+class Tombstones(MemoryBackend):
+    """A key that mdel removed cannot be stored by setnx until it is stored otherwise."""
+
+    def __init__(self, clock=None):
+        super().__init__(clock)
+        self._dead = set()
+
+    def mdel(self, keys):
+        self._dead.update([key for key in keys if self.exists(key)])
+        return super().mdel(keys)
+
+    def setnx(self, key, value, ttl=None):
+        return key not in self._dead and super().setnx(key, value, ttl)
+
+    def set(self, key, value, ttl=None):
+        super().set(key, value, ttl)
+        self._dead.discard(key)
+
+
+class Inherits(MemoryBackend):
+    """Right: its batches are the loops that every adapter inherits, and declared as such."""
+
+    capabilities = MemoryBackend.capabilities - {Capability.ATOMIC_BATCH}
+    batch_kinds: ClassVar = {}
+    mget = Backend.mget
+    mset = Backend.mset
+    mset_each = Backend.mset_each
+    mdel = Backend.mdel
+    mexists = Backend.mexists
+
+
+class HoldsBytes(Inherits):
+    """Right: the least that an adapter can be."""
+
+    capabilities = frozenset()
+
+    def set(self, key, value, ttl=None):
+        if ttl is not None:
+            raise UnsupportedError("keys do not expire here")
+        super().set(key, check_bytes(key, value))
+
+
+for _name in ("expire", "ttl", "setnx", "incr", "decr", "cas", "lock", "unlock", "extend_lock"):
+    setattr(HoldsBytes, _name, getattr(Backend, _name))

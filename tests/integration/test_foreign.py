@@ -1,0 +1,121 @@
+"""A server in another language conforms: the suite needs host:port and a profile, nothing of ours.
+
+``tests/foreign/server.go`` is built and started as a process, and checked through the command line
+as its author would do it. Where Go is missing this is skipped with the reason, unless
+KVBENCH_REQUIRE_ALL is set, as it is in CI: there it is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kvbench.local_server import LocalServer
+from kvbench.verdicts import Outcome, clause_outcomes, read_conformance
+
+FOREIGN = Path(__file__).parents[1] / "foreign"
+BUILD_TIMEOUT_S = 240
+"""The first build compiles Go's own library as well: 15 s on two idle cores."""
+CHECK_TIMEOUT_S = 120
+
+pytestmark = pytest.mark.timeout(BUILD_TIMEOUT_S + CHECK_TIMEOUT_S)
+
+
+def missing(what: str) -> None:
+    """Skip, or fail where everything is required."""
+    if os.environ.get("KVBENCH_REQUIRE_ALL"):
+        pytest.fail(f"KVBENCH_REQUIRE_ALL is set, and {what}")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    go = shutil.which("go")
+    if go is None:
+        missing("there is no Go compiler to build tests/foreign/server.go with")
+    built = tmp_path_factory.mktemp("foreign") / "server"
+    command = [go, "build", "-o", built, FOREIGN / "server.go"]
+    environment = {**os.environ, "GO111MODULE": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
+    built_with = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S
+    )
+    assert built_with.returncode == 0, built_with.stderr
+    return built
+
+
+@pytest.fixture
+def address(program: Path) -> Iterator[str]:
+    server = LocalServer([str(program)])
+    try:
+        yield server.wait_for_line("listening on").split()[-1]
+    finally:
+        server.stop()
+
+
+def check(address: str, folder: Path, *options: str) -> tuple[int, str, Path]:
+    """Run ``kvbench check`` on it; exit code, output, and where the verdicts are."""
+    verdicts = folder / "verdicts.json"
+    command = [sys.executable, "-m", "kvbench", "check", address, "--json", verdicts, *options]
+    told = subprocess.run(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=CHECK_TIMEOUT_S,
+    )  # fmt: skip
+    return told.returncode, told.stdout, verdicts
+
+
+def test_the_foreign_server_conforms_to_every_must_and_declares_the_rest(address, tmp_path):
+    code, output, verdicts = check(address, tmp_path, "--profile", str(FOREIGN / "profile.toml"))
+    assert code == 0, output
+    [target] = read_conformance(verdicts).targets
+    assert target.summary == "conforms" and target.suites == ("wire",)
+    outcomes = clause_outcomes(target.verdicts)
+    assert outcomes["OP-002"] is Outcome.KNOWN
+    kept = {clause for clause, outcome in outcomes.items() if outcome is Outcome.PASSED}
+    assert {"GET-001", "INCR-008", "BATCH-003", "BATCH-005", "TTL-001", "LIMIT-005"} <= kept
+    assert len(kept) > 90, "most of the suite binds it"
+    seen = set(outcomes.values())
+    assert seen == {Outcome.PASSED, Outcome.KNOWN, Outcome.UNSUPPORTED}, output
+
+
+def test_what_the_profile_declares_is_what_the_suite_finds_out(address, tmp_path):
+    found = tmp_path / "found.toml"
+    code, output, verdicts = check(
+        address, tmp_path, "--only", "MGET-*", "--only", "CAS-*", "--write-profile", str(found)
+    )
+    assert code == 0, output
+    assert set(read_conformance(verdicts).targets[0].capabilities) == {
+        "incr", "mget", "mset", "mdel",
+    }  # fmt: skip
+    assert '"cas"' not in found.read_text()
+
+
+def test_the_foreign_server_is_small_and_needs_nothing_but_its_language():
+    source = (FOREIGN / "server.go").read_text()
+    imported = re.search(r"^import \((.*?)^\)", source, re.MULTILINE | re.DOTALL).group(1)
+    assert all("." not in name for name in re.findall(r'"(.+)"', imported))
+    assert len(source.splitlines()) < 600
+
+
+def test_it_answers_what_it_has_received_before_it_stops(program):
+    """CONN-010, which a suite that does not own the process cannot see."""
+    server = LocalServer([str(program)])
+    try:
+        host, _, port = server.wait_for_line("listening on").split()[-1].rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(b"\x08\0\0\0\0" * 2000)
+            first = connection.recv(9, socket.MSG_WAITALL)
+            server.stop()
+            rest = bytearray()
+            while chunk := connection.recv(65_536):
+                rest += chunk
+    finally:
+        server.stop()
+    assert first + rest == b"\0\0\0\0\x04PONG" * 2000
