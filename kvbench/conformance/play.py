@@ -1,9 +1,10 @@
 """Plays the vectors of ``specs/vectors`` over real connections: most of the wire suite is data.
 
-A vector is played twice when it names clauses of two levels. For its MUST clauses any reply that
-the spec allows will do: either refusal where two are allowed, and a value in another encoding where
-it is the same value (a server may decode and encode anew). For its SHOULD clauses the reply must be
-the preferred one, byte for byte.
+A vector is played for its MUST clauses, for its other clauses, and for those of the other clauses
+that are about the choice itself (:data:`PREFERENCES`). Any reply that the spec allows will do:
+either refusal where two are allowed, and a value in another encoding where it is the same value (a
+server may decode and encode anew). Only for a preference must the reply be the preferred one, byte
+for byte.
 """
 
 from __future__ import annotations
@@ -19,17 +20,22 @@ from kvbench.protocol.responses import parse_values
 from kvbench.protocol.values import decode_value, values_equal
 from kvbench.specs import KEY_TOKEN, STATUSES, Clause, Reply, Step, Vector, unhex
 
+PREFERENCES = frozenset({"ERR-001", "ERR-002", "VALUE-017"})
+"""Clauses that say which of several allowed replies is the better one."""
+
 
 def vector_cases(vector: Vector, ledger: dict[str, Clause]) -> list[Case]:
-    """The cases that a vector is: one for its MUST clauses, one for the others."""
-    binding = [clause for clause in vector.clauses if ledger[clause].level == "MUST"]
-    preferred = [clause for clause in vector.clauses if clause not in binding]
-    found = []
-    if binding:
-        found.append(_case(vector, f"wire.vector.{vector.id}", binding, is_strict=False))
-    if preferred:
-        found.append(_case(vector, f"wire.preferred.{vector.id}", preferred, is_strict=True))
-    return found
+    """The cases that a vector is: for its MUST clauses, its other ones, and its preferences."""
+    kinds: dict[str, list[str]] = {"vector": [], "optional": [], "preferred": []}
+    for clause in vector.clauses:
+        is_optional = ledger[clause].level != "MUST"
+        kind = "preferred" if clause in PREFERENCES else "optional" if is_optional else "vector"
+        kinds[kind].append(clause)
+    return [
+        _case(vector, f"wire.{kind}.{vector.id}", clauses, is_strict=kind == "preferred")
+        for kind, clauses in kinds.items()
+        if clauses
+    ]
 
 
 def _case(vector: Vector, name: str, clauses: list[str], *, is_strict: bool) -> Case:
@@ -105,7 +111,7 @@ def _means_the_same(expected: Reply, reply: WireReply) -> bool:
         left is not None
         and right is not None
         and len(left) == len(right)
-        and all([_same(a, b) for a, b in zip(left, right, strict=True)])
+        and all(_same(a, b) for a, b in zip(left, right, strict=True))
     )
 
 

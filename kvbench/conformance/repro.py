@@ -167,7 +167,7 @@ def read_repro(path: Path) -> ReproFile:
 def _vector_of(case: Case) -> Vector | None:
     """The vector that a case plays, when it is one."""
     kind, _, name = case.name.removeprefix("wire.").partition(".")
-    if kind not in ("vector", "preferred"):
+    if kind not in ("vector", "optional", "preferred"):
         return None
     return next((vector for vector in specs.vectors() if vector.id == name), None)
 

@@ -1,4 +1,4 @@
-"""Servers for tests: one thread for each connection, and a dispatcher that may be wrong on purpose."""
+"""Servers for tests: a thread for each connection, a dispatcher that may be wrong on purpose."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ class Hangs(ThreadedDispatcher):
     def handle(self, opcode, payload):
         reply = super().handle(opcode, payload)
         if opcode == Opcode.SET and reply[0]:
-            threading.Event().wait(1.5)
+            threading.Event().wait(0.6)
         return reply
 
 

@@ -62,8 +62,13 @@ def run(name: str, port: int, seed: str = "7", timeout_s: float = 5.0) -> WireCo
 
 def failure(name: str, dispatcher: ThreadedDispatcher, seed: str = "7") -> CaseFailed:
     with serving(dispatcher) as port, pytest.raises(CaseFailed) as caught:
-        run(name, port, seed, timeout_s=0.5)
+        run(name, port, seed, timeout_s=0.3)
     return caught.value
+
+
+@pytest.fixture(autouse=True)
+def _shrink_briefly(monkeypatch):
+    monkeypatch.setattr(explore_module, "SHRINKING_S", 1.0)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from kvbench.conformance.case import WIRE_BASE, Case, CaseFailed, SetupFailed, S
 from kvbench.conformance.explore import Enough, explore
 from kvbench.conformance.history import decode, encode
 from kvbench.conformance.model import (
+    CORE,
     Action,
     Answer,
     Effect,
@@ -76,7 +77,8 @@ POOLS: dict[str, Sequence[Value]] = {
 }
 """Values that bring these operations to their edges."""
 
-_CORE = frozenset({"get", "set", "del", "exists"})
+_STANDS_ON = {"unlock": {"lock"}, "extend": {"lock"}}
+"""Operations without which there is nothing for these to do."""
 
 
 class _Walk:
@@ -89,7 +91,7 @@ class _Walk:
 
     def __init__(self, operation: str, clause: str) -> None:
         pool = POOLS.get(operation, SMALL_VALUES)
-        names = ("set", operation, "lock" if operation in ("unlock", "extend") else "set", "del")
+        names = ["set", operation, *_STANDS_ON.get(operation, {"set"}), "del"]
         self._menus = [menu(name, pool) for name in names]
         self._clause = clause
         self._visits = 0
@@ -175,7 +177,7 @@ def _add_walks(table: dict[str, tuple[str, ...]], needs: frozenset[str]) -> None
                     suite=Suite.WIRE,
                     clauses=(clause,),
                     run=_Walk(operation, clause),
-                    needs=needs | ({operation} - _CORE),
+                    needs=needs | ({operation} | _STANDS_ON.get(operation, set())) - CORE,
                     after=tuple([base for base in WIRE_BASE if base != clause]),
                     doc=f"Random walks past {clause}, compared with the sequential model.",
                 )

@@ -1,0 +1,134 @@
+"""The HTML page: well-formed, on its own, escaped, readable in both colour schemes."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from conformance_builders import EVERYTHING, RUNS, conformance
+
+pytest.importorskip("jinja2", reason="the HTML report is made with jinja2")
+
+from kvbench.report.conformance_html import NARROW_TARGETS_MAX, render_html
+
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+CONTRAST_MIN = 4.5
+"""WCAG 2.1, AA, for text of usual size."""
+
+each = pytest.mark.parametrize("run", RUNS.values(), ids=RUNS.keys())
+
+
+class Page(HTMLParser):
+    """A page's elements in order, and its text; every element must be closed in its turn."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@each
+def test_it_is_well_formed_and_its_links_lead_somewhere(run):
+    page = Page(render_html(run))
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = {attributes["href"] for attributes in page.all("a")}
+    assert all(href.startswith("#") and href[1:] in ids for href in targets)
+
+
+@each
+def test_it_needs_nothing_else_and_runs_nothing(run):
+    text = render_html(run)
+    page = Page(text)
+    assert not {tag for tag, _ in page.elements} & {"script", "link", "img", "iframe", "object"}
+    names = {name for _, attributes in page.elements for name in attributes}
+    assert not names & {"src", "onclick", "onload", "srcset"}
+    assert "@import" not in text and "url(" not in text and "http" not in text
+
+
+def test_the_table_can_be_read_aloud():
+    page = Page(render_html(RUNS["every outcome"]))
+    heads = page.all("th")
+    assert all("scope" in attributes for attributes in heads)
+    assert {head["scope"] for head in heads} == {"col", "row", "rowgroup"}
+    assert len(page.all("caption")) == 1
+    assert page.all("html") == [{"lang": "en"}]
+    for word in ("passed", "failed", "known", "unsupported", "not run", "suite error"):
+        assert f'<span class="hidden">{word}</span>' in render_html(RUNS["every outcome"])
+
+
+def test_reasons_are_in_the_title_and_below():
+    text = render_html(conformance(EVERYTHING))
+    reason = "the store cannot (expected 1; got 2)"
+    assert f'title="known: {reason}"' in text
+    assert re.search(rf'<li id="note-\d+">{re.escape(reason)}', text)
+
+
+def test_a_failure_is_folded_with_its_conversation():
+    text = render_html(conformance(EVERYTHING))
+    folded = re.findall(r'<details class="failure">.*?</details>', text, re.DOTALL)
+    assert len(folded) == 2
+    for part in ("01 00 00 00 01 6b", "02 ERROR, payload 6e 6f", "|--mget--|", "kvbench replay"):
+        assert part in folded[0]
+
+
+def test_text_of_a_target_is_never_markup():
+    text = render_html(RUNS["nasty"])
+    assert "<script>" not in text and "\x1b" not in text and "\u202e" not in text
+    text.encode()  # No lone surrogate is left.
+
+
+def test_many_targets_can_be_scrolled_where_they_do_not_fit():
+    one, ten, twenty = (
+        render_html(RUNS[name]) for name in ("one that conforms", "ten targets", "twenty targets")
+    )
+    assert '<div class="scroll' not in one
+    assert '<div class="scroll narrow" role="region"' in ten and NARROW_TARGETS_MAX < 10
+    assert '<div class="scroll always" role="region"' in twenty
+
+
+def palettes():
+    """The colours of the light and of the dark scheme."""
+    style = render_html(RUNS["nothing"])
+    light, dark = re.findall(r":root \{(.*?)\}", style, re.DOTALL)[:2]
+    return [dict(re.findall(r"--([\w-]+): #([0-9a-f]{6})", part)) for part in (light, dark)]
+
+
+def luminance(colour):
+    """Relative luminance as WCAG 2.1 defines it."""
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+    linear = [
+        part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_every_text_has_contrast_enough(scheme):
+    colours = palettes()[scheme]
+    texts = ["text", "muted", "link", "good", "bad", "warn", "calm"]
+    pairs = [(text, back) for text in texts for back in ("page", "panel")]
+    pairs += [("bad", "bad-back"), ("warn", "warn-back"), ("calm", "calm-back")]
+    pairs += [(text, "mark") for text in ("text", "muted", "link")]
+    for text, back in pairs:
+        bright, dim = sorted([luminance(colours[text]), luminance(colours[back])], reverse=True)
+        assert (bright + 0.05) / (dim + 0.05) >= CONTRAST_MIN, f"{text} on {back}"
