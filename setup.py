@@ -41,7 +41,9 @@ def codec_extensions() -> list[Extension]:
         from mypyc.build import mypycify
 
         extensions: list[Extension] = mypycify(
-            [*COMPILED_MODULES, "--config-file="], opt_level="3", group_name="kvbench.protocol.codec"
+            [*COMPILED_MODULES, "--config-file="],
+            opt_level="3",
+            group_name="kvbench.protocol.codec",
         )
         return extensions
     except (Exception, SystemExit) as error:  # mypyc leaves through sys.exit on a type error.
@@ -53,7 +55,10 @@ setup(
     packages=[*find_packages(include=["kvbench*"]), *find_packages("backends"), "kvbench_specs"],
     # specs/ travels as a package of data; kvbench.specs finds it there or in the checkout.
     package_dir={"kvbench_backends": "backends/kvbench_backends", "kvbench_specs": "specs"},
-    package_data={"kvbench": ["py.typed"], "kvbench_specs": ["*", "vectors/*", "profiles/*"]},
+    package_data={
+        "kvbench": ["py.typed", "report/templates/*"],
+        "kvbench_specs": ["*", "vectors/*", "profiles/*"],
+    },
     ext_modules=codec_extensions(),
     cmdclass={"build_ext": OptionalBuildExt},
 )

@@ -275,6 +275,12 @@ class Lending:
         task.add_done_callback(self._closing.discard)
 
     def _sweep(self) -> None:
+        """Sweep now, and again later."""
+        self._sweep_once()
+        pause_s = min(self.config.idle_timeout / 4, _SWEEP_PAUSE_S_MAX)
+        self._sweeper = asyncio.get_running_loop().call_later(pause_s, self._sweep)
+
+    def _sweep_once(self) -> None:
         """Close what has broken or been idle too long, the longest idle first."""
         oldest_ns = self._clock.now_ns() - round(self.config.idle_timeout * 1000) * NS_PER_MS
         for entry in list(self._idle):
@@ -283,8 +289,6 @@ class Lending:
             if is_spare or not client.is_connected:
                 self._idle.remove(entry)
                 self._retire(client)
-        pause_s = min(self.config.idle_timeout / 4, _SWEEP_PAUSE_S_MAX)
-        self._sweeper = asyncio.get_running_loop().call_later(pause_s, self._sweep)
 
 
 def _closed() -> KvConnectionError:

@@ -189,7 +189,14 @@ def _context(
     if case.suite is Suite.WIRE:
         assert target.address is not None
         host, port = target.address
-        return WireContext(host, port, capabilities=capabilities, seed=seed, effort=effort)
+        return WireContext(
+            host,
+            port,
+            capabilities=capabilities,
+            seed=seed,
+            effort=effort,
+            reply_timeout_s=options.reply_timeout_s,
+        )
     assert target.store is not None
     return StoreContext(
         target.store,
@@ -205,7 +212,8 @@ def _failed(
     case: Case, context: WireContext | StoreContext, error: CaseFailed, options: Options
 ) -> Finding:
     repro = ""
-    is_declared = all(options.profile.reason(clause) for clause in case.clauses)
+    wanted = [clause for clause in case.clauses if options.selection.wants(ledger()[clause])]
+    is_declared = all(options.profile.reason(clause) for clause in wanted)
     if options.reproduce is not None and isinstance(context, WireContext) and not is_declared:
         repro = options.reproduce(case, context, error)
     failure = Failure(

@@ -1,5 +1,7 @@
-"""The asynchronous client by itself: pipelining, cancellation, deadlines, a server that does not
-read, and connections that come and go, with an eye on what is written and what is left behind."""
+"""The asynchronous client by itself: what is written, who gets which answer, what is left behind.
+
+Pipelining, cancellation, deadlines, a server that does not read, connections that come and go.
+"""
 
 from __future__ import annotations
 
@@ -502,6 +504,7 @@ def test_calls_that_wait_for_a_connection_share_its_failure():
     async def scenario():
         with ServerThread() as server:
             client = await KvClient.connect(server.address)
+            await client.ping()
         async with client:
             await eventually(lambda: not client.is_connected)
             client._open, attempts = counted(client._open)

@@ -1,5 +1,7 @@
-"""Servers that misbehave: each error is the right one, the next call has a new connection, and
-nothing is ever sent twice. The same for both clients, against sockets that answer by a script."""
+"""Servers that misbehave: the right error, a new connection for the next call, nothing sent twice.
+
+The same for both clients, against sockets that answer by a script.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,7 @@ import pytest
 from client_peers import OK, Blocking, Peer, ServerThread, answering, value, wait_until
 
 from kvbench.client import SyncKvClient
+from kvbench.client.sockets import prepare
 from kvbench.errors import (
     KvConnectionError,
     KvProtocolError,
@@ -245,9 +248,11 @@ def test_the_reason_for_being_turned_away_is_told(client_class):
         client_class.connect(server.address) as first,
     ):
         assert first.ping()
-        with pytest.raises((KvServerError, KvConnectionError), match="all 1 connections are taken"):
-            with client_class.connect(server.address) as second:
-                second.ping()
+        with (
+            pytest.raises((KvServerError, KvConnectionError), match="all 1 connections are taken"),
+            client_class.connect(server.address) as second,
+        ):
+            second.ping()
         assert first.ping() and first.reconnects == 0
 
 
@@ -339,9 +344,9 @@ def test_a_server_that_comes_back_is_found_again(client_class):
 
 
 def test_a_connection_to_itself_is_none():
-    from kvbench.client.sockets import prepare
-
-    port = free_port()
-    with socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.1", port)) as own:
-        with pytest.raises(ConnectionRefusedError, match="nobody listens there"):
-            prepare(own)
+    place = ("127.0.0.1", free_port())
+    with (
+        socket.create_connection(place, source_address=place) as own,
+        pytest.raises(ConnectionRefusedError, match="nobody listens there"),
+    ):
+        prepare(own)

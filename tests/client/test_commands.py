@@ -1,5 +1,4 @@
-"""Commands: arguments are checked before any byte exists, batches are split, replies are believed
-only when they follow their layout."""
+"""Commands: arguments are checked before any byte exists, batches split, replies read with care."""
 
 from __future__ import annotations
 

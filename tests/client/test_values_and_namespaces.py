@@ -1,5 +1,7 @@
-"""Through both clients and the pool, against a real server: types survive, namespaces hold for
-everything, and what a caller does with a value later does not reach the store."""
+"""Types survive, namespaces hold for everything, and the store keeps what it was given.
+
+Through both clients and the pool, against a real server.
+"""
 
 from __future__ import annotations
 
@@ -177,8 +179,8 @@ def test_batches_beyond_one_request_come_back_as_one(client):
     keys = [f"{i}" for i in range(count)]
     client.mset([(key, i) for i, key in enumerate(keys)])
     assert client.mget(keys) == list(range(count))
-    assert client.mexists([*keys, "none"]) == [True] * count + [False]
-    assert client.mdel([*keys, "none"]) == count
+    assert client.mexists([*keys, "beyond"]) == [True] * count + [False]
+    assert client.mdel([*keys, "beyond"]) == count
 
 
 def test_what_the_server_tells(client):

@@ -1,0 +1,109 @@
+"""A backend that kvbench has never heard of is checked from its own tests, with the built wheel.
+
+``tests/foreign/third_party`` is a package of its own. Both wheels are built and installed into an
+empty folder that stands first on the path, and the package's tests run outside of any checkout:
+what they find is what a stranger's CI would find.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+THIRD_PARTY = ROOT / "tests" / "foreign" / "third_party"
+SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
+FOLDERS = ("kvbench", "backends", "specs")
+TIMEOUT_S = 200
+
+pytestmark = pytest.mark.timeout(2 * TIMEOUT_S)
+
+
+def run(folder: Path, site: Path, *command: str | Path) -> tuple[int, str]:
+    """Run Python with ``site`` first on its path; exit code and output."""
+    environment = {**os.environ, "KVBENCH_PURE": "1", "PYTHONPATH": str(site)}
+    told = subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, text=True, timeout=TIMEOUT_S,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    return told.returncode, told.stdout
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with kvbench and the third party's package, installed from wheels."""
+    pytest.importorskip("setuptools", reason="builds wheels with the setuptools that is here")
+    folder = tmp_path_factory.mktemp("third_party")
+    source, wheels, site = folder / "source", folder / "wheels", folder / "site"
+    source.mkdir()
+    skip = shutil.ignore_patterns("*.so", "__pycache__")
+    for name in SOURCES:
+        shutil.copy(ROOT / name, source)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, source / name, ignore=skip)
+    shutil.copytree(THIRD_PARTY, folder / "pigeonhole", ignore=skip)
+    offline = ("--no-deps", "--no-index", "-q")
+    for project in (source, folder / "pigeonhole"):
+        build = ("-m", "pip", "wheel", "--no-build-isolation", *offline, "-w", wheels, project)
+        code, output = run(folder, site, *build)
+        assert code == 0, output
+    install = ("-m", "pip", "install", *offline, "--target", site, *wheels.glob("*.whl"))
+    code, output = run(folder, site, *install)
+    assert code == 0, output
+    return site
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The package's tests alone: its modules come from the installed wheel."""
+    shutil.copytree(THIRD_PARTY / "tests", tmp_path / "tests")
+    return tmp_path
+
+
+def test_what_is_tested_is_what_was_installed(site, project):
+    ask = (
+        "import kvbench, kvbench_backends, pigeonhole; print(kvbench.__file__, pigeonhole.__file__)"
+    )
+    code, output = run(project, site, "-c", ask)
+    assert code == 0 and output.split() == [
+        str(site / "kvbench" / "__init__.py"),
+        str(site / "pigeonhole" / "__init__.py"),
+    ]
+
+
+def test_the_scheme_is_registered(site, project):
+    code, output = run(project, site, "-m", "kvbench", "backends")
+    assert code == 0 and "pigeonhole" in output, output
+
+
+def test_two_lines_run_the_suite_among_the_tests_of_a_stranger(site, project):
+    code, output = run(project, site, "-m", "pytest", "-q", "tests")
+    assert code == 0, output
+    assert "kvbench: conforms" in output
+    assert int(re.search(r"(\d+) passed", output).group(1)) > 60
+
+
+def test_a_broken_backend_fails_with_the_clause_it_breaks(site, project):
+    conftest = project / "tests" / "conftest.py"
+    broken = """
+
+class Broken(PigeonholeBackend):
+    def delete(self, key):
+        super().delete(key)
+        return True
+
+
+@pytest.fixture(scope="session")
+def kvbench_backend():
+    return lambda: Broken.open(f"pigeonhole://{FOLDER}")
+"""
+    conftest.write_text(conftest.read_text() + broken)
+    code, output = run(project, site, "-m", "pytest", "-q", "tests", "-k", "backend.base")
+    assert code == 1, output
+    assert "BDEL-002 (MUST)" in output and "kvbench: does not conform" in output
