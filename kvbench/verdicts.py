@@ -7,7 +7,7 @@ and what could not be looked at (unsupported, not-run) is never counted as passe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -218,15 +218,18 @@ def judge(
     )  # fmt: skip
 
 
-def explain(verdict: Verdict, text: str = "", address: str = "HOST:PORT") -> str:
-    """A verdict in full, as plain lines: the clause, what it asked for, what came, and how.
+def explain(
+    verdicts: Sequence[Verdict], texts: Mapping[str, str], address: str = "HOST:PORT"
+) -> str:
+    """What one case found, in full, as plain lines: clauses, what they ask for, what came, and how.
 
     Args:
-        verdict: of any outcome.
-        text: the clause's sentence.
+        verdicts: of one case and one outcome, at least one; a line for each comes first.
+        texts: the sentence of each clause.
         address: where the target listens, for the command that plays a conversation again.
     """
-    lines = [f"{verdict.clause} ({verdict.level}) {text}".rstrip()]
+    lines = [f"{one.clause} ({one.level}) {texts.get(one.clause, '')}".rstrip() for one in verdicts]
+    verdict = verdicts[0]
     lines.append(f"  {verdict.verdict} in {verdict.case or 'no case'}")
     failure = verdict.failure
     if failure is None:

@@ -23,10 +23,10 @@ _BATCH_KINDS = dict.fromkeys(("mget", "mset", "mdel", "mexists", "mset_each"), B
 
 
 def _locate(url: str) -> tuple[str, LocalServer | None]:
-    """The address that a URL names; without a host, that of a server started for it."""
+    """The URL as an address; without a host, that of a server started for it."""
     rest = url.partition("://")[2]
     if rest and not rest.startswith("/"):
-        return rest, None
+        return url, None
     Address.parse("localhost" + rest)  # A mistake in the namespace is told before a server starts.
     server = LocalServer(OWN_SERVER)
     try:

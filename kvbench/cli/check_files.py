@@ -116,6 +116,7 @@ def check_profile_file(path: Path, targets: tuple[str, ...], *, force: bool) -> 
 def write_profile_file(path: Path, run: Run) -> None:
     """Write the profile with which this very run passes, its reasons left for a person to find."""
     from kvbench.conformance.profile import Deviation, profile_text
+    from kvbench.report.format import count
     from kvbench.report.output import write_report
     from kvbench.verdicts import Outcome
 
@@ -135,7 +136,8 @@ def write_profile_file(path: Path, run: Run) -> None:
     deviations = [Deviation(clause, reason) for clause, reason in reasons.items()]
     name = checked.profile.target or target
     write_report(path, profile_text(name, checked.capabilities, deviations, remark))
-    click.echo(f"kvbench: wrote {path}: {len(deviations)} deviations to explain", err=True)
+    to_explain = count(len(deviations), "deviation")
+    click.echo(f"kvbench: wrote {path}: {to_explain} to explain", err=True)
 
 
 def _json(conformance: Conformance) -> str:

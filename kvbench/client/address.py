@@ -41,7 +41,7 @@ class Address:
         """
         if not isinstance(text, str):
             raise _wrong(text, "it must be a str, such as '127.0.0.1:16380/tasks'")
-        scheme = next((known for known in SCHEMES if text.startswith(known)), "")
+        scheme = next((known for known in SCHEMES if text.lower().startswith(known)), "")
         place, _, namespace = text[len(scheme) :].partition("/")
         if place.endswith(":") and namespace.startswith("/"):
             raise _wrong(text, f"the scheme of this protocol is {SCHEMES[0]}")

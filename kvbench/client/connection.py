@@ -202,7 +202,8 @@ class Connection(asyncio.Protocol):
         """
         if status == Status.ERROR and not self._sent:
             message = payload.decode("utf-8", "replace")
-            _log.warning("%s: the server turned the connection away: %s", self._name, message)
+            self.end_reason = f"{self._name}: the server turned the connection away: {message}"
+            _log.warning("%s", self.end_reason)
             self._fail(partial(KvServerError, status, message))
         else:
             message = f"{self._name}: more responses came than were due; connection closed"

@@ -198,11 +198,14 @@ def settle(verdicts: tuple[Verdict, ...]) -> None:
     from kvbench.conformance.selection import ledger
     from kvbench.verdicts import VIOLATIONS, Outcome, explain
 
-    broken = [one for one in verdicts if one.verdict in VIOLATIONS]
+    texts = {clause.id: clause.text for clause in ledger().values()}
+    broken = [
+        explain(same, texts)
+        for outcome in sorted(VIOLATIONS)
+        if (same := [one for one in verdicts if one.verdict is outcome])
+    ]
     if broken:
-        pytest.fail(
-            "\n".join([explain(one, ledger()[one.clause].text) for one in broken]), pytrace=False
-        )
+        pytest.fail("\n\n".join(broken), pytrace=False)
     for one in verdicts:
         if one.verdict in (Outcome.KNOWN, Outcome.OPTIONAL_FAILED):
             pytest.xfail(f"{one.clause} ({one.level}) {one.verdict}: {one.detail}")

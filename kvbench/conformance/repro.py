@@ -93,7 +93,7 @@ class ReproFile(msgspec.Struct, frozen=True, omit_defaults=True):
 
     schema: Literal["kvbench-vectors/1"]
     area: str
-    vectors: tuple[Vector, ...]
+    vectors: tuple[Vector, ...] = ()
     failure: Story | None = None
 
 

@@ -83,7 +83,7 @@ def _case(verdict: Verdict) -> Element:
     if tag != "skipped":
         result.set("type", verdict.verdict)
     if verdict.failure is not None:
-        result.text = _clean(explain(verdict))
+        result.text = _clean(explain([verdict], {}))
     return case
 
 

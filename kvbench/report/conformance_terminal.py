@@ -89,10 +89,9 @@ def _entries(outcome: Outcome, verdicts: Sequence[Verdict], target: str) -> Iter
         if outcome in (Outcome.FAILED, Outcome.HARNESS_ERROR) and place < FAILURES_SHOWN:
             if place:
                 yield Text()
-            for one in same[:-1]:
+            for one in same:
                 yield _headline(one, texts.get(one.clause, ""))
-            yield _headline(same[-1], texts.get(same[-1].clause, ""))
-            rest = explain(same[-1], address=address).splitlines()[1:]
+            rest = explain(same, texts, address).splitlines()[len(same) :]
             yield from [Text(f"  {plain(line)}") for line in rest]
             continue
         for one in same:

@@ -23,6 +23,7 @@ def test_vectors(vector):
     ("text", "host", "port", "namespace"),
     [
         ("kvb+async://h:1/n", "h", 1, "n"),
+        ("KVB://H:1/N", "H", 1, "N"),
         ("h:65535", "h", 65535, ""),
         ("h:00080", "h", 80, ""),
         ("h/a:b", "h", 16380, "a:b"),

@@ -76,9 +76,9 @@ GET_FAILS = {
     "half a header, then closed": (says(b"\0\0"), KvConnectionError, "the server closed it"),
     "half a reply, then closed": (says(HALF), KvConnectionError, "the server closed it"),
     "reset": (reset, KvConnectionError, "reset by peer"),
-    "never answered": (says_and_waits(b""), KvTimeoutError, "no answer within 0.2 s"),
+    "never answered": (says_and_waits(b""), KvTimeoutError, "no answer within 0.3 s"),
     "half a reply, then nothing": (says_and_waits(HALF), KvTimeoutError, "may have been applied"),
-    "byte by byte, too slowly": (slowly, KvTimeoutError, "no answer within 0.2 s"),
+    "byte by byte, too slowly": (slowly, KvTimeoutError, "no answer within 0.3 s"),
     "no value": (says_and_waits(frame(0, b"\xff")), KvProtocolError, "unknown value tag"),
     "more than a value": (says_and_waits(frame(0, b"\0\0")), KvProtocolError, "follow the value"),
     "status CAS_FAILED": (says_and_waits(frame(4, b"")), KvProtocolError, "0x04"),
@@ -97,7 +97,7 @@ def test_a_broken_reply_fails_its_call_and_the_next_call_reconnects(client_class
     script, error, message = GET_FAILS[name]
     with (
         Peer(script, answering(value("fine"))) as peer,
-        client_class.connect(peer.address, request_timeout=0.2) as client,
+        client_class.connect(peer.address, request_timeout=0.3) as client,
     ):
         began = time.monotonic()
         with pytest.raises(error, match=message):

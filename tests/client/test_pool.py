@@ -142,7 +142,9 @@ def test_who_came_first_is_served_first():
 def test_who_waits_too_long_is_told_and_nothing_was_sent():
     async def scenario(pool, server):
         async with pool.acquire():
-            with pytest.raises(PoolTimeoutError, match="all 1 connections stayed busy for 0.05 s"):
+            with pytest.raises(
+                PoolTimeoutError, match=r"all 1 connections stayed busy for 0\.05 s"
+            ):
                 await pool.set("k", 1)
             assert pool.stats().waiting == 0
         assert await pool.exists("k") is False

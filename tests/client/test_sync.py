@@ -53,7 +53,7 @@ def test_ctrl_c_in_the_middle_of_sending_closes_the_connection():
         assert [number for number, _, _ in peer.requests] == [1]
 
 
-@pytest.mark.parametrize("delay_s", [0.0, 0.15])
+@pytest.mark.parametrize("delay_s", [0.0, 0.3])
 def test_the_timeout_covers_sending_and_waiting_together(delay_s):
     def lazy(talk):
         time.sleep(delay_s)
@@ -62,11 +62,11 @@ def test_the_timeout_covers_sending_and_waiting_together(delay_s):
         stopped.wait(5)
 
     stopped = threading.Event()
-    with Peer(lazy) as peer, SyncKvClient.connect(peer.address, request_timeout=0.2) as client:
+    with Peer(lazy) as peer, SyncKvClient.connect(peer.address, request_timeout=0.4) as client:
         began = time.monotonic()
         with pytest.raises(KvTimeoutError):
             client.set("k", b"x" * 20_000_000)
-        assert 0.19 < time.monotonic() - began < 0.34
+        assert 0.39 < time.monotonic() - began < 0.65
         stopped.set()
 
 

@@ -1,10 +1,10 @@
-"""Discovery: what servers of all kinds are found to be able to do, and that the store stays clean."""
+"""Discovery: what servers of all kinds are found to be able to do; the store stays clean."""
 
 from __future__ import annotations
 
 import pytest
-
 from broken_servers import ThreadedDispatcher, serving
+
 from kvbench.conformance.case import Suite
 from kvbench.conformance.discover import discover, discover_wire
 from kvbench.conformance.profile import VOCABULARY, BySuite, Profile

@@ -83,7 +83,8 @@ def test_a_profile_that_is_not_there_or_no_text(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "reason", ["plain", 'quotes " and \\ and # and \t', "null \0 del \x7f", "é 漢 \U0001f600 \ud800"]
+    "reason",
+    ["plain", 'quotes " and \\ and # and \t', "null \0 del \x7f", "é 漢 \U0001f600 \ud800"],
 )
 @pytest.mark.parametrize(
     "capabilities",

@@ -1,11 +1,14 @@
-"""The runner's promises: what stands on a failure is not run, order does not matter, verdicts follow
-level and profile, a target that is gone ends it, and Ctrl-C keeps what was found."""
+"""The runner's promises, each of them met by a target that tries them.
+
+What stands on a failure is not run, order does not matter, verdicts follow level and profile, a
+target that is gone ends the check, and Ctrl-C keeps what was found.
+"""
 
 from __future__ import annotations
 
 import pytest
-
 from broken_servers import ThreadedDispatcher, serving
+
 from kvbench.conformance.case import Case, CaseFailed, DoesNotApply, SetupFailed, Suite, cases
 from kvbench.conformance.examiner import INTERRUPTED, Examiner, Options
 from kvbench.conformance.profile import VOCABULARY, Deviation, Profile
@@ -72,7 +75,9 @@ def test_a_right_server_passes():
 
 
 def test_verdicts_come_in_the_order_of_the_ledger(address):
-    found = check_target(Target("x", address=address), WIRE, options("STATUS-00*", "PING-*", "KEY-002"))
+    found = check_target(
+        Target("x", address=address), WIRE, options("STATUS-00*", "PING-*", "KEY-002")
+    )
     places = list(ledger())
     order = [places.index(one.clause) for one in found.verdicts]
     assert order == sorted(order)
@@ -170,7 +175,7 @@ def test_a_target_that_is_gone_ends_the_check(monkeypatch):
     monkeypatch.setattr("kvbench.conformance.examiner._BACK_AGAIN_S", 0.1)
     target = Target("x", address=("127.0.0.1", free_port()))
     found = check_target(target, WIRE, options("PING-*", "GET-*"))
-    counts = {outcome: 0 for outcome in Outcome}
+    counts = dict.fromkeys(Outcome, 0)
     for one in found.verdicts:
         counts[one.verdict] += 1
     assert counts[Outcome.FAILED] <= 6, "one case finds out, the rest is not run"

@@ -435,7 +435,10 @@ func (s *store) answerBatch(opcode byte, p *parser) reply {
 func mgetReply(values [][]byte) reply {
 	size := 2
 	for _, value := range values {
-		if size += max(1, len(value)); size > payloadBytesMax {
+		if value == nil {
+			size++
+		}
+		if size += len(value); size > payloadBytesMax {
 			return refusal(fmt.Errorf("the reply would be longer than %d bytes", payloadBytesMax))
 		}
 	}

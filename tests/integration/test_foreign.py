@@ -1,8 +1,8 @@
 """A server in another language conforms: the suite needs host:port and a profile, nothing of ours.
 
 ``tests/foreign/server.go`` is built and started as a process, and checked through the command line
-as its author would do it. Where Go is missing this is skipped with the reason, unless
-KVBENCH_REQUIRE_ALL is set, as it is in CI: there it is an error.
+as its author would do it. Where Go is missing this is skipped, and tests/conftest.py makes that a
+failure where everything must be there.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from kvbench.local_server import LocalServer
 from kvbench.verdicts import Outcome, clause_outcomes, read_conformance
 
 FOREIGN = Path(__file__).parents[1] / "foreign"
+VECTORS = Path(__file__).parents[2] / "specs" / "vectors"
+DOCUMENTED_ADDRESS = "127.0.0.1:16390"
 BUILD_TIMEOUT_S = 240
 """The first build compiles Go's own library as well: 15 s on two idle cores."""
 CHECK_TIMEOUT_S = 120
@@ -29,18 +31,11 @@ CHECK_TIMEOUT_S = 120
 pytestmark = pytest.mark.timeout(BUILD_TIMEOUT_S + CHECK_TIMEOUT_S)
 
 
-def missing(what: str) -> None:
-    """Skip, or fail where everything is required."""
-    if os.environ.get("KVBENCH_REQUIRE_ALL"):
-        pytest.fail(f"KVBENCH_REQUIRE_ALL is set, and {what}")
-    pytest.skip(what)
-
-
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     go = shutil.which("go")
     if go is None:
-        missing("there is no Go compiler to build tests/foreign/server.go with")
+        pytest.skip("there is no Go compiler to build tests/foreign/server.go with")
     built = tmp_path_factory.mktemp("foreign") / "server"
     command = [go, "build", "-o", built, FOREIGN / "server.go"]
     environment = {**os.environ, "GO111MODULE": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
@@ -102,6 +97,32 @@ def test_the_foreign_server_is_small_and_needs_nothing_but_its_language():
     imported = re.search(r"^import \((.*?)^\)", source, re.MULTILINE | re.DOTALL).group(1)
     assert all("." not in name for name in re.findall(r'"(.+)"', imported))
     assert len(source.splitlines()) < 600
+
+
+def test_the_commands_of_the_readme_run(address, tmp_path):
+    text = (FOREIGN / "README.md").read_text()
+    start, *scripts = re.findall(r"^ *```bash\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    assert (
+        start.strip() == f"go build -o server server.go && ./server -address {DOCUMENTED_ADDRESS}"
+    )
+    # As documented, but quicker: a few clauses, and a conversation that is at hand.
+    quicker = {
+        DOCUMENTED_ADDRESS: address,
+        "kvbench check": f"{sys.executable} -m kvbench check --only 'GET-*' --only OP-002",
+        "kvbench replay": f"{sys.executable} -m kvbench replay",
+        "kvbench-failures/CASE.json": str(VECTORS / "framing.json"),
+    }
+    commands = "".join(scripts)
+    assert len(scripts) == 3 and all(part in commands for part in quicker)
+    for part, other in quicker.items():
+        commands = commands.replace(part, other)
+    told = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands], cwd=tmp_path, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, timeout=CHECK_TIMEOUT_S,
+    )  # fmt: skip
+    assert told.returncode == 0, told.stdout
+    assert "OP-002" in (tmp_path / "profile.toml").read_text()
+    assert "OP-002" in (tmp_path / "conformance.xml").read_text()
 
 
 def test_it_answers_what_it_has_received_before_it_stops(program):

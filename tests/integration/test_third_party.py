@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 THIRD_PARTY = ROOT / "tests" / "foreign" / "third_party"
 SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
 FOLDERS = ("kvbench", "backends", "specs")
+SLOW = "a_hundred_thousand_keys"
+"""Takes half a minute where each key is a file, and shows nothing about the plugin."""
 TIMEOUT_S = 200
 
 pytestmark = pytest.mark.timeout(2 * TIMEOUT_S)
@@ -82,11 +84,23 @@ def test_the_scheme_is_registered(site, project):
     assert code == 0 and "pigeonhole" in output, output
 
 
+def test_the_command_line_checks_it_and_reports_come_with_the_wheel(site, project):
+    files = {name: project / f"out.{name}" for name in ("html", "markdown", "junit", "badge")}
+    options = [part for name, path in files.items() for part in (f"--{name}", path)]
+    target = f"pigeonhole://{project / 'store'}"
+    code, output = run(
+        project, site, "-m", "kvbench", "check", target, "--only", "BGET-*", *options
+    )
+    assert code == 0 and "conforms" in output, output
+    assert all("BGET-001" in files[name].read_text() for name in ("html", "markdown", "junit"))
+    assert "conforms" in files["badge"].read_text()
+
+
 def test_two_lines_run_the_suite_among_the_tests_of_a_stranger(site, project):
-    code, output = run(project, site, "-m", "pytest", "-q", "tests")
+    code, output = run(project, site, "-m", "pytest", "-q", "tests", "-k", f"not {SLOW}")
     assert code == 0, output
     assert "kvbench: conforms" in output
-    assert int(re.search(r"(\d+) passed", output).group(1)) > 60
+    assert int(re.search(r"^(\d+) passed", output, re.MULTILINE).group(1)) > 50
 
 
 def test_a_broken_backend_fails_with_the_clause_it_breaks(site, project):

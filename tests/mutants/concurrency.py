@@ -46,7 +46,7 @@ class _Write:
         self.value = value
 
 
-@breaks("CAS-012", "ATOMIC-001")
+@breaks("CAS-012")
 class SeveralSwap(Yielding):
     """CAS compares, lets others in, and stores."""
 

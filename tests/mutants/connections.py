@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from kvbench.errors import ProtocolError
 from kvbench.protocol import requests, responses
 from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.server.config import ServerConfig
@@ -117,8 +118,11 @@ class ForgetsAtTheEnd(Connection):
 
 
 @breaks("CONN-005")
-class HangsUpAtTheEnd(Connection):
+class HangsUpAtTheEnd(Plain):
     """Closes at once when the client closes its side, whatever is still to be sent."""
+
+    def pause_writing(self) -> None:
+        """Reads on, and so sees the end before all is sent."""
 
     def eof_received(self) -> bool:
         self._transport.abort()
@@ -137,9 +141,7 @@ class NeverHangsUp(Connection):
 class AppliesWhatIsCutOff(Connection):
     """Fills up and applies what a connection ends in the middle of."""
 
-    def __init__(
-        self, dispatcher: Dispatcher, config: ServerConfig, live: set[Connection]
-    ) -> None:
+    def __init__(self, dispatcher: Dispatcher, config: ServerConfig, live: set[Connection]) -> None:
         super().__init__(dispatcher, config, live)
         self._reader = Reader(config.max_payload_bytes)
 
@@ -157,9 +159,7 @@ class ForgetsValuesOfTheGone(Plain):
 
     opcode = Opcode.SET
 
-    def __init__(
-        self, dispatcher: Dispatcher, config: ServerConfig, live: set[Connection]
-    ) -> None:
+    def __init__(self, dispatcher: Dispatcher, config: ServerConfig, live: set[Connection]) -> None:
         super().__init__(dispatcher, config, live)
         self.keys: list[bytes] = []
 
@@ -183,13 +183,11 @@ class ForgetsLocksOfTheGone(ForgetsValuesOfTheGone):
 # --- Neighbours ----------------------------------------------------------------------------------
 
 
-@breaks("CONN-004", "ATOMIC-001")
+@breaks("CONN-004")
 class RemembersReads(Plain):
     """Remembers for each connection what GET answered, until that connection writes."""
 
-    def __init__(
-        self, dispatcher: Dispatcher, config: ServerConfig, live: set[Connection]
-    ) -> None:
+    def __init__(self, dispatcher: Dispatcher, config: ServerConfig, live: set[Connection]) -> None:
         super().__init__(dispatcher, config, live)
         self.known: dict[bytes, bytes] = {}
 
@@ -279,15 +277,28 @@ class OversizeEndsAll(Connection):
 
 @breaks("ATOMIC-001", "CONN-004")
 class WritesLater(Plain):
-    """Answers SET, and stores the value a few milliseconds later."""
+    """Answers SET, and stores when the same connection asks again, or after 20 ms."""
+
+    held = b""
+
+    def store(self) -> None:
+        if self.held:
+            held, self.held = self.held, b""
+            self._dispatcher.handle(Opcode.SET, held)
 
     def reply(self, opcode: int, payload: bytes) -> bytes:
-        if opcode == Opcode.SET:
-            try:
-                key, ttl_ms, value = requests.parse_set(payload)
-            except Exception:  # noqa: BLE001 - the dispatcher will say what is wrong with it
-                return super().reply(opcode, payload)
-            loop = asyncio.get_running_loop()
-            loop.call_later(0.003, self._dispatcher._engine.set, key, value, ttl_ms)
-            return responses.EMPTY_RESPONSE
-        return super().reply(opcode, payload)
+        self.store()
+        if opcode != Opcode.SET or is_refusal(_parsed(payload)):
+            return super().reply(opcode, payload)
+        self.held = payload
+        asyncio.get_running_loop().call_later(0.02, self.store)
+        return responses.EMPTY_RESPONSE
+
+
+def _parsed(payload: bytes) -> bytes:
+    """What a SET would be answered, without storing anything."""
+    try:
+        requests.parse_set(payload)
+    except ProtocolError as error:
+        return invalid(str(error))
+    return responses.EMPTY_RESPONSE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 
 from kvbench.engine import Update
@@ -334,7 +333,7 @@ class CasOfNothingIsZero(_Comparing):
 
 
 @breaks("CAS-003")
-class NullIsNothing(_Comparing):
+class CasMakesNull(_Comparing):
     """CAS of an absent key stores when the expected value is Null."""
 
     def _cas(self, payload: bytes) -> bytes:

@@ -9,7 +9,6 @@ from kvbench.server.dispatch import Dispatcher, Refused
 
 from .parts import Lacking, Plain, breaks, invalid, is_refusal, ok
 
-
 # --- HELLO ---------------------------------------------------------------------------------------
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from kvbench.conformance.case import Suite
+from kvbench.conformance.case import Case, Suite
 from kvbench.conformance.examiner import Examiner, Options
 from kvbench.conformance.profile import Profile
-from kvbench.conformance.runner import check_target
-from kvbench.conformance.selection import Selection, ledger, selected_cases
+from kvbench.conformance.selection import Selection, all_cases, selected_cases
 from kvbench.conformance.targets import Target
 from kvbench.protocol.opcodes import Opcode
-from kvbench.verdicts import Outcome, Verdict
+from kvbench.verdicts import Outcome
 
 from .parts import Mutant
 from .running import running
@@ -23,21 +20,14 @@ CAPABILITIES = frozenset({opcode.name.lower() for opcode in Opcode} - CORE | {"a
 REPLY_TIMEOUT_S = 1.0
 """Some mutants are silent, and a case should not wait for them as long as for others."""
 
-VIOLATED = (Outcome.FAILED, Outcome.OPTIONAL_FAILED)
+SLOW_AREAS = ("wire.walks.", "wire.generated.", "wire.damage.", "wire.concurrency.")
+"""Cases that draw many examples; against everything, each mutant would take a minute."""
+
 SEED = "mutants"
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """What came of a hunt.
-
-    Attributes:
-        killers: clause -> the cases of it that failed.
-        errors: what went wrong in the suite itself.
-    """
-
-    killers: dict[str, list[str]]
-    errors: list[str]
+class SuiteError(Exception):
+    """A case went wrong by itself: nothing is known about the mutant."""
 
 
 def options(*clauses: str, reply_timeout_s: float = REPLY_TIMEOUT_S) -> Options:
@@ -46,40 +36,46 @@ def options(*clauses: str, reply_timeout_s: float = REPLY_TIMEOUT_S) -> Options:
     return Options(selection, Profile(), SEED, reply_timeout_s=reply_timeout_s)
 
 
-def hunt_by_own_clauses(mutant: Mutant) -> Kill:
-    """Run the cases of the mutant's clauses, each clause's until one fails."""
-    killers: dict[str, list[str]] = {}
-    errors: list[str] = []
-    with running(mutant.part) as address:
-        target = Target(mutant.name, address=address)
-        examiner = Examiner(target, CAPABILITIES, options())
-        for clause in mutant.clauses:
-            for case in selected_cases([Suite.WIRE], options(clause).selection):
-                outcome = examiner.finding(case).outcome
-                if outcome is Outcome.HARNESS_ERROR:
-                    errors.append(f"{case.name}: {examiner.finding(case).detail}")
-                if outcome is Outcome.FAILED:
-                    killers[clause] = [case.name]
+def cases_of(clause: str) -> tuple[Case, ...]:
+    """The cases that look at a clause, in the order of the suite."""
+    return selected_cases([Suite.WIRE], options(clause).selection)
+
+
+def killers_of(mutant: Mutant) -> dict[str, str]:
+    """For each of the mutant's clauses the first case that fails; a clause without one lives.
+
+    Raises:
+        SuiteError: a case went wrong.
+    """
+    killers: dict[str, str] = {}
+    for clause in mutant.clauses:
+        # A server for each: some die of the first.
+        with running(mutant.part) as address:
+            examiner = Examiner(Target(mutant.name, address=address), CAPABILITIES, options())
+            for case in cases_of(clause):
+                if _fails(examiner, case):
+                    killers[clause] = case.name
                     break
-    return Kill(killers, errors)
+    return killers
 
 
-def hunt_by_all(mutant: Mutant) -> Kill:
-    """Run every case of the suite."""
+def noticed_by(mutant: Mutant) -> list[str]:
+    """The clauses of which a case fails, whosever they are; slow cases are left out.
+
+    Raises:
+        SuiteError: a case went wrong.
+    """
+    failed: set[str] = set()
     with running(mutant.part) as address:
-        target = Target(mutant.name, address=address)
-        found = check_target(target, CAPABILITIES, options())
-    return Kill(_killers(found.verdicts), _errors(found.verdicts))
+        examiner = Examiner(Target(mutant.name, address=address), CAPABILITIES, options())
+        for case in all_cases(Suite.WIRE):
+            if not case.name.startswith(SLOW_AREAS) and _fails(examiner, case):
+                failed.update(case.clauses)
+    return sorted(failed)
 
 
-def _killers(verdicts: tuple[Verdict, ...]) -> dict[str, list[str]]:
-    killers: dict[str, list[str]] = {}
-    for one in verdicts:
-        if one.verdict in VIOLATED:
-            killers.setdefault(one.clause, []).append(one.case)
-    return {clause: killers[clause] for clause in ledger() if clause in killers}
-
-
-def _errors(verdicts: tuple[Verdict, ...]) -> list[str]:
-    bad = [one for one in verdicts if one.verdict is Outcome.HARNESS_ERROR]
-    return [f"{one.case}: {one.detail}" for one in bad]
+def _fails(examiner: Examiner, case: Case) -> bool:
+    finding = examiner.finding(case)
+    if finding.outcome is Outcome.HARNESS_ERROR:
+        raise SuiteError(f"{case.name}: {finding.detail}")
+    return finding.outcome is Outcome.FAILED

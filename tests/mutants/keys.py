@@ -144,7 +144,7 @@ class KeysAreNormalised(Naming):
         return unicodedata.normalize("NFC", key.decode()).encode()
 
 
-@breaks("KEY-006", "KEY-007")
+@breaks("KEY-006")
 class KeysEndAtNul(Naming):
     """Takes U+0000 for the end of a key."""
 

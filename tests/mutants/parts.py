@@ -1,9 +1,8 @@
 """What mutants are made of: the registry, and parts of the server with places to get wrong.
 
-A mutant is a class marked with :func:`breaks`; its docstring says what it does. What it derives from
-says which part of the server it replaces: the dispatcher, the engine, a connection, or what cuts the
-stream into frames. All of them know the parts that they replace by their private names: they are
-inside jobs.
+A mutant is a class marked with :func:`breaks`; its docstring says what it does. What it derives
+from says which part of the server it replaces: the dispatcher, the engine, a connection, or what
+cuts the stream into frames. They know these parts by their private names: they are inside jobs.
 """
 
 from __future__ import annotations
@@ -272,9 +271,7 @@ class Plain(Connection):
 class Yielding(Connection):
     """Answers in a task, and lets other connections in while it is at it."""
 
-    def __init__(
-        self, dispatcher: Dispatcher, config: ServerConfig, live: set[Connection]
-    ) -> None:
+    def __init__(self, dispatcher: Dispatcher, config: ServerConfig, live: set[Connection]) -> None:
         super().__init__(dispatcher, config, live)
         self.queue: list[tuple[int, bytes]] = []
         self.task: asyncio.Task[None] | None = None

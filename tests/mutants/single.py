@@ -64,11 +64,12 @@ class NullIsAbsent(Dispatcher):
 
 @breaks("GET-004")
 class GetRemoves(Dispatcher):
-    """GET removes what it reads."""
+    """GET removes what it reads, when that has a TTL."""
 
     def _get(self, payload: bytes) -> bytes:
         reply = super()._get(payload)
-        self._engine.delete(payload)
+        if (self._engine.ttl(payload) or 0) > 0:
+            self._engine.delete(payload)
         return reply
 
 

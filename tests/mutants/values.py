@@ -239,7 +239,7 @@ class NestingWithoutEnd(Forgiving):
     complaint = "nested deeper"
 
 
-@breaks("VALUE-013", "VALUE-012", "ERR-003")
+@breaks("VALUE-012")
 class DiesOfNesting(Keeping):
     """The server ends when a value has more than 30 levels."""
 

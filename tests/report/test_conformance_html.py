@@ -8,8 +8,6 @@ from html.parser import HTMLParser
 import pytest
 from conformance_builders import EVERYTHING, RUNS, conformance
 
-pytest.importorskip("jinja2", reason="the HTML report is made with jinja2")
-
 from kvbench.report.conformance_html import NARROW_TARGETS_MAX, render_html
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}

@@ -25,6 +25,7 @@ _add_vectors()
 # isort: off
 from kvbench.conformance.cases import wire_server  # noqa: E402, F401
 from kvbench.conformance.cases import wire_values  # noqa: E402, F401
+from kvbench.conformance.cases import wire_times  # noqa: E402, F401
 from kvbench.conformance.cases import wire_connections  # noqa: E402, F401
 from kvbench.conformance.cases import wire_damage  # noqa: E402, F401
 from kvbench.conformance.cases import wire_generated  # noqa: E402, F401

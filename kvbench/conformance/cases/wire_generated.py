@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import time
-from decimal import Decimal
 from itertools import pairwise
 
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from kvbench.conformance.case import CaseFailed, wire_case
 from kvbench.conformance.explore import explore
 from kvbench.conformance.history import decode, encode
 from kvbench.conformance.model import CORE, Action, State, apply, same_result, shown
+from kvbench.conformance.sameness import same_value
 from kvbench.conformance.strategies import actions, texts, values
 from kvbench.conformance.wire import WireConnection, WireContext
 from kvbench.errors import ProtocolError
@@ -44,7 +44,7 @@ def _values_survive(context: WireContext, stored: list[Value]) -> None:
             came = decode_value(found)
         except ProtocolError as error:
             raise CaseFailed(repr(value), f"{found.hex(' ')}: {error}") from None
-        if not _is_same(value, came):
+        if not same_value(value, came):
             raise CaseFailed(repr(value), repr(came))
 
 
@@ -90,29 +90,6 @@ def _payloads(payload: bytes, count: int) -> list[bytes]:
         return [payload[start:end] for start, end in pairwise(ends)]
     except ProtocolError as error:
         raise CaseFailed(f"{count} values", f"{payload[:40].hex(' ')}: {error}") from None
-
-
-def _is_same(stored: Value, found: Value) -> bool:
-    """Equal and of one type. NaN is NaN, 0.0 is not -0.0, and the order of a Map is nothing."""
-    if type(stored) is not type(found):
-        return False
-    if isinstance(stored, list) and isinstance(found, list):
-        pairs = zip(stored, found, strict=False)
-        return len(stored) == len(found) and all(_is_same(*pair) for pair in pairs)
-    if isinstance(stored, dict) and isinstance(found, dict):
-        return stored.keys() == found.keys() and all(
-            _is_same(value, found[key]) for key, value in stored.items()
-        )
-    if isinstance(stored, float | Decimal) and stored != stored:
-        return found != found
-    return stored == found and _is_negative(stored) == _is_negative(found)
-
-
-def _is_negative(value: Value) -> bool:
-    """Whether a number has a minus sign; a zero can have one."""
-    if isinstance(value, Decimal):
-        return value.is_signed()
-    return isinstance(value, float) and math.copysign(1, value) < 0
 
 
 @wire_case("KEY-007")

@@ -133,7 +133,7 @@ def what_is_announced_is_there(context: WireContext) -> None:
 # --- Statuses and layouts ------------------------------------------------------------------------
 
 
-@wire_case("STATUS-001")
+@wire_case("STATUS-001", after=())
 def statuses_are_in_the_table(context: WireContext) -> None:
     """Well-formed, malformed and unknown requests: every status is one of the five."""
     connection = context.connect()
@@ -149,6 +149,26 @@ def _expect_known(reply: WireReply, what: str) -> None:
         raise CaseFailed(f"a status from 00 to 04 for {what}", str(reply))
 
 
+@wire_case("STATUS-005")
+def refusals_say_something(context: WireContext) -> None:
+    """Refusals of several kinds: each has a message."""
+    connection = context.connect()
+    key = context.key()
+    context.stored(connection, key, "no number")
+    refused = [
+        frame(0, b""),
+        frame(Opcode.GET, b""),
+        frame(Opcode.SET, b"\0\1"),
+        frame(Opcode.PING, b"?"),
+    ]
+    if "incr" in context.capabilities:
+        refused.append(requests.counter_request(Opcode.INCR, b"", key, 1))
+    for request in refused:
+        reply = connection.exchange(request)
+        if reply.is_refusal and not reply.payload.strip():
+            raise CaseFailed("a message that says what was wrong", str(reply))
+
+
 @wire_case("STATUS-007", needs=("cas",))
 def cas_failed_is_never_sent(context: WireContext) -> None:
     """A CAS that does not match, and one of an absent key: neither is CAS_FAILED."""
@@ -162,7 +182,7 @@ def cas_failed_is_never_sent(context: WireContext) -> None:
             raise CaseFailed("any status but CAS_FAILED", str(reply))
 
 
-@wire_case("STATUS-002")
+@wire_case("STATUS-002", after=())
 def replies_have_their_layout(context: WireContext) -> None:
     """Every operation that is there: its reply is read to its last byte, and holds no more."""
     connection = context.connect()
@@ -196,6 +216,17 @@ def hello_names_can_be_read(context: WireContext) -> None:
         raise CaseFailed("version 1", f"version {version}")
 
 
+@wire_case("HELLO-004", needs=("hello",), after=())
+def hello_is_not_required(context: WireContext) -> None:
+    """Every operation that is there: without a HELLO it is refused no more than after one."""
+    greeted, silent = context.connect(), context.connect()
+    greeted.request(Opcode.HELLO, requests.hello_payload(1, []))
+    for stop in _own_tour(context, context.capabilities):
+        request = encode(stop, context.prefix)
+        if silent.exchange(request).is_refusal and not greeted.exchange(request).is_refusal:
+            raise CaseFailed(f"no refusal of {stop}, which is answered after a HELLO", "a refusal")
+
+
 # --- Numbers and lengths -------------------------------------------------------------------------
 
 
@@ -212,7 +243,7 @@ def sums_carry_from_byte_to_byte(context: WireContext) -> None:
         reply.expect(Status.OK, bytes.fromhex(total))
 
 
-@wire_case("FRAME-002")
+@wire_case("FRAME-002", after=())
 def requests_of_any_length(context: WireContext) -> None:
     """SETs around 255 and 65,535 bytes, each with a PING behind it: both are understood."""
     connection = context.connect()
@@ -227,7 +258,7 @@ def requests_of_any_length(context: WireContext) -> None:
         connection.read().expect(Status.OK, b"PONG")
 
 
-@wire_case("FRAME-003")
+@wire_case("FRAME-003", after=())
 def replies_of_any_length(context: WireContext) -> None:
     """GETs of values around 255 and 65,535 bytes, each with a PING behind it: both come whole."""
     connection = context.connect()

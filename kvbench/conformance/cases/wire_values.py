@@ -1,21 +1,21 @@
-"""Values and TTLs where every operation that takes them has to be asked, or time has to pass."""
+"""Keys and values for which vectors would be long: of every length and type, in every place."""
 
 from __future__ import annotations
 
 import math
 import struct
-import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from kvbench.conformance.case import CaseFailed, wire_case
+from kvbench.conformance.sameness import same_value
 from kvbench.conformance.wire import WireConnection, WireContext
 from kvbench.errors import ProtocolError
-from kvbench.model import Value
+from kvbench.model import KEY_BYTES_MAX, Value
 from kvbench.protocol import requests
 from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import Opcode, Status
-from kvbench.protocol.values import decode_value, values_equal
+from kvbench.protocol.values import decode_value
 
 OF_EACH_TYPE: Mapping[str, Value] = {
     "Null": None,
@@ -30,6 +30,18 @@ OF_EACH_TYPE: Mapping[str, Value] = {
 }
 """One value of each of the nine types."""
 
+FLOATS = (0.0, -0.0, 1e-310, -5e-324, 1.7976931348623157e308, math.inf, -math.inf, math.nan)
+"""The corners of a binary64."""
+
+DECIMALS = (
+    "0", "-0", "-0.00", "1.50", "-1E-6143", "9.999999999999999999999999999999999E+6144",
+    "-1234567890123456789012345678901234", "0.0000001", "1E+6144", "Infinity", "-Infinity", "NaN",
+)  # fmt: skip
+"""Signs, 34 digits, and the exponents at both ends of what every server keeps."""
+
+MAP_KEYS = ("", " ", "\0", "k" * 257, "é" * 32_767 + "k", "𝄞", "\ufeff")
+"""From none to 65,535 bytes: what is no key outside of a Map is one inside."""
+
 _STORING: Mapping[str, Callable[[str, Value], bytes]] = {
     "set": lambda key, value: requests.set_request(Opcode.SET, b"", key, value, 0),
     "setnx": lambda key, value: requests.set_request(Opcode.SETNX, b"", key, value, 0),
@@ -39,13 +51,34 @@ _STORING: Mapping[str, Callable[[str, Value], bytes]] = {
 }
 """Requests that store a value, by the operation's name. CAS finds the String ``before``."""
 
-LONG_TTLS_MS = tuple(
-    [2**bits + 50 for bits in range(20, 39)] + [86_400_000, 31_557_600_000, 315_576_000_000]
-)
-"""Whatever number of bits a TTL is cut to: 50 ms are left of some. All are within ten years."""
 
-TTL_SLACK_MS = 60_000
-"""A TTL is read this much later than it was given, at most."""
+# --- Keys ----------------------------------------------------------------------------------------
+
+
+@wire_case("KEY-001")
+def keys_of_every_length(context: WireContext) -> None:
+    """Keys from the prefix's length up to 256 bytes are stored and found."""
+    connection = context.connect()
+    for length in range(len(context.prefix) + 1, KEY_BYTES_MAX + 1):
+        key = context.key("k" * (length - len(context.prefix)))
+        stored = connection.exchange(_STORING["set"](key, length))
+        if stored.status != Status.OK:
+            raise CaseFailed(f"OK to SET of a key of {length} bytes", str(stored))
+        _expect_same(connection, key, length)
+
+
+@wire_case("KEY-001")
+def keys_of_one_byte(context: WireContext) -> None:
+    """GET and EXISTS of each key of one byte: never refused. Nothing is stored under them."""
+    connection = context.connect()
+    for byte in range(0x80):
+        for opcode in (Opcode.GET, Opcode.EXISTS):
+            reply = connection.request(opcode, bytes([byte]))
+            if reply.is_refusal:
+                raise CaseFailed(f"an answer to {opcode.name} of the key {byte:02x}", str(reply))
+
+
+# --- Values --------------------------------------------------------------------------------------
 
 
 @wire_case("VALUE-001")
@@ -60,7 +93,7 @@ def every_type_wherever_a_value_is_taken(context: WireContext) -> None:
             reply = connection.exchange(_STORING[name](key, value))
             if reply.status != Status.OK:
                 raise CaseFailed(f"OK to {name.upper()} of a {type_name}", str(reply))
-            _expect_equal(connection, key, value)
+            _expect_same(connection, key, value)
 
 
 @wire_case("VALUE-001", needs=("cas",))
@@ -74,6 +107,25 @@ def every_type_is_expected_by_cas(context: WireContext) -> None:
         reply.expect(Status.OK, b"\1")
 
 
+@wire_case("VALUE-003")
+def floats_at_their_corners(context: WireContext) -> None:
+    """Signed zeros, subnormal and largest numbers, infinities and NaN come back."""
+    _expect_kept(context, FLOATS)
+
+
+@wire_case("VALUE-006")
+def decimals_at_their_ends(context: WireContext) -> None:
+    """Signed zeros, 34 digits and exponents from -6143 to 6144 come back as the same number."""
+    _expect_kept(context, tuple([Decimal(text) for text in DECIMALS]))
+
+
+@wire_case("VALUE-010")
+def maps_with_any_keys(context: WireContext) -> None:
+    """Maps whose keys are empty, blank, U+0000 or 65,535 bytes long come back."""
+    _expect_kept(context, tuple([{key: 1} for key in MAP_KEYS]))
+    _expect_kept(context, ({}, dict.fromkeys(MAP_KEYS, None)))
+
+
 @wire_case("VALUE-011")
 def the_last_value_of_a_key_in_a_map(context: WireContext) -> None:
     """A Map with a key twice is accepted; what comes back, as it was or not, has the last value."""
@@ -83,86 +135,28 @@ def the_last_value_of_a_key_in_a_map(context: WireContext) -> None:
     entries = b"".join([struct.pack(">H1sBq", 1, b"k", 1, number) for number in (1, 2, 3)])
     twice = b"\7" + struct.pack(">I", 3) + entries
     payload = struct.pack(">H", len(name)) + name + bytes(8) + twice
-    connection.request(Opcode.SET, payload).expect(Status.OK, b"")
-    _expect_equal(connection, key, {"k": 3})
+    connection.send(frame(Opcode.SET, payload))
+    connection.read().expect(Status.OK, b"")
+    _expect_same(connection, key, {"k": 3})
 
 
-def _expect_equal(connection: WireConnection, key: str, value: Value) -> None:
-    """Fail unless GET answers a value equal to ``value``, in whatever encoding."""
+def _expect_kept(context: WireContext, values: tuple[Value, ...]) -> None:
+    """Fail unless SET accepts each value and GET answers it."""
+    connection = context.connect()
+    key = context.key()
+    for value in values:
+        reply = connection.exchange(_STORING["set"](key, value))
+        if reply.status != Status.OK:
+            raise CaseFailed(f"OK to SET of {value!r:.60}", str(reply))
+        _expect_same(connection, key, value)
+
+
+def _expect_same(connection: WireConnection, key: str, value: Value) -> None:
+    """Fail unless GET answers ``value``, in whatever encoding."""
     reply = connection.exchange(requests.key_request(Opcode.GET, b"", key)).expect(Status.OK)
     try:
         found = decode_value(reply.payload)
     except ProtocolError as error:
-        raise CaseFailed(repr(value), f"{reply}: {error}") from None
-    if not values_equal(found, value):
-        raise CaseFailed(repr(value), repr(found))
-
-
-# --- TTLs ----------------------------------------------------------------------------------------
-
-
-@wire_case("TTL-008")
-def long_ttls_do_not_end_soon(context: WireContext) -> None:
-    """TTLs of powers of two and 50 ms: where they are not refused, the keys are there later."""
-    connection = context.connect()
-    accepted = []
-    for ttl_ms in LONG_TTLS_MS:
-        key = context.key(f"{ttl_ms}")
-        reply = connection.exchange(requests.set_request(Opcode.SET, b"", key, 1, ttl_ms))
-        if reply.status == Status.OK:
-            accepted.append((key, ttl_ms))
-    time.sleep(0.15)
-    for key, ttl_ms in accepted:
-        reply = connection.exchange(requests.key_request(Opcode.GET, b"", key))
-        if reply.status != Status.OK:
-            raise CaseFailed(f"a key with a TTL of {ttl_ms} ms, 150 ms later", str(reply))
-
-
-@wire_case("TTL-008", needs=("ttl",))
-def long_ttls_are_kept_whole(context: WireContext) -> None:
-    """TTLs up to u64: where they are not refused, TTL answers no less than was given."""
-    connection = context.connect()
-    key = context.key()
-    for ttl_ms in (*LONG_TTLS_MS, 3_155_760_000_000, 2**63 - 1, 2**63, 2**64 - 1):
-        reply = connection.request(Opcode.SET, _set_payload(key, ttl_ms))
-        if reply.status != Status.OK:
-            continue
-        left = connection.exchange(requests.key_request(Opcode.TTL, b"", key)).expect(Status.OK)
-        (left_ms,) = struct.unpack(">q", left.payload) if len(left.payload) == 8 else (-math.inf,)
-        if left_ms < min(ttl_ms, 2**63 - 1) - TTL_SLACK_MS:
-            raise CaseFailed(f"{ttl_ms} ms left, or a refusal", f"{left_ms} ms left")
-
-
-def _set_payload(key: str, ttl_ms: int) -> bytes:
-    """SET with any TTL, also with one that our own codec would refuse to send."""
-    name = key.encode()
-    return struct.pack(">H", len(name)) + name + struct.pack(">Q", ttl_ms) + b"\0"
-
-
-@wire_case("TTL-010")
-def refusals_keep_ttls(context: WireContext) -> None:
-    """Requests on a key with a TTL that are refused: it ends when it was going to end."""
-    connection = context.connect()
-    key = context.key()
-    context.stored(connection, key, "text", ttl_ms=400)
-    name = key.encode()
-    sized = struct.pack(">H", len(name)) + name
-    bad = b"\xff" * 9
-    refused = [frame(opcode, sized + bad) for opcode in _TOUCHING if _is_there(context, opcode)]
-    for request in refused:
-        connection.exchange(request)
-    time.sleep(0.1)
-    context.expect_value(connection, key, "text")
-    time.sleep(0.5)
-    context.expect_value(connection, key, ...)
-
-
-_TOUCHING = (
-    Opcode.SET, Opcode.SETNX, Opcode.INCR, Opcode.DECR, Opcode.CAS, Opcode.LOCK, Opcode.UNLOCK,
-    Opcode.EXTEND, Opcode.EXPIRE,
-)  # fmt: skip
-"""Operations whose payload begins with a key, and that could touch its TTL."""
-
-
-def _is_there(context: WireContext, opcode: Opcode) -> bool:
-    return opcode is Opcode.SET or opcode.name.lower() in context.capabilities
+        raise CaseFailed(f"{value!r:.60}", f"{reply}: {error}") from None
+    if not same_value(value, found):
+        raise CaseFailed(f"{value!r:.60}", f"{found!r:.60}")

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
-from kvbench import Backend, Capability
+from kvbench.backend import Backend
 from kvbench.errors import KvConnectionError, KvServerError, UnsupportedError, UsageError
-from kvbench.model import Value, check_bytes, check_key
+from kvbench.model import Capability, Value, check_bytes, check_key
 
 
 class PigeonholeBackend(Backend):
@@ -62,10 +61,9 @@ class PigeonholeBackend(Backend):
             raise UnsupportedError("PigeonholeBackend does not support ttl")
         content = check_bytes(key, value)
         with self._hole(key) as path:
-            handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".draft-")
-            with open(handle, "wb") as file:
-                file.write(content)
-            os.replace(draft, path)
+            draft = path.with_name(f".draft-{uuid.uuid4().hex}")
+            draft.write_bytes(content)
+            draft.replace(path)
 
     def delete(self, key: str) -> bool:
         """Remove the file: of several at once, one removes it."""

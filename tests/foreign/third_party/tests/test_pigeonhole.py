@@ -1,7 +1,8 @@
 """Kvbench's conformance suite, among this package's own tests."""
 
-from kvbench.conformance.test_conformance import test_conformance as test_conformance
 from pigeonhole import PigeonholeBackend
+
+from kvbench.conformance.test_conformance import test_conformance as test_conformance
 
 
 def test_a_key_is_a_file(tmp_path):

@@ -1,0 +1,21 @@
+"""All mutants: importing an area registers those that are in it."""
+
+from __future__ import annotations
+
+from . import (  # noqa: F401
+    batches,
+    concurrency,
+    connections,
+    counters,
+    extensions,
+    framing,
+    keys,
+    locks,
+    single,
+    statuses,
+    ttl,
+    values,
+)
+from .parts import MUTANTS
+
+__all__ = ["MUTANTS"]

@@ -1,0 +1,67 @@
+"""Every mutant is killed by a case of each clause that it breaks, and the right server is not.
+
+So no MUST clause of the wire suite is checked by cases that any server would pass.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+from kvbench import specs
+from kvbench.conformance.case import Suite
+from kvbench.conformance.runner import check_target
+from kvbench.conformance.targets import Target
+from kvbench.conformance.wire import REPLY_TIMEOUT_S
+from kvbench.verdicts import Outcome
+
+from .catalogue import MUTANTS
+from .hunt import CAPABILITIES, killers_of, options
+from .matrix import JSON, MARKDOWN, markdown
+from .running import running
+
+TESTABLE = [
+    clause for clause in specs.clauses() if clause.party == "server" and not clause.untestable
+]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+def test_mutant_is_killed_by_its_own_clauses(mutant):
+    killers = killers_of(mutant)
+    alive = [clause for clause in mutant.clauses if clause not in killers]
+    assert not alive, f"no case of {alive} notices: {mutant.doc}"
+
+
+def test_the_right_server_passes_every_case():
+    with running() as address:
+        target = Target("the right server", address=address)
+        found = check_target(target, CAPABILITIES, options(reply_timeout_s=REPLY_TIMEOUT_S))
+    assert found.summary == "conforms"
+    assert {one.clause for one in found.verdicts} == {clause.id for clause in TESTABLE}
+    failures = [one for one in found.verdicts if one.verdict is not Outcome.PASSED]
+    assert not failures
+
+
+def test_every_must_clause_has_a_mutant():
+    broken = {clause for mutant in MUTANTS for clause in mutant.clauses}
+    binding = {clause.id for clause in TESTABLE if clause.level == "MUST"}
+    assert sorted(binding - broken) == []
+    assert sorted(broken - {clause.id for clause in TESTABLE}) == []
+    assert len(binding) > 150
+
+
+def test_mutants_have_names_of_their_own_and_say_what_they_do():
+    assert [name for name, count in Counter(map(str, MUTANTS)).items() if count > 1] == []
+    assert [mutant.name for mutant in MUTANTS if not mutant.doc.endswith(".")] == []
+
+
+def test_kill_matrix_is_of_these_mutants_and_all_are_dead():
+    matrix = json.loads(JSON.read_text())
+    written = {entry["mutant"]: entry for entry in matrix["mutants"]}
+    assert set(written) == set(map(str, MUTANTS)), "python -m tests.mutants writes it anew"
+    for mutant in MUTANTS:
+        assert set(written[mutant.name]["killed_by"]) == set(mutant.clauses)
+    assert MARKDOWN.read_text() == markdown(matrix)
+    assert matrix["suite"] == Suite.WIRE
