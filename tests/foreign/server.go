@@ -171,7 +171,7 @@ func (p *parser) value() []byte {
 	if p.err != nil {
 		return nil
 	}
-	return bytes.Clone(before[:len(before)-len(p.rest)])
+	return append([]byte{}, before[:len(before)-len(p.rest)]...)
 }
 
 func (p *parser) skipValue(depth int) {

@@ -8,6 +8,7 @@ both an end.
 from __future__ import annotations
 
 import struct
+import time
 
 from kvbench.conformance.case import CaseFailed, SetupFailed, wire_case
 from kvbench.conformance.wire import WireConnection, WireContext
@@ -73,14 +74,15 @@ def as_many_responses_as_requests(context: WireContext) -> None:
 
 @wire_case("CONN-005")
 def answers_after_the_last_request(context: WireContext) -> None:
-    """Requests whose replies take 13 MB, then FIN, then reading: all replies, then the end."""
+    """Requests whose replies take 26 MB, then FIN, then reading: all replies, then the end."""
     connection = context.connect()
-    asked = UNREAD_GETS // 2
-    expected = _ask_without_reading(context, connection, asked)
+    expected = _ask_without_reading(context, connection)
     connection.finish()
+    # What the kernels hold is safe by now; the rest is up to the server.
+    time.sleep(SILENCE_S)
     replies = connection.drain()
-    if len(replies) != asked:
-        raise CaseFailed(f"{asked} replies, then the end", f"{len(replies)}, then the end")
+    if len(replies) != UNREAD_GETS:
+        raise CaseFailed(f"{UNREAD_GETS} replies, then the end", f"{len(replies)}, then the end")
     for reply in replies:
         reply.expect(Status.OK, expected)
 
@@ -139,12 +141,12 @@ def _expect_outlived(context: WireContext, opcode: Opcode) -> None:
 # --- Neighbours ----------------------------------------------------------------------------------
 
 
-def _ask_without_reading(context: WireContext, connection: WireConnection, count: int) -> bytes:
-    """Ask ``count`` times for a large value; returns the payload that each reply should have."""
+def _ask_without_reading(context: WireContext, connection: WireConnection) -> bytes:
+    """Ask for a large value many times; returns the payload that each reply should have."""
     key = context.key("large")
     value = b"\0" * UNREAD_VALUE_BYTES
     context.stored(connection, key, value)
-    connection.send(requests.key_request(Opcode.GET, b"", key) * count)
+    connection.send(requests.key_request(Opcode.GET, b"", key) * UNREAD_GETS)
     return encode_value(value)
 
 
@@ -152,7 +154,7 @@ def _ask_without_reading(context: WireContext, connection: WireConnection, count
 def a_client_that_does_not_read(context: WireContext) -> None:
     """One client asks for 26 MB and reads nothing: others are served, old ones and new ones."""
     other = context.connect()
-    _ask_without_reading(context, context.connect(), UNREAD_GETS)
+    _ask_without_reading(context, context.connect())
     _expect_served(context, other)
 
 
