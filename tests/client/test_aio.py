@@ -252,13 +252,13 @@ def test_many_requests_time_out_together_and_those_answered_do_not(caplog):
         gate = Gate()
         gate.open()
         with Peer(holding(gate, 50, [value(0), value(1)]), answering(value("new"))) as peer:
-            async with KvClient.connect(peer.address, request_timeout=0.1) as client:
+            async with KvClient.connect(peer.address, request_timeout=0.4) as client:
                 loop = asyncio.get_running_loop()
                 began = loop.time()
                 found = await asyncio.gather(
                     *[client.get(f"k{i}") for i in range(50)], return_exceptions=True
                 )
-                assert 0.09 < loop.time() - began < 1
+                assert 0.39 < loop.time() - began < 2
                 assert found[:2] == [0, 1]
                 assert {type(error) for error in found[2:]} == {KvTimeoutError}
                 assert len(set(map(id, found[2:]))) == 48, "each has an error of their own"
@@ -268,7 +268,7 @@ def test_many_requests_time_out_together_and_those_answered_do_not(caplog):
 
     with caplog.at_level(logging.WARNING, "kvbench.client"):
         run(scenario)
-    assert "no answer within 0.1 s to 48 requests" in caplog.text
+    assert "no answer within 0.4 s to 48 requests" in caplog.text
 
 
 def test_a_later_request_has_its_own_deadline():

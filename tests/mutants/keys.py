@@ -74,14 +74,10 @@ class KeysAreCounted(Forgiving):
 
     complaint = "a key has 1 to 256"
 
-    def forgives(self, value: bytes) -> bool:
-        return True
-
     def _set(self, payload: bytes) -> bytes:
         key, _, _ = loosely(payload)
-        if len(key) > 256 and len(key.decode("utf-8", "replace")) > 256:
-            return Dispatcher._set(self, payload)
-        return super()._set(payload)
+        is_long = len(key.decode("utf-8", "replace")) > 256
+        return Dispatcher._set(self, payload) if is_long else super()._set(payload)
 
 
 @breaks("KEY-004")
@@ -175,9 +171,6 @@ class BasicPlaneOnly(Naming):
 @breaks("KEY-008")
 class BatchesApart(Naming):
     """Keeps what batches store apart from everything else."""
-
-    def name(self, key: bytes) -> bytes:
-        return key
 
     def names(self, keys):
         return [b"\0" + key for key in keys]

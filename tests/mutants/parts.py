@@ -72,7 +72,8 @@ class Mutant:
 
     @property
     def name(self) -> str:
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", self.part.__name__).lower()
+        words = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z])(?=[0-9])"
+        return re.sub(words, "-", self.part.__name__).lower()
 
     @property
     def doc(self) -> str:

@@ -85,7 +85,7 @@ class EverythingIsAnError(Rewriting):
         return frame(Status.ERROR, reply[5:]) if is_refusal(reply) else reply
 
 
-@breaks("ERR-003", "KEY-004")
+@breaks("ERR-003")
 class DiesOfBadText(Rewriting):
     """The server ends when text is not UTF-8."""
 
@@ -95,7 +95,7 @@ class DiesOfBadText(Rewriting):
         return reply
 
 
-@breaks("ERR-003", "VALUE-013")
+@breaks("VALUE-013")
 class DiesOfDeepNesting(Rewriting):
     """The server ends when a value is nested too deep."""
 

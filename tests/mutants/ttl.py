@@ -5,10 +5,10 @@ from __future__ import annotations
 from kvbench.engine import Engine
 from kvbench.errors import ProtocolError
 from kvbench.protocol import requests
-from kvbench.protocol.opcodes import TTL_MS_MAX
+from kvbench.protocol.opcodes import TTL_MS_MAX, Opcode
 from kvbench.server.dispatch import Dispatcher
 
-from .parts import Forgiving, Timing, breaks, invalid, loosely
+from .parts import Forgiving, Timing, breaks, is_refusal, loosely
 
 _YEAR_MS = 31_557_600_000
 _HOUR_MS = 3_600_000
@@ -89,17 +89,17 @@ class EverythingEnds(Dispatcher):
 class _Unlooked(Engine[bytes, bytes]):
     """Does not look whether keys have expired, for some operations."""
 
+    is_looking = True
+
     def _without_looking(self, call):
-        looking, self._expire_now = self._expire_now, False
+        self.is_looking = False
         try:
             return call()
         finally:
-            self._expire_now = looking
-
-    _expire_now = True
+            self.is_looking = True
 
     def _expire(self, keys):
-        if self._expire_now:
+        if self.is_looking:
             super()._expire(keys)
 
 
@@ -239,7 +239,6 @@ class RefusedCountersDropTtl(Dispatcher):
 
     def handle(self, opcode: int, payload: bytes) -> bytes:
         reply = super().handle(opcode, payload)
-        if opcode == 5 and reply[0] in (2, 3):
+        if opcode == Opcode.INCR and is_refusal(reply):
             self._engine.expire(loosely(payload)[0], 0)
-            return invalid("no")
         return reply

@@ -468,7 +468,7 @@ class MapsAreSorted(_Decoding):
 
 
 @breaks("VALUE-018")
-class CutAt64KiB(_Decoding):
+class LongValuesAreCut(_Decoding):
     """Keeps the first 65,535 bytes of a String or of Bytes."""
 
     def mean(self, value: Value) -> Value:
@@ -477,7 +477,7 @@ class CutAt64KiB(_Decoding):
 
 
 @breaks("VALUE-018")
-class NothingOver64KiB(Dispatcher):
+class NoLongValues(Dispatcher):
     """SET refuses values over 64 KiB."""
 
     def _set(self, payload: bytes) -> bytes:
@@ -485,7 +485,7 @@ class NothingOver64KiB(Dispatcher):
 
 
 @breaks("VALUE-018")
-class CutAt1MB(_Decoding):
+class VeryLongValuesAreCut(_Decoding):
     """Keeps the first 999,999 bytes of a String or of Bytes."""
 
     def mean(self, value: Value) -> Value:
@@ -494,7 +494,7 @@ class CutAt1MB(_Decoding):
 
 
 @breaks("VALUE-018")
-class LastByteLost(Dispatcher):
+class LastBytesAreLost(Dispatcher):
     """GET answers a value without its last byte when it is a long one."""
 
     def _get(self, payload: bytes) -> bytes:
