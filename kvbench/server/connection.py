@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from typing import cast
 
 from kvbench.protocol.frames import FrameReader
@@ -47,6 +48,8 @@ class Connection(asyncio.Protocol):
         dispatcher: answers requests; its stats count.
         config: the limits.
         live: all connections of the server; this one enters it and leaves it by itself.
+        is_stopping: whether the server has begun to end: what was accepted just before gets no
+            service any more.
     """
 
     __slots__ = (
@@ -55,6 +58,7 @@ class Connection(asyncio.Protocol):
         "_is_ending",
         "_is_paused",
         "_is_served",
+        "_is_stopping",
         "_linger",
         "_live",
         "_peer",
@@ -71,7 +75,14 @@ class Connection(asyncio.Protocol):
     closed: asyncio.Future[None]
     """Done when the connection is gone. There from :meth:`connection_made` on."""
 
-    def __init__(self, dispatcher: Dispatcher, config: ServerConfig, live: set[Connection]) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        config: ServerConfig,
+        live: set[Connection],
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        self._is_stopping = is_stopping
         self._dispatcher = dispatcher
         self._stats = dispatcher.stats
         self._config = config
@@ -106,6 +117,8 @@ class Connection(asyncio.Protocol):
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._transport.set_write_buffer_limits(high=self._config.write_buffer_bytes)
         _log.debug("connection from %s", self._peer)
+        if self._is_stopping():
+            self.finish()
 
     def data_received(self, data: bytes) -> None:
         """Bytes came: answer what they complete."""

@@ -63,6 +63,7 @@ class KvServer:
         )
         self._live: set[Connection] = set()
         self._listener: asyncio.Server | None = None
+        self._is_stopping = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._host = ""
         self._port = 0
@@ -84,7 +85,9 @@ class KvServer:
         listening = await _listening_socket(self.config.host, self.config.port)
         self._host, self._port = listening.getsockname()[:2]
         self._listener = await loop.create_server(
-            lambda: Connection(self._dispatcher, self.config, self._live),
+            lambda: Connection(
+                self._dispatcher, self.config, self._live, lambda: self._is_stopping
+            ),
             sock=listening,
             backlog=_BACKLOG,
         )
@@ -98,6 +101,7 @@ class KvServer:
             return
         self._listener.close()
         self._listener = None
+        self._is_stopping = True
         # Two turns of the event loop read what the kernel already holds for us.
         await asyncio.sleep(0)
         await asyncio.sleep(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (  # noqa: F401
     batches,
+    cas,
     concurrency,
     connections,
     counters,
@@ -11,6 +12,7 @@ from . import (  # noqa: F401
     framing,
     keys,
     locks,
+    malformed,
     single,
     statuses,
     ttl,

@@ -143,7 +143,7 @@ class AppliesWhatIsCutOff(Connection):
 
     def __init__(self, dispatcher: Dispatcher, config: ServerConfig, live: set[Connection]) -> None:
         super().__init__(dispatcher, config, live)
-        self._reader = Reader(config.max_payload_bytes)
+        self._reader = Reader(self._config.max_payload_bytes)
 
     def eof_received(self) -> bool:
         held = self._reader.data

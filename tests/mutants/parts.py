@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from kvbench.engine import Engine
 from kvbench.errors import ProtocolError
+from kvbench.model import Value
 from kvbench.protocol import requests, responses
 from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.server.config import ServerConfig
@@ -120,6 +121,15 @@ def loosely(payload: bytes) -> tuple[bytes, int, bytes]:
     """Key, TTL and the rest of a SET, whatever they hold."""
     end = 2 + int.from_bytes(payload[:2], "big")
     return payload[2:end], int.from_bytes(payload[end : end + 8], "big"), payload[end + 8 :]
+
+
+def depth(value: Value) -> int:
+    """Levels of Lists and Maps."""
+    if isinstance(value, list):
+        return 1 + max(map(depth, value), default=0)
+    if isinstance(value, dict):
+        return 1 + max(map(depth, value.values()), default=0)
+    return 0
 
 
 # --- Dispatchers ---------------------------------------------------------------------------------

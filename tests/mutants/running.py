@@ -68,7 +68,7 @@ class _Server:
         live: set[Connection] = set()
 
         def connection() -> Connection:
-            fresh = self._class(Connection)(dispatcher, config, live)
+            fresh = self._class(Connection)(dispatcher, config, live, lambda: False)
             if self._part is not None and issubclass(self._part, Reader):
                 fresh._reader = self._part(config.max_payload_bytes)
             return fresh

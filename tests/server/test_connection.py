@@ -85,7 +85,7 @@ def with_connection(scenario, **limits):
     async def run():
         engine = Engine()
         config = ServerConfig(**limits)
-        connection = Connection(Dispatcher(engine, Stats()), config, set())
+        connection = Connection(Dispatcher(engine, Stats()), config, set(), lambda: False)
         wire = Wire(connection)
         connection.connection_made(wire)
         scenario(connection, wire, engine)
