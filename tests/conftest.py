@@ -1,4 +1,4 @@
-"""A skip says why; where everything must be there (CI sets KVBENCH_REQUIRE_ALL), it is a failure."""
+"""A skip says why. Where everything must be there (KVBENCH_REQUIRE_ALL, as in CI) it fails."""
 
 from __future__ import annotations
 

@@ -44,14 +44,11 @@ class Outputs:
         """Refuse what could not be written or made at the end.
 
         Raises:
-            UsageError: a directory that is not there or not ours, one file for two reports, or a
-                report whose package is not installed.
+            UsageError: a directory that is not there or not ours, or one file for two reports.
         """
         taken: dict[Path, str] = {}
         for name, path in self._named().items():
-            if name != "json":
-                self._renderer(name)
-            elif str(path) == "-":
+            if name == "json" and str(path) == "-":
                 continue
             check_writable(f"--{name}", path)
             other = taken.setdefault(path.resolve(), name)
@@ -77,15 +74,9 @@ class Outputs:
         found = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: Path(path) for name, path in found.items() if path is not None}
 
-    def _renderer(self, name: str) -> Renderer:
-        try:
-            module = importlib.import_module(f"kvbench.report.conformance_{name}")
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.startswith("kvbench"):
-                raise
-            raise UsageError(
-                f"--{name} needs {error.name}: pip install 'kvbench[conformance]'"
-            ) from None
+    @staticmethod
+    def _renderer(name: str) -> Renderer:
+        module = importlib.import_module(f"kvbench.report.conformance_{name}")
         render: Renderer = getattr(module, f"render_{name}")
         return render
 

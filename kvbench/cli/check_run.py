@@ -99,7 +99,7 @@ def run_check(request: Request) -> Run:
     """Check every target.
 
     Raises:
-        UsageError: a profile is wrong, or a package that the suite needs is not installed.
+        UsageError: a profile is wrong.
     """
     profiles = {
         target: read_profile(path, ledger()) for target, path in request.profiles.items() if path
@@ -122,7 +122,7 @@ def _check(request: Request, text: str, profile: Profile, run: Run) -> TargetVer
     """Check one target, or say why not."""
     try:
         with open_target(text, request.selection.suites) as target:
-            discovery = discover(target, profile)
+            discovery = discover(target, profile, request.selection.suites)
             progress = choose_progress(target.name)
             options = Options(
                 request.selection,

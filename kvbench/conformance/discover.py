@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 from kvbench.conformance.case import CaseFailed, Suite
 from kvbench.conformance.profile import VOCABULARY, Profile
-from kvbench.conformance.targets import Target
-from kvbench.conformance.wire import WireConnection, WireContext, WireReply
+from kvbench.conformance.targets import Target, why_absent
+from kvbench.conformance.wire import REPLY_TIMEOUT_S, WireConnection, WireContext, WireReply
 from kvbench.errors import KvConnectionError, ProtocolError
 from kvbench.protocol import requests
 from kvbench.protocol.frames import frame
@@ -27,7 +27,7 @@ from kvbench.protocol.opcodes import PROTOCOL_VERSION, Opcode, Status
 UNASSIGNED_OPCODE = 0x3F
 """The last one that the family has not given out, and extensions must not use (appendix A)."""
 
-_REPLY_TIMEOUT_S = 2.0
+_REPLY_TIMEOUT_S = 1.0
 """A server that neither answers nor closes within this does not have the operation."""
 
 _FACTS_MAX = 8
@@ -47,15 +47,17 @@ class Discovery:
     facts: dict[str, str] = field(default_factory=dict)
 
 
-def discover(target: Target, profile: Profile) -> Discovery:
-    """The capabilities of an opened target, for the suites that can look at it.
+def discover(
+    target: Target, profile: Profile, suites: frozenset[Suite] = frozenset(Suite)
+) -> Discovery:
+    """The capabilities of an opened target, for those of ``suites`` that can look at it.
 
     Raises:
         KvConnectionError: nobody answers at its address.
     """
     capabilities: dict[Suite, frozenset[str]] = {}
     facts: dict[str, str] = {}
-    for suite in target.suites:
+    for suite in [one for one in target.suites if one in suites]:
         declared = profile.declared(suite)
         if suite is Suite.WIRE:
             assert target.address is not None
@@ -74,15 +76,14 @@ def discover_wire(host: str, port: int) -> tuple[frozenset[str], dict[str, str]]
     """Capabilities of a server, and facts about it.
 
     Raises:
-        KvConnectionError: nobody answers there.
+        KvConnectionError: nobody is there, or it accepts connections and is silent.
     """
+    problem = why_absent((host, port), REPLY_TIMEOUT_S)
+    if problem:
+        raise KvConnectionError(problem)
     with WireContext(
         host, port, capabilities=frozenset(), seed="", reply_timeout_s=_REPLY_TIMEOUT_S
     ) as context:
-        try:
-            context.connect()
-        except CaseFailed as error:
-            raise KvConnectionError(f"{host}:{port}: {error.actual}") from None
         facts = _tell_itself(context)
         doubt = _doubt(context)
         announced = _announced(context)

@@ -9,23 +9,20 @@ good, the cases that are left are not run either.
 
 from __future__ import annotations
 
-import socket
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from kvbench.backend import BackendDescription
 from kvbench.conformance.case import Case, CaseFailed, DoesNotApply, SetupFailed, Suite
+from kvbench.conformance.cases import cases
 from kvbench.conformance.profile import Profile
-from kvbench.conformance.selection import Selection, all_cases, first_cases, ledger
+from kvbench.conformance.selection import Selection, first_cases, ledger
 from kvbench.conformance.store import StoreContext
-from kvbench.conformance.targets import Target
+from kvbench.conformance.targets import Target, why_absent
 from kvbench.conformance.transcript import exchanges
 from kvbench.conformance.wire import REPLY_TIMEOUT_S, WireContext
 from kvbench.errors import KvError
-from kvbench.protocol.frames import frame
-from kvbench.protocol.opcodes import Opcode
 from kvbench.specs import Clause
 from kvbench.verdicts import Failure, Outcome, Verdict
 
@@ -131,7 +128,7 @@ class Examiner:
     def _reason_not_to_run(self, case: Case) -> str:
         if not self._stopped:
             first = first_cases(case.suite)
-            places = {one.name: place for place, one in enumerate(all_cases(case.suite))}
+            places = {one.name: place for place, one in enumerate(cases(case.suite))}
             failed = []
             for clause in case.after:
                 ground = first.get(clause)
@@ -148,7 +145,9 @@ class Examiner:
         try:
             finding = _look(self._target, case, self.capabilities[case.suite], self._options)
             if case.suite is Suite.WIRE and finding.outcome is Outcome.FAILED:
-                problem = _problem_of(self._target, self._options.reply_timeout_s)
+                assert self._target.address is not None
+                timeout_s = self._options.reply_timeout_s
+                problem = why_absent(self._target.address, timeout_s, _BACK_AGAIN_S)
                 if problem:
                     self._stopped = f"{problem} since {case.name}"
         except KeyboardInterrupt:
@@ -231,32 +230,6 @@ def _began_in_a_backend(error: Exception) -> bool:
     """Whether a method of a backend raised it, or let it pass."""
     frames = traceback.walk_tb(error.__traceback__)
     return any(isinstance(frame.f_locals.get("self"), BackendDescription) for frame, _ in frames)
-
-
-def _problem_of(target: Target, reply_timeout_s: float) -> str:
-    """Why no further case can say anything of a wire target; empty while it is there.
-
-    It is there when it answers, or closes the connection, whatever the answer is.
-    """
-    assert target.address is not None
-    until = time.monotonic() + _BACK_AGAIN_S
-    while True:
-        try:
-            probe = socket.create_connection(target.address, reply_timeout_s)
-            break
-        except OSError as error:
-            if time.monotonic() > until:
-                return f"nobody answers there any more ({error})"
-            time.sleep(0.05)
-    with probe:
-        try:
-            probe.sendall(frame(Opcode.GET, b"kvbench:probe"))
-            probe.recv(1)
-        except TimeoutError:
-            return f"it has not answered a GET within {reply_timeout_s:g} s"
-        except OSError:
-            pass  # Closed: somebody is there.
-    return ""
 
 
 def _verdict(clause: Clause, case: Case, finding: Finding, capabilities: frozenset[str]) -> Verdict:

@@ -73,13 +73,11 @@ class Examination:
         Whether a declared deviation is gone hangs on all cases of its clause. They are looked at
         together, so that no item depends on what else runs, in which order, or in which worker.
         """
+        from kvbench.conformance.cases import cases
         from kvbench.conformance.runner import with_deviations
-        from kvbench.conformance.selection import all_cases
 
         declared = {clause for clause in case.clauses if self.profile.reason(clause)}
-        related = [
-            one for one in all_cases(case.suite) if one is case or declared & set(one.clauses)
-        ]
+        related = [one for one in cases(case.suite) if one is case or declared & set(one.clauses)]
         found = [verdict for one in related for verdict in self.examiner.verdicts(one)]
         mended = with_deviations(found, self.profile)
         return tuple([one for one in mended if one.case == case.name])
@@ -161,11 +159,11 @@ def kvbench_examination(
         _end(request.session, error)
     with target:
         try:
-            capabilities = _capabilities(target, profile)
+            capabilities = _capabilities(target, profile, frozenset(_suites(config)))
         except KvbenchError as error:
             _end(request.session, error)
         options = Options(
-            Selection(frozenset(target.suites)),
+            Selection(frozenset(_suites(config))),
             profile,
             config.getoption("--kvbench-seed"),
             EFFORT_RIGOROUS if config.getoption("--kvbench-rigorous") else 1,
@@ -277,13 +275,15 @@ def _profile(config: pytest.Config) -> Profile:
     return read_profile(path, ledger()) if path is not None else Profile()
 
 
-def _capabilities(target: Target, profile: Profile) -> dict[Suite, frozenset[str]]:
+def _capabilities(
+    target: Target, profile: Profile, suites: frozenset[Suite]
+) -> dict[Suite, frozenset[str]]:
     """What the target can do; what only a second opening could show is not looked at."""
     from kvbench.conformance.case import Suite
     from kvbench.conformance.discover import discover
     from kvbench.model import Capability
 
-    found = dict(discover(target, profile).capabilities)
+    found = dict(discover(target, profile, suites).capabilities)
     if target.reopen is _cannot_reopen:
         found[Suite.BACKEND] -= {Capability.SHARED}
     return found

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kvbench.conformance.case import CaseFailed, Suite
+from kvbench.conformance.cases import cases
 from kvbench.conformance.discover import discover_wire
 from kvbench.conformance.examiner import Examiner, Finding, Options
 from kvbench.conformance.play import compare
 from kvbench.conformance.profile import Profile
 from kvbench.conformance.repro import Story
-from kvbench.conformance.selection import Selection, all_cases
+from kvbench.conformance.selection import Selection
 from kvbench.conformance.targets import Target
 from kvbench.conformance.transcript import exchanges
 from kvbench.conformance.wire import WireConnection, WireContext
@@ -66,9 +67,8 @@ def run_again(story: Story, address: tuple[str, int]) -> Finding | None:
 
     Raises:
         KvConnectionError: nobody answers there.
-        UsageError: a package that the cases need is not installed.
     """
-    case = next((one for one in all_cases(Suite.WIRE) if one.name == story.case), None)
+    case = next((one for one in cases(Suite.WIRE) if one.name == story.case), None)
     if case is None:
         return None
     target = Target(f"{address[0]}:{address[1]}", address=address)

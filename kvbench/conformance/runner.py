@@ -29,9 +29,6 @@ def check_target(
         capabilities: what it can do: for each suite, or the same for both.
         options: what to run, and how.
         facts: what is known of it already, for the record.
-
-    Raises:
-        UsageError: a package that the cases need is not installed.
     """
     began = time.monotonic()
     examiner = Examiner(target, capabilities, options)

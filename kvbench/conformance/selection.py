@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from kvbench.conformance.case import Case, Suite, cases
-from kvbench.errors import UsageError
+from kvbench.conformance.case import Case, Suite
+from kvbench.conformance.cases import cases
 from kvbench.specs import Clause, clauses
 
 _PARTY = {Suite.WIRE: "server", Suite.BACKEND: "backend"}
@@ -42,44 +42,23 @@ def ledger() -> dict[str, Clause]:
 
 
 def selected_cases(suites: Iterable[Suite], selection: Selection) -> tuple[Case, ...]:
-    """The cases that look at a wanted clause, in the order of the suites.
-
-    Raises:
-        UsageError: a package that the cases need is not installed.
-    """
+    """The cases that look at a wanted clause, in the order of the suites."""
     return tuple(
         [
             case
             for suite in suites
             if suite in selection.suites
-            for case in all_cases(suite)
+            for case in cases(suite)
             if any(selection.wants(ledger()[clause]) for clause in case.clauses)
         ]
     )
 
 
 @cache
-def all_cases(suite: Suite) -> tuple[Case, ...]:
-    """The cases of a suite in their order.
-
-    Raises:
-        UsageError: a package that the cases need is not installed.
-    """
-    try:
-        return cases(suite)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("kvbench"):
-            raise
-        raise UsageError(
-            f"the conformance suite needs {error.name}: pip install 'kvbench[conformance]'"
-        ) from None
-
-
-@cache
 def first_cases(suite: Suite) -> dict[str, Case]:
     """For each clause the first case that checks it: the one that proves it for others."""
     first: dict[str, Case] = {}
-    for case in all_cases(suite):
+    for case in cases(suite):
         for clause in case.clauses:
             first.setdefault(clause, case)
     return first

@@ -8,6 +8,8 @@ server, and both suites look at the same one.
 from __future__ import annotations
 
 import re
+import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -19,7 +21,8 @@ from kvbench.clock import ManualClock
 from kvbench.conformance.case import Suite
 from kvbench.errors import UnsupportedError, UsageError
 from kvbench.local_server import OWN_SERVER, LocalServer
-from kvbench.protocol.opcodes import DEFAULT_PORT
+from kvbench.protocol.frames import frame
+from kvbench.protocol.opcodes import DEFAULT_PORT, Opcode
 from kvbench.registry import backend_class, open_backend, scheme_of
 
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:/\[\]@\s]+):(\d{1,5})")
@@ -149,6 +152,37 @@ def open_target(text: str, suites: frozenset[Suite] = frozenset(Suite)) -> Targe
         target.close()
         raise
     return target
+
+
+def why_absent(address: tuple[str, int], reply_timeout_s: float, patience_s: float = 0.0) -> str:
+    """Why nothing can be said of a server; empty while it is there.
+
+    It is there when it answers, or closes the connection, whatever the answer is.
+
+    Args:
+        address: host and port.
+        reply_timeout_s: how long it may take for a reply.
+        patience_s: how long it may take to be back, where somebody restarts it.
+    """
+    place = f"{address[0]}:{address[1]}"
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            probe = socket.create_connection(address, reply_timeout_s)
+            break
+        except OSError as error:
+            if time.monotonic() >= until:
+                return f"nobody answers at {place}: {error}"
+            time.sleep(0.05)
+    with probe:
+        try:
+            probe.sendall(frame(Opcode.GET, b"kvbench:probe"))
+            probe.recv(1)
+        except TimeoutError:
+            return f"{place} has not answered a GET within {reply_timeout_s:g} s"
+        except OSError:
+            pass  # Closed: somebody is there.
+    return ""
 
 
 def _find_server(target: Target, text: str) -> None:

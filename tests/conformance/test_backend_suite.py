@@ -13,7 +13,8 @@ from wrong_backends import WRONG, HoldsBytes, Inherits, Tombstones
 from kvbench.backend import AsyncBackend, Backend
 from kvbench.blocking import BlockingBackend
 from kvbench.clock import ManualClock
-from kvbench.conformance.case import Suite, cases
+from kvbench.conformance.case import Suite
+from kvbench.conformance.cases import cases
 from kvbench.conformance.examiner import Examiner, Options
 from kvbench.conformance.profile import Profile
 from kvbench.conformance.runner import check_target

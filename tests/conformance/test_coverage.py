@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kvbench import specs
-from kvbench.conformance.case import BACKEND_BASE, WIRE_BASE, Suite, cases
+from kvbench.conformance.case import BACKEND_BASE, WIRE_BASE, Suite
+from kvbench.conformance.cases import cases
 from kvbench.model import Capability
 from kvbench.protocol.opcodes import Opcode
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 from broken_servers import ThreadedDispatcher, serving
 
@@ -138,6 +140,14 @@ def test_nobody_there():
         discover_wire("127.0.0.1", free_port())
 
 
+def test_a_silent_server_is_not_asked_again_and_again(monkeypatch):
+    monkeypatch.setattr("kvbench.conformance.discover.REPLY_TIMEOUT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(KvConnectionError, match=f"{port} has not answered a GET within 0.1 s"):
+            discover_wire("127.0.0.1", port)
+
+
 def test_a_profile_wins_and_says_so():
     profile = Profile(capabilities=("mget", "ttl"))
     with open_target("memory://") as target:
@@ -155,5 +165,8 @@ def test_adapters_say_what_they_can_do():
 def test_both_suites_of_one_target():
     with open_target("kvb+async://") as target:
         found = discover(target, Profile(capabilities=BySuite(wire=("mget",))))
+        alone = discover(target, Profile(), frozenset({Suite.BACKEND}))
+    assert set(alone.capabilities) == {Suite.BACKEND}
+    assert "wire capabilities" not in alone.facts
     assert found.capabilities[Suite.WIRE] == {"mget"}
     assert found.capabilities[Suite.BACKEND] == VOCABULARY[Suite.BACKEND]

@@ -16,7 +16,8 @@ import pytest
 from broken_servers import ThreadedDispatcher, serving
 
 from kvbench import specs
-from kvbench.conformance.case import CaseFailed, Suite, cases
+from kvbench.conformance.case import CaseFailed, Suite
+from kvbench.conformance.cases import cases
 from kvbench.conformance.examiner import Examiner, Options
 from kvbench.conformance.profile import VOCABULARY, Profile
 from kvbench.conformance.replay import replay, run_again

@@ -9,7 +9,8 @@ from __future__ import annotations
 import pytest
 from broken_servers import ThreadedDispatcher, serving
 
-from kvbench.conformance.case import Case, CaseFailed, DoesNotApply, SetupFailed, Suite, cases
+from kvbench.conformance.case import Case, CaseFailed, DoesNotApply, SetupFailed, Suite
+from kvbench.conformance.cases import cases
 from kvbench.conformance.examiner import INTERRUPTED, Examiner, Options
 from kvbench.conformance.profile import VOCABULARY, Deviation, Profile
 from kvbench.conformance.runner import check_target, was_interrupted, with_deviations

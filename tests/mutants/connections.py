@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from kvbench.errors import ProtocolError
 from kvbench.protocol import requests, responses
 from kvbench.protocol.opcodes import Opcode, Status
-from kvbench.server.config import ServerConfig
 from kvbench.server.connection import Connection
-from kvbench.server.dispatch import Dispatcher
 
 from .hunt import REPLY_TIMEOUT_S
 from .parts import Plain, Reader, Rewriting, breaks, invalid, is_refusal
@@ -141,8 +139,8 @@ class NeverHangsUp(Connection):
 class AppliesWhatIsCutOff(Connection):
     """Fills up and applies what a connection ends in the middle of."""
 
-    def __init__(self, dispatcher: Dispatcher, config: ServerConfig, live: set[Connection]) -> None:
-        super().__init__(dispatcher, config, live)
+    def __init__(self, *parts) -> None:
+        super().__init__(*parts)
         self._reader = Reader(self._config.max_payload_bytes)
 
     def eof_received(self) -> bool:
@@ -159,8 +157,8 @@ class ForgetsValuesOfTheGone(Plain):
 
     opcode = Opcode.SET
 
-    def __init__(self, dispatcher: Dispatcher, config: ServerConfig, live: set[Connection]) -> None:
-        super().__init__(dispatcher, config, live)
+    def __init__(self, *parts) -> None:
+        super().__init__(*parts)
         self.keys: list[bytes] = []
 
     def reply(self, opcode: int, payload: bytes) -> bytes:
@@ -187,8 +185,8 @@ class ForgetsLocksOfTheGone(ForgetsValuesOfTheGone):
 class RemembersReads(Plain):
     """Remembers for each connection what GET answered, until that connection writes."""
 
-    def __init__(self, dispatcher: Dispatcher, config: ServerConfig, live: set[Connection]) -> None:
-        super().__init__(dispatcher, config, live)
+    def __init__(self, *parts) -> None:
+        super().__init__(*parts)
         self.known: dict[bytes, bytes] = {}
 
     def reply(self, opcode: int, payload: bytes) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from kvbench.conformance.case import Case, Suite
+from kvbench.conformance.cases import cases
 from kvbench.conformance.examiner import Examiner, Options
 from kvbench.conformance.profile import Profile
-from kvbench.conformance.selection import Selection, all_cases, selected_cases
+from kvbench.conformance.selection import Selection, selected_cases
 from kvbench.conformance.targets import Target
 from kvbench.protocol.opcodes import Opcode
 from kvbench.verdicts import Outcome
@@ -68,7 +69,7 @@ def noticed_by(mutant: Mutant) -> list[str]:
     failed: set[str] = set()
     with running(mutant.part) as address:
         examiner = Examiner(Target(mutant.name, address=address), CAPABILITIES, options())
-        for case in all_cases(Suite.WIRE):
+        for case in cases(Suite.WIRE):
             if not case.name.startswith(SLOW_AREAS) and _fails(examiner, case):
                 failed.update(case.clauses)
     return sorted(failed)

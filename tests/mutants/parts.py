@@ -17,7 +17,6 @@ from kvbench.errors import ProtocolError
 from kvbench.model import Value
 from kvbench.protocol import requests, responses
 from kvbench.protocol.opcodes import Opcode, Status
-from kvbench.server.config import ServerConfig
 from kvbench.server.connection import Connection
 from kvbench.server.dispatch import Dispatcher
 
@@ -282,8 +281,8 @@ class Plain(Connection):
 class Yielding(Connection):
     """Answers in a task, and lets other connections in while it is at it."""
 
-    def __init__(self, dispatcher: Dispatcher, config: ServerConfig, live: set[Connection]) -> None:
-        super().__init__(dispatcher, config, live)
+    def __init__(self, *parts) -> None:
+        super().__init__(*parts)
         self.queue: list[tuple[int, bytes]] = []
         self.task: asyncio.Task[None] | None = None
         self.is_over = False

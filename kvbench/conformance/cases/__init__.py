@@ -6,7 +6,9 @@ what takes code to check. Within the backend suite the same order of ideas.
 
 from __future__ import annotations
 
-from kvbench.conformance.case import WIRE_BASE, add
+from functools import cache
+
+from kvbench.conformance.case import WIRE_BASE, Case, Suite, add, registered
 from kvbench.conformance.play import vector_cases
 from kvbench.specs import clauses, vectors
 
@@ -43,3 +45,9 @@ from kvbench.conformance.cases import backend_atomic  # noqa: E402, F401
 from kvbench.conformance.cases import backend_errors  # noqa: E402, F401
 from kvbench.conformance.cases import backend_generated  # noqa: E402, F401
 # isort: on
+
+
+@cache
+def cases(suite: Suite) -> tuple[Case, ...]:
+    """Every case of a suite in its order. Those that others stand on come first."""
+    return registered(suite)

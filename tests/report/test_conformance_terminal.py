@@ -1,0 +1,110 @@
+"""The terminal report of verdicts: worst first, verdict last, nothing hidden and nothing unsafe."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from conformance_builders import CONTROL, GOOD, NASTY_FAILURE, conformance, target, verdict
+from rich.console import Console
+
+from kvbench.report.conformance_terminal import FAILURES_SHOWN, render_terminal
+from kvbench.verdicts import Outcome
+
+
+def render(*targets, **options):
+    console = Console(file=io.StringIO(), width=60, **options)
+    render_terminal(conformance(*targets), console)
+    return console.file.getvalue()
+
+
+def test_a_target_that_conforms_is_a_few_lines():
+    text = render(GOOD)
+    assert "kvb:// conforms (wire suite, 1.2 s)" in text
+    assert "Not kept" not in text
+    assert len(text.splitlines()) < 10
+
+
+def test_every_outcome_has_its_place():
+    text = render(
+        target(
+            "host:1",
+            verdict("GET-001"),
+            verdict("GET-002", "failed", "a; b"),
+            verdict("SET-001", "unexpected-pass", "passes, but"),
+            verdict("SET-002", "harness-error", "ours"),
+            verdict("ERR-001", "optional-failed", "preferred", level="SHOULD"),
+            verdict("DEL-001", "known", "we know"),
+            verdict("MGET-001", "unsupported", "not declared: mget"),
+            verdict("KEY-001", "not-run", "it stands on SET-001"),
+        )
+    )
+    parts = (
+        "✗ GET-002 (MUST) GET of a key that is absent MUST answer NULL.",
+        "kvbench replay host:1 kvbench-failures/get.json",
+        "a |--mset--|",
+        "↑ SET-001 (MUST) passes, but",
+        "SET-002",
+        "△ ERR-001 (SHOULD) preferred",
+        "≈ DEL-001 (MUST) we know",
+        "unsupported: not declared: mget: 1 clause (MGET-001)",
+        "not run: it stands on SET-001: 1 clause (KEY-001)",
+        "host:1 does not conform, 2 clauses violated",
+    )
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+
+
+def test_a_case_that_fails_several_clauses_is_told_once():
+    same = {"case": "wire.vector.both"}
+    text = render(
+        target("x", verdict("GET-001", "failed", **same), verdict("GET-002", "failed", **same))
+    )
+    assert text.count("expected  00 OK") == 1
+    assert text.index("GET-001") < text.index("GET-002") < text.index("wire.vector.both")
+
+
+def test_many_failures_get_a_line_each_in_the_end():
+    many = [verdict(f"KEY-{n:03}", "failed", "detail " * 60) for n in range(1, FAILURES_SHOWN + 4)]
+    text = render(target("x", *many))
+    assert text.count("expected  00 OK") == FAILURES_SHOWN
+    assert text.count("(MUST) detail") == 3
+    assert max(map(len, text.splitlines())) < 500
+
+
+def test_a_clause_is_not_run_only_when_no_case_looked():
+    text = render(
+        target("x", verdict("GET-001"), verdict("GET-001", "not-run", "why", case="wire.other"))
+    )
+    assert "Not verified" not in text
+
+
+def test_what_no_suite_can_see_is_said_for_the_sections_that_were_looked_at():
+    assert "cannot be seen by any suite: 2 clauses (OP-004, OP-005)" in render(
+        target("x", verdict("OP-001"))
+    )
+    assert "cannot be seen" not in render(target("x", verdict("PING-001")))
+
+
+def test_several_targets_end_with_all_verdicts():
+    text = render(GOOD, target("b:1", verdict("GET-001", "failed")))
+    end = text[text.index("All targets") :]
+    assert "kvb:// conforms" in end
+    assert "b:1 does not conform, 1 clause violated" in end
+
+
+def test_nothing_a_target_says_moves_the_cursor():
+    nasty = [
+        verdict("GET-001", outcome, CONTROL, case=CONTROL, failure=NASTY_FAILURE)
+        for outcome in Outcome
+    ]
+    text = render(target(CONTROL, *nasty, product=CONTROL))
+    assert not {char for char in text if not char.isprintable()} - {"\n"}
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_without_colour_the_words_remain(outcome):
+    plain = render(target("x", verdict("GET-001", outcome, "because")))
+    assert "\x1b" not in plain
+    assert "GET-001" in plain or outcome is Outcome.PASSED
+    assert "\x1b" in render(target("x", verdict("GET-001", outcome)), force_terminal=True)
