@@ -7,9 +7,12 @@ before anything else, so that a compiled one is never older than its source.
 
 import os
 import sys
+from pathlib import Path
 
 import nox
 
+# Programs are those of nox's own environment, whether or not that one is activated.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "types", "layers", "build", "tests", "pure", "bench"]
 nox.options.stop_on_first_error = True
