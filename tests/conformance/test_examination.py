@@ -152,7 +152,7 @@ def test_a_harness_error_names_the_place(address):
     finding = Examiner(Target("x", address=address), WIRE, options()).finding(
         case_of(run, "GET-001")
     )
-    assert "test_runner.py" in finding.detail
+    assert "test_examination.py" in finding.detail
     assert "ZeroDivisionError: of ours" in finding.detail
 
 
