@@ -89,7 +89,7 @@ class Failure(msgspec.Struct, frozen=True):
     timeline: str = ""
 
 
-class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
+class Verdict(msgspec.Struct, frozen=True):
     """What one case says of one clause.
 
     Attributes:
