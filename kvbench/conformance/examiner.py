@@ -12,6 +12,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from kvbench.backend import BackendDescription
 from kvbench.conformance.case import Case, CaseFailed, DoesNotApply, SetupFailed, Suite
@@ -172,7 +173,7 @@ def _look(target: Target, case: Case, capabilities: frozenset[str], options: Opt
         return _failed(case, context, broken, options)
     except Exception as error:  # noqa: BLE001 - a fault of the suite must not end the run
         place = traceback.extract_tb(error.__traceback__)[-1]
-        detail = f"{type(error).__name__}: {error} ({place.filename}:{place.lineno})"
+        detail = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
         if _began_in_a_backend(error):
             broken = CaseFailed("an answer or a KvError", detail)
             return _failed(case, context, broken, options)
