@@ -36,11 +36,12 @@ class UsageError(KvbenchError, ValueError):
 class UnknownSchemeError(UsageError):
     """No backend is registered for the scheme of a target's URL."""
 
-    def __init__(self, scheme: str, *, known: tuple[str, ...], nearest: str | None) -> None:
+    def __init__(self, scheme: str, *, known: tuple[str, ...], nearest: tuple[str, ...]) -> None:
         self.scheme = scheme
         self.known = known
         self.nearest = nearest
-        hint = f"did you mean {nearest}://?" if nearest else "`kvbench backends` lists them"
+        near = " or ".join([f"{name}://" for name in nearest])
+        hint = f"did you mean {near}?" if near else "`kvbench backends` lists them"
         super().__init__(f"unknown scheme {scheme!r}: {hint} (known: {', '.join(known)})")
 
 

@@ -7,7 +7,6 @@ imported until it is opened or listed.
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import re
 from dataclasses import dataclass
@@ -17,9 +16,13 @@ from importlib.metadata import EntryPoint, entry_points
 from kvbench.backend import AsyncBackend, Backend
 from kvbench.blocking import BlockingBackend
 from kvbench.errors import BackendUnavailableError, UnknownSchemeError, UsageError
+from kvbench.suggest import nearest
 
 GROUP = "kvbench.backends"
 """The entry-point group. Part of the public interface: other packages declare it."""
+
+HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:/\[\]@\s]+):(\d{1,5})")
+"""The address of a server of the wire protocol: host, or an IPv6 address in brackets, and port."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
@@ -65,9 +68,13 @@ def scheme_of(url: str) -> str:
         raise UsageError(f"{url!r} is no target URL: write scheme://..., e.g. memory:// or kvb://")
     scheme = match.group(1).lower()
     if scheme not in _entry_points():
-        nearest = difflib.get_close_matches(scheme, schemes(), n=1, cutoff=0.5)
-        raise UnknownSchemeError(scheme, known=schemes(), nearest=nearest[0] if nearest else None)
+        raise UnknownSchemeError(scheme, known=schemes(), nearest=nearest(scheme, schemes()))
     return scheme
+
+
+def target_url(text: str) -> str:
+    """The URL of what a user named: ``host:port`` is a server of the wire protocol."""
+    return f"kvb://{text}" if HOST_PORT.fullmatch(text) else text
 
 
 def look_up(scheme: str) -> Registration:

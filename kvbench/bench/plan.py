@@ -46,6 +46,9 @@ BLOCKS_MIN = 10
 """The least that a bootstrap over blocks can make an honest interval of."""
 BLOCKS_MAX = 10_000
 
+VALUE_BYTES_MAX = 64 << 20
+"""64 MiB, the largest request that a server of the wire protocol takes by default."""
+
 BATCH_SIZE_MAX = 1_000_000
 BATCH_BYTES_MAX = 1 << 30
 """Largest batch in bytes of values: 1 GiB, so that a slip of the keyboard does not fill memory."""
@@ -96,6 +99,8 @@ class Settings:
         for name, number in (("value size", self.value_size), ("seed", self.seed)):
             if number < 0:
                 raise UsageError(f"{name} {number} is negative: use 0 or more")
+        if self.value_size > VALUE_BYTES_MAX:
+            raise UsageError(f"value size {self.value_size:,} is over 64 MiB: use smaller values")
 
 
 @dataclass(frozen=True, slots=True)

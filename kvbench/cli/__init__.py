@@ -9,20 +9,20 @@ standard error and an exit code:
 
 from __future__ import annotations
 
-import difflib
 import importlib
-import os
 import sys
 
 import click
 
 from kvbench import __version__
+from kvbench.cli.standard_streams import guard_standard_streams
 from kvbench.errors import (
     BackendUnavailableError,
     KvbenchError,
     KvConnectionError,
     KvTimeoutError,
 )
+from kvbench.suggest import did_you_mean
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -59,8 +59,7 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
-            near = difflib.get_close_matches(name, COMMANDS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(COMMANDS)}"
+            hint = did_you_mean(name, COMMANDS, f"there are: {', '.join(COMMANDS)}")
             raise click.UsageError(f"no command {name!r}; {hint}")
         return super().resolve_command(ctx, args)
 
@@ -89,6 +88,7 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    guard_standard_streams()
     try:
         code = group.main(prog_name="kvbench", standalone_mode=False)
     except click.exceptions.Abort:
@@ -96,17 +96,14 @@ def main() -> None:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         code = EXIT_USAGE
+    except click.NoSuchOption as error:
+        code = _complain(_no_option(error), EXIT_USAGE)
     except click.ClickException as error:
         code = _complain(error.format_message(), EXIT_USAGE)
     except (KvConnectionError, KvTimeoutError, BackendUnavailableError) as error:
         code = _complain(str(error), EXIT_UNREACHABLE)
     except KvbenchError as error:
         code = _complain(str(error), EXIT_USAGE)
-    except BrokenPipeError:
-        # The reader of our output went away (`kvbench ... | head`): nothing is wrong here. What is
-        # still buffered goes nowhere, or the interpreter would complain about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -114,3 +111,13 @@ def _complain(message: str, code: int) -> int:
     """One line on standard error: what is wrong and what to do next."""
     click.echo(f"kvbench: {' '.join(message.split())}", err=True)
     return code
+
+
+def _no_option(error: click.NoSuchOption) -> str:
+    """What to type instead of an option that there is not."""
+    assert error.ctx is not None
+    known = [name for param in error.ctx.command.get_params(error.ctx) for name in param.opts]
+    options = [name for name in known if name.startswith("-")]
+    path = error.ctx.command_path
+    hint = did_you_mean(error.option_name, options, f"`{path} --help` lists them")
+    return f"`{path}` has no option {error.option_name!r}; {hint}"

@@ -132,10 +132,13 @@ def command(
         repro_directory=repro_dir or Path(DIRECTORY),
     )
     run = run_check(request)
-    _print(run, to_stderr=json_file == "-")
-    outputs.write(run.conformance)
-    if write_profile is not None:
-        write_profile_file(write_profile, run)
+    try:
+        _print(run, to_stderr=json_file == "-")
+    finally:
+        # A standard output that is full does not cost the files.
+        outputs.write(run.conformance)
+        if write_profile is not None:
+            write_profile_file(write_profile, run)
     ctx.exit(run.exit_code)
 
 

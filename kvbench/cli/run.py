@@ -6,7 +6,6 @@ error, and turns the outcome into a report on standard output and an exit code.
 
 from __future__ import annotations
 
-import difflib
 import os
 import shlex
 import sys
@@ -31,7 +30,9 @@ from kvbench.bench.plan import (
     check_target,
     mask_passwords,
 )
+from kvbench.cli.parameters import ByteSize, Word, Words
 from kvbench.errors import UsageError
+from kvbench.registry import target_url
 
 if TYPE_CHECKING:
     from kvbench.bench.recorder import Recorder
@@ -52,25 +53,6 @@ _SPEEDS = {
 """Blocks and slice time by thoroughness."""
 
 _MARKDOWN_SUFFIXES = ("", ".md", ".markdown", ".txt")
-
-
-def _word(*words: str) -> Callable[[str], str]:
-    """An option's type: one of a few words; a wrong one is answered with the nearest right one."""
-
-    def convert(text: str) -> str:
-        if text in words:
-            return text
-        near = difflib.get_close_matches(text, map(str, words), n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(words)}"
-        raise click.BadParameter(f"{text!r}; {hint}")
-
-    return convert
-
-
-def _operations(text: str) -> tuple[Operation, ...]:
-    """The type of --ops: words with commas between, each kept once."""
-    convert = _word(*Operation)
-    return tuple(dict.fromkeys([Operation(convert(word.strip())) for word in text.split(",")]))
 
 
 def _batch_sizes(text: str) -> tuple[int, ...]:
@@ -105,14 +87,21 @@ Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreach
 @click.option(
     "--ops",
     "operations",
-    type=_operations,
+    type=Words(Operation),
     metavar="OP,OP,...",
     help="Of mget, mset, mdel, mexists. [mget,mset,mdel]",
 )
-@click.option("--value-size", type=int, default=100, show_default=True, help="Bytes of a value.")
+@click.option(
+    "--value-size",
+    type=ByteSize(),
+    default=100,
+    show_default=True,
+    metavar="SIZE",
+    help="Bytes of a value, or like 4kB, 1MiB.",
+)
 @click.option(
     "--value-type",
-    type=_word(*ValueType),
+    type=Word(ValueType),
     default="bytes",
     show_default=True,
     metavar="TYPE",
@@ -138,7 +127,7 @@ Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreach
     "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a Markdown report."
 )
 @click.option(
-    "--suite", type=_word(*_SUITES), metavar="NAME", help="Predefined tables: batch-operations."
+    "--suite", type=Word(_SUITES), metavar="NAME", help="Predefined tables: batch-operations."
 )
 @click.option(
     "--conformance",
@@ -152,7 +141,7 @@ def command(
     ctx: click.Context,
     targets: tuple[str, ...],
     batch_sizes: tuple[int, ...] | None,
-    operations: tuple[Operation, ...] | None,
+    operations: tuple[str, ...] | None,
     value_size: int,
     value_type: str,
     key_length: int,
@@ -169,7 +158,8 @@ def command(
 ) -> None:
     """Measure what batching buys on each TARGET (memory:// and a private kvb:// if none is named).
 
-    A target is a URL; `kvbench backends` lists the kinds. Every figure comes with a 95% interval.
+    A target is a URL; `kvbench backends` lists the kinds. HOST:PORT is a server of the wire
+    protocol, kvb://HOST:PORT. Every figure comes with a 95% interval.
     A run uses keys under a random prefix of its own and removes them: live stores are safe.
     """
     if quick and rigorous:
@@ -198,7 +188,7 @@ def _make_plan(
     suite: str | None,
     targets: tuple[str, ...],
     batch_sizes: tuple[int, ...] | None,
-    operations: tuple[Operation, ...] | None,
+    operations: tuple[str, ...] | None,
 ) -> Plan:
     if suite is not None:
         if targets or batch_sizes or operations:
@@ -208,7 +198,8 @@ def _make_plan(
         return SUITES[suite](settings)
     chosen = tuple(map(Operation, operations)) if operations else _OPERATIONS
     sizes = tuple(sorted(batch_sizes)) if batch_sizes else _BATCH_SIZES
-    return Plan(tuple([TargetPlan(url, chosen, sizes) for url in targets or _TARGETS]), settings)
+    urls = map(target_url, targets or _TARGETS)
+    return Plan(tuple([TargetPlan(url, chosen, sizes) for url in urls]), settings)
 
 
 def _with_verdicts(plan: Plan, path: Path) -> Plan:
@@ -253,11 +244,14 @@ def _run(
     if results is None:
         _tell("interrupted before anything was measured")
         raise click.Abort
-    print_report(results)
-    if report is not None:
-        from kvbench.report.markdown import render_markdown
+    try:
+        print_report(results)
+    finally:
+        # A standard output that is full does not cost the file.
+        if report is not None:
+            from kvbench.report.markdown import render_markdown
 
-        write_report(report, render_markdown(results))
+            write_report(report, render_markdown(results))
     return _exit_code(outcome, signal_number, recorder.problem)
 
 

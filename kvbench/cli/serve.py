@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
+from kvbench.cli.parameters import ByteSize
 from kvbench.errors import UsageError
 from kvbench.protocol.opcodes import DEFAULT_PORT
 
@@ -16,18 +16,6 @@ if TYPE_CHECKING:
 
 _OTHER_FILES = 128
 """Beside its clients: standard streams, the event loop's, and clients that are turned away."""
-
-_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}
-_BINARY_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-
-
-def _byte_size(_ctx: click.Context, _param: click.Parameter, text: str) -> int:
-    """A number of bytes: ``1000000``, ``4kB`` (4,000), ``64MiB`` (67,108,864)."""
-    match = re.fullmatch(r"(\d{1,12})\s*([kmg]?)(i?)b?", text.strip().lower(), re.ASCII)
-    if match is None or (match[3] and not match[2]):
-        raise click.BadParameter(f"{text!r} is no size; write 1000000, 4kB or 64MiB")
-    units = _BINARY_UNITS if match[3] else _UNITS
-    return int(match[1]) * units[match[2]]
 
 
 @click.command(
@@ -58,7 +46,7 @@ def _byte_size(_ctx: click.Context, _param: click.Parameter, text: str) -> int:
     default="64MiB",
     show_default=True,
     metavar="SIZE",
-    callback=_byte_size,
+    type=ByteSize(),
     help="Largest request, in bytes or like 4kB, 64MiB.",
 )
 @click.option(

@@ -23,9 +23,8 @@ from kvbench.errors import UnsupportedError, UsageError
 from kvbench.local_server import OWN_SERVER, LocalServer
 from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import DEFAULT_PORT, Opcode
-from kvbench.registry import backend_class, open_backend, scheme_of
+from kvbench.registry import HOST_PORT, backend_class, open_backend, scheme_of
 
-_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:/\[\]@\s]+):(\d{1,5})")
 _WIRE_SCHEMES = ("kvb", "kvb+async")
 _PASSWORD = re.compile(r"(://[^/?#]*?:)[^/?#]*@")
 
@@ -89,7 +88,7 @@ def target_suites(text: str) -> tuple[Suite, ...]:
     Raises:
         UsageError: neither an address nor the URL of a registered backend.
     """
-    if _HOST_PORT.fullmatch(text):
+    if HOST_PORT.fullmatch(text):
         return (Suite.WIRE,)
     if "://" not in text:
         raise UsageError(f"{text!r} is neither host:port nor a URL such as memory:// or kvb://")
@@ -119,7 +118,7 @@ def parse_address(text: str) -> tuple[str, int]:
     Raises:
         UsageError: it is neither.
     """
-    match = _HOST_PORT.fullmatch(text)
+    match = HOST_PORT.fullmatch(text)
     if match is not None:
         return _address(match.group(1), match.group(2))
     try:
@@ -142,7 +141,7 @@ def open_target(text: str, suites: frozenset[Suite] = frozenset(Suite)) -> Targe
         BackendUnavailableError: a driver or server program is not installed.
     """
     possible = check_suites(text, suites)
-    target = Target(without_password(text), url="" if _HOST_PORT.fullmatch(text) else text)
+    target = Target(without_password(text), url="" if HOST_PORT.fullmatch(text) else text)
     try:
         if Suite.WIRE in target_suites(text):
             _find_server(target, text)

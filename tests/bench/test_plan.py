@@ -81,7 +81,7 @@ def test_targets_are_checked_without_opening_them(monkeypatch):
         check_target("bytesonly://", ValueType.INT)
     with pytest.raises(UnknownSchemeError, match="did you mean memory://") as caught:
         check_target("memry://", ValueType.BYTES)
-    assert caught.value.nearest == "memory"
+    assert caught.value.nearest == ("memory",)
 
 
 def test_recorded_settings_hold_no_password():

@@ -15,6 +15,7 @@ import pytest
 from kvbench.bench.suites import SUITES
 from kvbench.cli import main
 from kvbench.cli.run import _SUITES
+from kvbench.local_server import OWN_SERVER, LocalServer
 from kvbench.results import read_results
 
 QUICK = ["--quick", "--batch-sizes", "10", "--ops", "mget", "--no-keep-awake"]
@@ -58,9 +59,11 @@ def start(*args, **options):
         (["--ops", "get"], "did you mean 'mget'?"),
         (["--ops", "xyzzy"], "there are: mget, mset, mdel, mexists"),
         (["--value-type", "byte"], "did you mean 'bytes'?"),
-        (["--value-size", "-1"], "value size -1 is negative"),
-        (["--value-size", "99999999999"], "over 1 GiB"),
-        (["--value-size", "big"], "'big' is not a valid integer"),
+        (["--value-size", "-1"], "'-1' is no size; write 1000000, 4kB or 64MiB"),
+        (["--value-size", "99999999999"], "value size 99,999,999,999 is over 64 MiB"),
+        (["--value-size", "1073741824", "--batch-sizes", "1"], "over 64 MiB"),
+        (["--value-size", "64MiB", "--batch-sizes", "100"], "over 1 GiB"),
+        (["--value-size", "big"], "'big' is no size"),
         (["--key-length", "19"], "20 to 256"),
         (["--key-length", "257"], "20 to 256"),
         (["--blocks", "9"], "9 blocks"),
@@ -69,7 +72,9 @@ def start(*args, **options):
         (["--suite", "batch"], "did you mean 'batch-operations'?"),
         (["--suite", "batch-operations", "memory://"], "says itself"),
         (["--suite", "batch-operations", "--batch-sizes", "10"], "says itself"),
-        (["--bloks", "20"], "--blocks"),
+        (["--bloks", "20"], "did you mean '--blocks'?"),
+        (["--port", "1"], "`kvbench run --help` lists them"),
+        (["127.0.0.1:9", "kvb://127.0.0.1:9"], "kvb://127.0.0.1:9 is given twice"),
         (["null://", "--value-type", "int"], "null:// stores bytes only"),
         (["memory://", "--output", "missing/results.jsonl"], "cannot write"),
         (["memory://", "--report", "missing/report.md"], "cannot write"),
@@ -104,6 +109,22 @@ def test_a_run_prints_tables_and_writes_both_files(kvbench, tmp_path):
     assert results.header.settings["seed"] == 7
     assert results.header.command.startswith("kvbench run memory:// --quick")
     assert "memory://" in report.read_text()
+
+
+def test_an_address_is_a_server_of_the_wire_protocol(kvbench, tmp_path):
+    """host:port means the same to `run` as to `check`; sizes are written as `serve` takes them."""
+    server = LocalServer(OWN_SERVER)
+    try:
+        address = server.wait_for_line("listening on").split()[-1]
+        output = tmp_path / "results.jsonl"
+        code, out, _ = kvbench("run", address, *QUICK, "--value-size", "1kB", "--output", output)
+    finally:
+        server.stop()
+    assert code == 0
+    assert f"kvb://{address}" in out
+    results = read_results(output)
+    assert results.header.settings["value_size"] == 1000
+    assert results.header.settings["targets"] == [f"kvb://{address}"]
 
 
 def test_json_alone_goes_to_standard_output(kvbench):
