@@ -6,6 +6,11 @@ set, delete, exists) and ``close``. The batch methods default to loops over them
 reported as ``emulated``; an adapter that overrides one names its kind in :attr:`batch_kinds`.
 Everything else raises UnsupportedError until it is overridden and declared as a capability.
 
+The pipelined methods (capability ``pipelining``) are single calls that share round trips: the
+requests leave in one flush and each gets a reply of its own. They are no batch: every call takes
+effect by itself, in its order, and others may see a part of them. A KvError among the replies is
+raised once all have come, the first of them; the other calls stand.
+
 Contract, for both faces:
 
 - Keys are ``str`` of 1 to 256 bytes of UTF-8. Values are ``bytes``, or any
@@ -201,6 +206,22 @@ class Backend(BackendDescription, ABC):
         """Give a held lock a new TTL; False when it is not held."""
         raise _unsupported(self, "extend_lock")
 
+    def pipelined_get(self, keys: Sequence[str]) -> list[Value]:
+        """What :meth:`get` answers to each of ``keys``, in their order; one flush."""
+        raise _unsupported(self, "pipelining")
+
+    def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
+        """:meth:`set` for each pair of a mapping or of pairs, in their order; one flush."""
+        raise _unsupported(self, "pipelining")
+
+    def pipelined_delete(self, keys: Sequence[str]) -> list[bool]:
+        """What :meth:`delete` answers to each of ``keys``: of a repeated key the first is True."""
+        raise _unsupported(self, "pipelining")
+
+    def pipelined_exists(self, keys: Sequence[str]) -> list[bool]:
+        """What :meth:`exists` answers to each of ``keys``, in their order; one flush."""
+        raise _unsupported(self, "pipelining")
+
     def __enter__(self) -> Self:
         return self
 
@@ -304,6 +325,22 @@ class AsyncBackend(BackendDescription, ABC):
     async def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
         """As :meth:`Backend.extend_lock`."""
         raise _unsupported(self, "extend_lock")
+
+    async def pipelined_get(self, keys: Sequence[str]) -> list[Value]:
+        """As :meth:`Backend.pipelined_get`."""
+        raise _unsupported(self, "pipelining")
+
+    async def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
+        """As :meth:`Backend.pipelined_set`."""
+        raise _unsupported(self, "pipelining")
+
+    async def pipelined_delete(self, keys: Sequence[str]) -> list[bool]:
+        """As :meth:`Backend.pipelined_delete`."""
+        raise _unsupported(self, "pipelining")
+
+    async def pipelined_exists(self, keys: Sequence[str]) -> list[bool]:
+        """As :meth:`Backend.pipelined_exists`."""
+        raise _unsupported(self, "pipelining")
 
     async def __aenter__(self) -> Self:
         return self

@@ -142,3 +142,19 @@ class BlockingBackend(Backend):
     def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
         """As :meth:`Backend.extend_lock`."""
         return self._run(self.inner.extend_lock(key, owner, ttl))
+
+    def pipelined_get(self, keys: Sequence[str]) -> list[Value]:
+        """As :meth:`Backend.pipelined_get`."""
+        return self._run(self.inner.pipelined_get(keys))
+
+    def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
+        """As :meth:`Backend.pipelined_set`."""
+        self._run(self.inner.pipelined_set(pairs, ttl))
+
+    def pipelined_delete(self, keys: Sequence[str]) -> list[bool]:
+        """As :meth:`Backend.pipelined_delete`."""
+        return self._run(self.inner.pipelined_delete(keys))
+
+    def pipelined_exists(self, keys: Sequence[str]) -> list[bool]:
+        """As :meth:`Backend.pipelined_exists`."""
+        return self._run(self.inner.pipelined_exists(keys))

@@ -51,6 +51,8 @@ class Capability(StrEnum):
     CAS = "cas"
     LOCKS = "locks"
     """Locks with an owner and a deadline."""
+    PIPELINING = "pipelining"
+    """Single calls can be sent together: many requests, one flush, as many replies."""
     SHARED = "shared"
     """Backends opened with the same URL at the same time see the same data."""
 
@@ -161,6 +163,25 @@ def check_keys(keys: Collection[str]) -> None:
 
 
 _V = TypeVar("_V")
+
+
+def pair_list(pairs: Mapping[str, _V] | Iterable[tuple[str, _V]]) -> list[tuple[str, _V]]:
+    """The pairs of a mapping or an iterable as tuples, repeated keys included.
+
+    Checked by loops in C while they are tuples already.
+
+    Raises:
+        TypeError: an element is not a pair of two.
+    """
+    if isinstance(pairs, Mapping):
+        return [*pairs.items()]
+    ready: list[tuple[str, _V]] = list(pairs)
+    if frozenset(map(type, ready)) <= {tuple} and frozenset(map(len, ready)) <= {2}:
+        return ready
+    for pair in ready:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"pairs must be a mapping or (key, value) pairs, not {pair!r}")
+    return [(key, value) for key, value in ready]
 
 
 def pairs_to_dict(pairs: Mapping[str, _V] | Iterable[tuple[str, _V]]) -> dict[str, _V]:

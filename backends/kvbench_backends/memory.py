@@ -39,7 +39,7 @@ class MemoryBackend(Backend):
 
     summary = "the in-process engine"
     url_example = "memory://"
-    capabilities = frozenset(Capability) - {Capability.SHARED}
+    capabilities = frozenset(Capability) - {Capability.PIPELINING, Capability.SHARED}
     batch_kinds = dict.fromkeys(("mget", "mset", "mdel", "mexists", "mset_each"), BatchKind.NATIVE)
 
     def __init__(self, clock: Clock | None = None) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib.util
 import platform
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
@@ -39,12 +39,14 @@ from kvbench.model import (
     check_bytes,
     check_key,
     check_keys,
+    pair_list,
     pairs_to_dict,
     ttl_to_ms,
 )
 
 if TYPE_CHECKING:
     import redis
+    from redis.client import Pipeline
 
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 30.0
@@ -66,6 +68,7 @@ class ValkeyBackend(Backend):
             Capability.TTL_EACH,
             Capability.ATOMIC_BATCH,
             Capability.SETNX,
+            Capability.PIPELINING,
             Capability.SHARED,
         }
     )
@@ -175,7 +178,7 @@ class ValkeyBackend(Backend):
             elif self._has_msetex:
                 self._client.msetex(data, px=ttl_ms)
             else:
-                self._set_in_transaction([(key, value, ttl_ms) for key, value in data.items()])
+                self._set_all(self._client.pipeline(), [(k, v, ttl_ms) for k, v in data.items()])
 
     def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
         """As :meth:`Backend.mset_each`; a MULTI/EXEC transaction of SETs."""
@@ -185,10 +188,11 @@ class ValkeyBackend(Backend):
             writes.append((key, check_bytes(key, value), ttl_to_ms(ttl)))
         if writes:
             with _TRANSLATED:
-                self._set_in_transaction(writes)
+                self._set_all(self._client.pipeline(), writes)
 
-    def _set_in_transaction(self, writes: list[tuple[str, bytes, int]]) -> None:
-        pipeline = self._client.pipeline(transaction=True)
+    @staticmethod
+    def _set_all(pipeline: Pipeline, writes: list[tuple[str, bytes, int]]) -> None:
+        """SET each through ``pipeline``: a MULTI/EXEC transaction unless it was made otherwise."""
         for key, value, ttl_ms in writes:
             pipeline.set(key, value, px=ttl_ms or None)
         pipeline.execute()
@@ -203,12 +207,38 @@ class ValkeyBackend(Backend):
 
     def mexists(self, keys: Sequence[str]) -> list[bool]:
         """As :meth:`Backend.mexists`; pipelined, for EXISTS with several keys only counts."""
+        return self.pipelined_exists(keys)
+
+    def pipelined_get(self, keys: Sequence[str]) -> list[Value]:
+        """As :meth:`Backend.pipelined_get`."""
+        return self._pipelined("get", keys)
+
+    def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
+        """As :meth:`Backend.pipelined_set`."""
+        ttl_ms = ttl_to_ms(ttl)
+        items = pair_list(pairs)
+        check_keys([key for key, _ in items])
+        writes = [(key, check_bytes(key, value), ttl_ms) for key, value in items]
+        with _TRANSLATED:
+            self._set_all(self._client.pipeline(transaction=False), writes)
+
+    def pipelined_delete(self, keys: Sequence[str]) -> list[bool]:
+        """As :meth:`Backend.pipelined_delete`."""
+        return list(map(bool, self._pipelined("delete", keys)))
+
+    def pipelined_exists(self, keys: Sequence[str]) -> list[bool]:
+        """As :meth:`Backend.pipelined_exists`."""
+        return list(map(bool, self._pipelined("exists", keys)))
+
+    def _pipelined(self, method: str, keys: Sequence[str]) -> list[Any]:
+        """The replies to one command for each key, sent together."""
         check_keys(keys)
         pipeline = self._client.pipeline(transaction=False)
+        queue: Callable[[str], object] = getattr(pipeline, method)
         for key in keys:
-            pipeline.exists(key)
+            queue(key)
         with _TRANSLATED:
-            return list(map(bool, pipeline.execute()))
+            return list(pipeline.execute())
 
     def expire(self, key: str, ttl: float | None) -> bool:
         """As :meth:`Backend.expire`."""

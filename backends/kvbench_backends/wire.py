@@ -53,7 +53,7 @@ class WireBackend(Backend):
     summary = "a server of the wire protocol, synchronous client"
     url_example = "kvb://127.0.0.1:16380/namespace"
     is_network = True
-    capabilities = frozenset(Capability)
+    capabilities = frozenset(Capability) - {Capability.PIPELINING}
     batch_kinds = _BATCH_KINDS
 
     def __init__(self, client: SyncKvClient, server: LocalServer | None) -> None:
@@ -168,7 +168,7 @@ class AsyncWireBackend(AsyncBackend):
     summary = "a server of the wire protocol, asynchronous client"
     url_example = "kvb+async://127.0.0.1:16380/namespace"
     is_network = True
-    capabilities = frozenset(Capability)
+    capabilities = frozenset(Capability) - {Capability.PIPELINING}
     batch_kinds = _BATCH_KINDS
 
     def __init__(

@@ -15,7 +15,7 @@ from kvbench_backends.memory import MemoryBackend
 
 from kvbench.backend import Backend
 from kvbench.errors import KvbenchError, KvError, KvServerError, UnsupportedError
-from kvbench.model import Capability, check_bytes, pairs_to_dict
+from kvbench.model import Capability, check_bytes, check_keys, pair_list, pairs_to_dict
 
 WRONG: list[tuple[str, type[Backend]]] = []
 
@@ -471,6 +471,85 @@ class ExpireKeepsTheTtl(MemoryBackend):
 @breaks("BTTL-018")
 class TicksNever(MemoryBackend):
     ttl_resolution_s = 0.0
+
+
+# --- Pipelined calls ----------------------------------------------------------------------------
+
+
+class Pipelines(MemoryBackend):
+    """Right: single calls in a row answer as a pipeline must."""
+
+    capabilities = MemoryBackend.capabilities | {Capability.PIPELINING}
+
+    def pipelined_get(self, keys):
+        check_keys(keys)
+        return [self.get(key) for key in keys]
+
+    def pipelined_set(self, pairs, ttl=None):
+        checked = self._checked([(key, value, ttl) for key, value in pair_list(pairs)])
+        for key, value, _ in checked:
+            self.set(key, value, ttl)
+
+    def pipelined_delete(self, keys):
+        check_keys(keys)
+        return [self.delete(key) for key in keys]
+
+    def pipelined_exists(self, keys):
+        check_keys(keys)
+        return [self.exists(key) for key in keys]
+
+
+@breaks("BPIPE-001", "BPIPE-007")
+class PipelinesAnswerOnce(Pipelines):
+    def pipelined_get(self, keys):
+        return super().pipelined_get(list(dict.fromkeys(keys)))
+
+
+@breaks("BPIPE-002")
+class PipelinesSetTheFirst(Pipelines):
+    def pipelined_set(self, pairs, ttl=None):
+        super().pipelined_set(reversed(pair_list(pairs)), ttl)
+
+
+@breaks("BPIPE-003")
+class PipelinesDeleteAsBatches(Pipelines):
+    def pipelined_delete(self, keys):
+        there = self.mexists(keys)
+        self.mdel(keys)
+        return there
+
+
+@breaks("BPIPE-004")
+class PipelinesCountExisting(Pipelines):
+    def pipelined_exists(self, keys):
+        return sum(super().pipelined_exists(keys))
+
+
+@breaks("BPIPE-005")
+class PipelinesForgetTheTtl(Pipelines):
+    def pipelined_set(self, pairs, ttl=None):
+        super().pipelined_set(pairs)
+
+
+@breaks("BPIPE-006")
+class PipelinesEndAtTenThousand(Pipelines):
+    def pipelined_get(self, keys):
+        return super().pipelined_get(keys[:10_000])
+
+
+@breaks("BPIPE-008")
+class PipelinesRefuseTooLate(Pipelines):
+    def pipelined_set(self, pairs, ttl=None):
+        for key, value in pairs.items() if isinstance(pairs, dict) else pairs:
+            self.set(key, value, ttl)
+
+    def pipelined_delete(self, keys):
+        return [self.delete(key) for key in keys]
+
+
+@breaks("BDECL-002")
+class DeclaresPipelines(MemoryBackend):
+    capabilities = MemoryBackend.capabilities | {Capability.PIPELINING}
 
 
 # --- setnx, counters, cas, locks ----------------------------------------------------------------

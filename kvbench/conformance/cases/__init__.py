@@ -37,6 +37,7 @@ from kvbench.conformance.cases import backend_base  # noqa: E402, F401
 from kvbench.conformance.cases import backend_keys  # noqa: E402, F401
 from kvbench.conformance.cases import backend_values  # noqa: E402, F401
 from kvbench.conformance.cases import backend_batches  # noqa: E402, F401
+from kvbench.conformance.cases import backend_pipelines  # noqa: E402, F401
 from kvbench.conformance.cases import backend_ttl  # noqa: E402, F401
 from kvbench.conformance.cases import backend_counters  # noqa: E402, F401
 from kvbench.conformance.cases import backend_cas  # noqa: E402, F401

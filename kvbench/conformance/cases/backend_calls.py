@@ -49,6 +49,11 @@ def with_key(context: StoreContext, key: object) -> Calls:
         calls["lock"] = lambda: store.lock(name, "owner", LOCK_TTL_S)
         calls["unlock"] = lambda: store.unlock(name, "owner")
         calls["extend_lock"] = lambda: store.extend_lock(name, "owner", LOCK_TTL_S)
+    if Capability.PIPELINING in context.capabilities:
+        calls["pipelined_get"] = lambda: store.pipelined_get([beside, name])
+        calls["pipelined_set"] = lambda: store.pipelined_set([(beside, value), (name, value)])
+        calls["pipelined_delete"] = lambda: store.pipelined_delete([beside, name])
+        calls["pipelined_exists"] = lambda: store.pipelined_exists([beside, name])
     return calls
 
 
@@ -66,6 +71,8 @@ def with_value(context: StoreContext, key: str, value: object) -> Calls:
         calls["setnx"] = lambda: store.setnx(key, given)
     if Capability.CAS in context.capabilities:
         calls["cas"] = lambda: store.cas(key, other, given)
+    if Capability.PIPELINING in context.capabilities:
+        calls["pipelined_set"] = lambda: store.pipelined_set([(beside, other), (key, given)])
     return calls
 
 
@@ -85,6 +92,9 @@ def with_ttl(context: StoreContext, key: str, ttl: object) -> Calls:
         calls["setnx"] = lambda: store.setnx(key, value, seconds)
     if Capability.CAS in context.capabilities:
         calls["cas"] = lambda: store.cas(key, context.value(), value, seconds)
+    if Capability.PIPELINING in context.capabilities:
+        pairs = [(beside, value), (key, value)]
+        calls["pipelined_set"] = lambda: store.pipelined_set(pairs, seconds)
     return calls
 
 

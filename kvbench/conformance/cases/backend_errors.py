@@ -22,7 +22,8 @@ from kvbench.model import BatchKind, Capability
 SHARED = ("shared",)
 METHODS = (
     "close", "get", "set", "delete", "exists", *BATCH_OPERATIONS, "expire", "ttl", "setnx", "incr",
-    "decr", "cas", "lock", "unlock", "extend_lock", "describe", "batch_kind",
+    "decr", "cas", "lock", "unlock", "extend_lock", "pipelined_get", "pipelined_set",
+    "pipelined_delete", "pipelined_exists", "describe", "batch_kind",
 )  # fmt: skip
 
 
@@ -51,6 +52,12 @@ def _optional_calls(ctx: StoreContext, key: str) -> dict[str, Calls]:
             "lock": lambda: store.lock(key, "me", LOCK_TTL_S),
             "extend_lock": lambda: store.extend_lock(key, "me", LOCK_TTL_S),
             "unlock": lambda: store.unlock(key, "me"),
+        },
+        Capability.PIPELINING: {
+            "pipelined_get": lambda: store.pipelined_get([key]),
+            "pipelined_set": lambda: store.pipelined_set({key: value}),
+            "pipelined_delete": lambda: store.pipelined_delete([key]),
+            "pipelined_exists": lambda: store.pipelined_exists([key]),
         },
         Capability.TYPED_VALUES: {"set of an int": lambda: store.set(key, 1)},
     }
