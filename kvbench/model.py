@@ -34,6 +34,13 @@ TTL_SECONDS_MAX = 10 * 365.25 * 86_400
 """Longest TTL that every part must support: ten years. Longer ones are refused by name."""
 
 
+I64_MIN, I64_MAX = -(2**63), 2**63 - 1
+"""The integers that a store of typed values holds, and those of a counter."""
+
+OWNER_BYTES_MAX = 65_535
+"""Longest name of a lock's owner in bytes of UTF-8: its length is a u16 on the wire."""
+
+
 class Capability(StrEnum):
     """What a backend says that it can do. The conformance suite checks each claim."""
 
@@ -137,10 +144,43 @@ def check_value(key: str, value: Value, level: int = 0) -> None:
         except UnicodeEncodeError:
             raise ValueError(f"value of key {key!r}: it holds a lone surrogate") from None
     elif isinstance(value, int):
-        if not -(2**63) <= value < 2**63:
+        if not I64_MIN <= value <= I64_MAX:
             raise ValueError(f"value of key {key!r}: an int must fit in 64 bits with a sign")
     elif value is not None and not isinstance(value, float | Decimal | bytes):
         raise TypeError(f"value of key {key!r}: {type(value).__name__} cannot be stored")
+
+
+def check_delta(key: str, delta: int) -> None:
+    """Refuse what no counter can be changed by; the error names the key.
+
+    Raises:
+        TypeError: ``delta`` is no ``int``.
+        ValueError: it does not fit in 64 bits with a sign.
+    """
+    if isinstance(delta, bool) or not isinstance(delta, int):
+        raise TypeError(f"delta of key {key!r} must be an int, not {type(delta).__name__}")
+    if not I64_MIN <= delta <= I64_MAX:
+        raise ValueError(f"delta of key {key!r} must fit in 64 bits with a sign")
+
+
+def check_owner(owner: str) -> None:
+    """Refuse what cannot be the name of a lock's owner.
+
+    Raises:
+        TypeError: ``owner`` is no ``str``.
+        ValueError: it is empty, longer than 65,535 bytes, or holds a lone surrogate.
+    """
+    if not isinstance(owner, str):
+        raise TypeError(f"a lock's owner must be a str, not {type(owner).__name__}: {owner!r}")
+    if not 1 <= len(owner.encode()) <= OWNER_BYTES_MAX:
+        raise ValueError(f"a lock's owner has 1 to {OWNER_BYTES_MAX:,} bytes of UTF-8")
+
+
+def lock_ttl_to_ms(ttl: float) -> int:
+    """A lock's TTL in seconds as whole milliseconds; errors as :func:`ttl_to_ms`, None included."""
+    if ttl is None:
+        raise TypeError("a lock needs a ttl in seconds: every lock ends by itself")
+    return ttl_to_ms(ttl)
 
 
 def check_keys(keys: Collection[str]) -> None:

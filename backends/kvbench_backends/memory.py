@@ -17,19 +17,23 @@ from kvbench.clock import Clock, SystemClock
 from kvbench.engine import Engine, Update
 from kvbench.errors import KvConnectionError, KvServerError, UsageError
 from kvbench.model import (
+    I64_MAX,
+    I64_MIN,
     BatchKind,
     Capability,
     Pairs,
     Value,
+    check_delta,
     check_key,
     check_keys,
+    check_owner,
+    lock_ttl_to_ms,
     pairs_to_dict,
     ttl_to_ms,
 )
 from kvbench.protocol.opcodes import Status
 from kvbench.protocol.values import decode_value, encode_value, values_equal
 
-_I64_MIN, _I64_MAX = -(2**63), 2**63 - 1
 _SHARED_TYPES = frozenset({type(None), bool, float, Decimal, bytes})
 """Immutable types that need neither a check nor a copy. Ints have a range, text has surrogates."""
 
@@ -140,13 +144,13 @@ class MemoryBackend(Backend):
     def incr(self, key: str, delta: int = 1) -> int:
         """As :meth:`Backend.incr`."""
         check_key(key)
-        _check_delta(key, delta)
+        check_delta(key, delta)
         return self._add(key, delta)
 
     def decr(self, key: str, delta: int = 1) -> int:
         """As :meth:`Backend.decr`."""
         check_key(key)
-        _check_delta(key, delta)
+        check_delta(key, delta)
         return self._add(key, -delta)
 
     def _add(self, key: str, delta: int) -> int:
@@ -154,7 +158,7 @@ class MemoryBackend(Backend):
             if present and type(value) is not int:
                 raise KvServerError(Status.ERROR, f"the value is no Int: {type(value).__name__}")
             total = (value if isinstance(value, int) else 0) + delta
-            if not _I64_MIN <= total <= _I64_MAX:
+            if not I64_MIN <= total <= I64_MAX:
                 raise KvServerError(Status.ERROR, "the result does not fit in 64 bits")
             return Update(total, write=True, value=total)
 
@@ -177,7 +181,8 @@ class MemoryBackend(Backend):
     def lock(self, key: str, owner: str, ttl: float) -> bool:
         """As :meth:`Backend.lock`."""
         check_key(key)
-        return self._engine.setnx(key, _owner(owner), _lock_ms(ttl))
+        check_owner(owner)
+        return self._engine.setnx(key, owner, lock_ttl_to_ms(ttl))
 
     def unlock(self, key: str, owner: str) -> bool:
         """As :meth:`Backend.unlock`."""
@@ -185,13 +190,13 @@ class MemoryBackend(Backend):
 
     def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
         """As :meth:`Backend.extend_lock`."""
-        change: Update[Value, bool] = Update(True, write=True, value=owner, ttl_ms=_lock_ms(ttl))
-        return self._held(key, change, owner)
+        ttl_ms = lock_ttl_to_ms(ttl)
+        return self._held(key, Update(True, write=True, value=owner, ttl_ms=ttl_ms), owner)
 
     def _held(self, key: str, change: Update[Value, bool], owner: str) -> bool:
         """Apply ``change`` to a lock that ``owner`` holds."""
         check_key(key)
-        _owner(owner)
+        check_owner(owner)
 
         def decide(present: bool, value: Value) -> Update[Value, bool]:
             if not present:
@@ -207,7 +212,7 @@ class MemoryBackend(Backend):
         kind = type(value)
         if kind in _SHARED_TYPES:
             return value
-        if kind is int and _I64_MIN <= value <= _I64_MAX:  # type: ignore[operator]  # it is an int
+        if kind is int and I64_MIN <= value <= I64_MAX:  # type: ignore[operator]  # it is an int
             return value
         if kind is str and value.isascii():  # type: ignore[union-attr]  # it is a str
             return value
@@ -241,7 +246,7 @@ def _is_plain(values: Collection[Value]) -> bool:
         return True
     if kinds == {int}:
         numbers = cast("Collection[int]", values)
-        return min(numbers) >= _I64_MIN and max(numbers) <= _I64_MAX
+        return min(numbers) >= I64_MIN and max(numbers) <= I64_MAX
     return kinds == {str} and "".join(cast("Collection[str]", values)).isascii()
 
 
@@ -252,24 +257,3 @@ def _copy(value: Value) -> Value:
     if isinstance(value, dict):
         return {key: _copy(item) for key, item in value.items()}
     return value
-
-
-def _check_delta(key: str, delta: int) -> None:
-    if isinstance(delta, bool) or not isinstance(delta, int):
-        raise TypeError(f"delta of key {key!r} must be an int, not {type(delta).__name__}")
-    if not _I64_MIN <= delta <= _I64_MAX:
-        raise ValueError(f"delta of key {key!r} must fit in 64 bits with a sign")
-
-
-def _owner(owner: str) -> str:
-    if not isinstance(owner, str):
-        raise TypeError(f"a lock's owner must be a str, not {type(owner).__name__}")
-    if not 1 <= len(owner.encode()) <= 0xFFFF:
-        raise ValueError("a lock's owner has 1 to 65,535 bytes of UTF-8")
-    return owner
-
-
-def _lock_ms(ttl: float) -> int:
-    if ttl is None:
-        raise TypeError("a lock needs a ttl in seconds: every lock ends by itself")
-    return ttl_to_ms(ttl)

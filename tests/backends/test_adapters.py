@@ -97,11 +97,11 @@ def test_cas_swaps_mismatches_and_misses(store):
     store.delete("cas")
 
 
-@stores(Capability.COUNTERS)
+@stores(Capability.COUNTERS, Capability.LOCKS)
 def test_counters_and_locks(store):
     assert [store.incr("n"), store.incr("n", 5), store.decr("n", 2)] == [1, 6, 4]
     assert store.decr("n:absent", -(2**62)) == 2**62
-    store.set("n:text", "x")
+    store.set("n:text", b"x")
     with pytest.raises(KvServerError):
         store.incr("n:text")
     assert store.lock("l", "me", 50) is True and store.lock("l", "me", 50) is False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from wrong_backends import WRONG, HoldsBytes, Inherits, Pipelines, Tombstones
+from wrong_backends import WRONG, CountsInDigits, HoldsBytes, Inherits, Pipelines, Tombstones
 
 from kvbench.backend import AsyncBackend, Backend
 from kvbench.blocking import BlockingBackend
@@ -66,7 +66,7 @@ def test_stores_of_other_kinds_keep_what_they_declare(url, tmp_path):
     assert complaints(result) == [] and result.summary == "conforms"
 
 
-@pytest.mark.parametrize("backend", [Inherits, HoldsBytes, Pipelines])
+@pytest.mark.parametrize("backend", [Inherits, HoldsBytes, Pipelines, CountsInDigits])
 def test_an_adapter_that_inherits_all_batches_conforms(backend):
     result = check(InProcess.of(backend))
     assert complaints(result) == [] and result.summary == "conforms"

@@ -1,12 +1,13 @@
 """Backends in this process that are wrong on purpose, each in one way, with the clause it breaks.
 
-Every one is the in-memory backend with one method spoiled. :data:`WRONG` has them by clause. Two
-that are right, and plain, stand at the end.
+Every one is the in-memory backend with one method spoiled. :data:`WRONG` has them by clause. Some
+that are right, and plain, stand among them.
 """
 
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from decimal import Decimal
 from typing import ClassVar
@@ -14,8 +15,19 @@ from typing import ClassVar
 from kvbench_backends.memory import MemoryBackend
 
 from kvbench.backend import Backend
+from kvbench.engine import Update
 from kvbench.errors import KvbenchError, KvError, KvServerError, UnsupportedError
-from kvbench.model import Capability, check_bytes, check_keys, pair_list, pairs_to_dict
+from kvbench.model import (
+    I64_MAX,
+    I64_MIN,
+    Capability,
+    check_bytes,
+    check_delta,
+    check_key,
+    check_keys,
+    pair_list,
+    pairs_to_dict,
+)
 
 WRONG: list[tuple[str, type[Backend]]] = []
 
@@ -828,3 +840,56 @@ class HoldsBytes(Inherits):
 
 for _name in ("expire", "ttl", "setnx", "incr", "decr", "cas", "lock", "unlock", "extend_lock"):
     setattr(HoldsBytes, _name, getattr(Backend, _name))
+
+
+class CountsInDigits(HoldsBytes):
+    """Right: a store of bytes whose counters are decimal digits."""
+
+    capabilities = frozenset({Capability.COUNTERS})
+
+    def incr(self, key, delta=1):
+        check_delta(key, delta)
+        return self._count(key, delta)
+
+    def decr(self, key, delta=1):
+        check_delta(key, delta)
+        return self._count(key, -delta)
+
+    def _count(self, key, delta):
+        check_key(key)
+
+        def add(present, value):
+            digits = value if present else b"0"
+            total = self.number(digits) + delta
+            if not I64_MIN <= total <= I64_MAX:
+                raise KvServerError(2, "the result does not fit in 64 bits")
+            return Update(total, write=True, value=self.digits(total))
+
+        return self._engine.update(key, add)
+
+    def number(self, digits):
+        is_integer = re.fullmatch(rb"0|-?[1-9][0-9]*", digits)
+        if not is_integer or not I64_MIN <= int(digits) <= I64_MAX:
+            raise KvServerError(2, "the value is no integer")
+        return int(digits)
+
+    def digits(self, number):
+        return b"%d" % number
+
+
+@breaks("BCNT-013")
+class CountsInBinary(CountsInDigits):
+    def number(self, digits):
+        return 0 if digits == b"0" else int.from_bytes(digits, "big", signed=True)
+
+    def digits(self, number):
+        return number.to_bytes(8, "big", signed=True)
+
+
+@breaks("BCNT-013")
+class CountsAnyDigits(CountsInDigits):
+    def number(self, digits):
+        try:
+            return int(digits)
+        except ValueError:
+            raise KvServerError(2, "the value is no integer") from None

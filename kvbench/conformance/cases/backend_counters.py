@@ -7,7 +7,7 @@ from functools import partial
 from typing import cast
 
 from kvbench.backend import Backend
-from kvbench.conformance.case import backend_case
+from kvbench.conformance.case import DoesNotApply, backend_case
 from kvbench.conformance.cases.backend_base import LONG_TTL_S
 from kvbench.conformance.store import StoreContext
 from kvbench.errors import KvServerError
@@ -107,6 +107,27 @@ def counters_are_ints(ctx: StoreContext) -> None:
         ctx.store.set(key, value)
         ctx.expect_error((KvServerError,), lambda: ctx.store.incr(key), f"incr of {value!r}")
         ctx.expect(ctx.store.get(key), value, "get after a refused incr")
+
+
+@backend_case("BCNT-013", needs=COUNTERS)
+def counters_are_digits(ctx: StoreContext) -> None:
+    """In a store of bytes, `set` of digits begins a counter, get reads them; no others are one."""
+    if ctx.is_typed:
+        raise DoesNotApply("it holds integers as such")
+    key, new = ctx.keys(2)
+    for number in (42, 0, -7, I64_MAX, I64_MIN):
+        digits = b"%d" % number
+        ctx.store.set(key, digits)
+        ctx.expect(ctx.store.incr(key, 0), number, f"incr by 0 of {digits!r}")
+        ctx.expect(ctx.store.get(key), digits, "get of a counter")
+    ctx.store.set(key, b"-1")
+    ctx.expect(ctx.store.incr(key, 11), 10, "incr of digits that were set")
+    ctx.expect(ctx.store.decr(new, 3), -3, "decr of an absent key")
+    ctx.expect(ctx.store.mget([key, new]), [b"10", b"-3"], "mget of counters")
+    for digits in (b"007", b"+1", b"-0", b"--1", b"-", b"1\n", b"1\0", "١".encode()):
+        ctx.store.set(key, digits)
+        ctx.expect_error((KvServerError,), lambda: ctx.store.incr(key), f"incr of {digits!r}")
+        ctx.expect(ctx.store.get(key), digits, "get after a refused incr")
 
 
 @backend_case("BCNT-007", needs=("counters", "ttl"))

@@ -1,0 +1,95 @@
+"""What takes a look and a change at one instant: Lua scripts, which a server runs undisturbed.
+
+The native commands do not say enough. ``SET ... IFEQ`` and ``DELIFEQ`` answer the same to a value
+that differs and to a key that is absent, and only the newest servers have them. A script is one
+round trip: it is called by its digest, and its text is sent when the server does not know it yet.
+
+Each script works on the one key that it is given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import redis
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script and the name under which a server keeps it.
+
+    Attributes:
+        text: the program.
+        digest: its SHA-1 in hexadecimal digits.
+    """
+
+    text: str
+    digest: str
+
+    @classmethod
+    def of(cls, text: str) -> Script:
+        """The script with its digest."""
+        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def run(client: redis.Redis, script: Script, key: str, *arguments: str | bytes | int) -> object:
+    """What the script answers: one round trip once the server knows it, two before."""
+    import redis.exceptions as theirs
+
+    try:
+        return client.evalsha(script.digest, 1, key, *arguments)
+    except theirs.NoScriptError:  # It has not run: sending it again repeats nothing.
+        return client.eval(script.text, 1, key, *arguments)
+
+
+ABSENT, DIFFERENT, DONE = -1, 0, 1
+"""Answers of the scripts that compare: no such key, another value, equal and therefore done."""
+
+SWAP = Script.of("""
+local value = redis.call('GET', KEYS[1])
+if not value then return -1 end
+if value ~= ARGV[1] then return 0 end
+if ARGV[3] == '0' then
+  redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+else
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+end
+return 1
+""")
+"""Replaces the first argument by the second; the third is a TTL in ms, 0 to keep the key's."""
+
+UNLOCK = Script.of("""
+local owner = redis.call('GET', KEYS[1])
+if not owner then return -1 end
+if owner ~= ARGV[1] then return 0 end
+redis.call('DEL', KEYS[1])
+return 1
+""")
+"""Removes a key that holds the argument."""
+
+EXTEND = Script.of("""
+local owner = redis.call('GET', KEYS[1])
+if not owner then return -1 end
+if owner ~= ARGV[1] then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+""")
+"""Gives a key that holds the first argument a TTL, the second argument in ms."""
+
+ADD_2_TO_63 = Script.of("""
+local value = redis.call('GET', KEYS[1])
+if value then redis.call('INCRBY', KEYS[1], '0') end
+if not value or string.sub(value, 1, 1) ~= '-' then
+  return redis.error_reply('ERR increment or decrement would overflow')
+end
+redis.call('INCRBY', KEYS[1], '9223372036854775807')
+redis.call('INCRBY', KEYS[1], '1')
+return redis.call('GET', KEYS[1])
+""")
+"""Subtracts -2^63, which no INCRBY and no DECRBY takes; refuses what is no integer, as they do.
+
+Only a negative number has room for it. The answer is digits: Lua's numbers are doubles.
+"""
