@@ -4,7 +4,8 @@
 
     KvbenchError
     ├── UsageError               the caller's words are wrong (also a ValueError): URL, option
-    │   └── UnknownSchemeError   no backend is registered for a URL's scheme
+    │   ├── UnknownSchemeError   no backend is registered for a URL's scheme
+    │   └── UrlError             a target's URL is wrong; shown without its secrets
     ├── BackendUnavailableError  the adapter is known, its driver or server is not installed
     ├── UnsupportedError         the backend does not offer this operation or value type
     ├── ResultsError             a results file is damaged; carries its path and line number
@@ -23,6 +24,8 @@ enter, so that a caller needs to know only this tree.
 """
 
 from __future__ import annotations
+
+from kvbench.redaction import redact_url
 
 
 class KvbenchError(Exception):
@@ -43,6 +46,15 @@ class UnknownSchemeError(UsageError):
         near = " or ".join([f"{name}://" for name in nearest])
         hint = f"did you mean {near}?" if near else "`kvbench backends` lists them"
         super().__init__(f"unknown scheme {scheme!r}: {hint} (known: {', '.join(known)})")
+
+
+class UrlError(UsageError):
+    """A target's URL is wrong. Neither the message nor ``url`` holds a password."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url = redact_url(url)
+        self.reason = reason
+        super().__init__(f"{self.url!r}: {reason}")
 
 
 class BackendUnavailableError(KvbenchError):

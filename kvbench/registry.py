@@ -15,7 +15,8 @@ from importlib.metadata import EntryPoint, entry_points
 
 from kvbench.backend import AsyncBackend, Backend
 from kvbench.blocking import BlockingBackend
-from kvbench.errors import BackendUnavailableError, UnknownSchemeError, UsageError
+from kvbench.errors import BackendUnavailableError, UnknownSchemeError, UrlError
+from kvbench.redaction import SECRETS, expand, url_problem
 from kvbench.suggest import nearest
 
 GROUP = "kvbench.backends"
@@ -65,11 +66,25 @@ def scheme_of(url: str) -> str:
     """
     match = _SCHEME.match(url)
     if match is None:
-        raise UsageError(f"{url!r} is no target URL: write scheme://..., e.g. memory:// or kvb://")
+        raise UrlError(url, "no target URL; write scheme://..., e.g. memory:// or kvb://")
     scheme = match.group(1).lower()
     if scheme not in _entry_points():
         raise UnknownSchemeError(scheme, known=schemes(), nearest=nearest(scheme, schemes()))
     return scheme
+
+
+def given_target(text: str) -> str:
+    """A target as a user gave it, with the secrets that it names filled in from the environment.
+
+    Raises:
+        UrlError: it names an environment variable that is not set.
+    """
+    try:
+        filled = expand(text)
+    except KeyError as error:
+        raise UrlError(text, f"the environment variable {error.args[0]} is not set") from None
+    SECRETS.learn(filled)
+    return filled
 
 
 def target_url(text: str) -> str:
@@ -97,13 +112,21 @@ def look_up(scheme: str) -> Registration:
 def backend_class(url: str) -> BackendClass:
     """The adapter class for a target's URL.
 
+    Whatever opens a target passes here, so this is where its secrets are remembered, and where a
+    URL is refused that a driver would misread.
+
     Raises:
         UsageError: no scheme, or an unknown one.
+        UrlError: it has a password, and special characters in it that are not percent-encoded.
         BackendUnavailableError: the adapter or its driver is not installed.
     """
+    SECRETS.learn(url)
     registration = look_up(scheme_of(url))
     if registration.problem or registration.backend is None:
         raise BackendUnavailableError(registration.scheme, registration.problem, registration.hint)
+    problem = url_problem(url) if registration.backend.is_network else ""
+    if problem:
+        raise UrlError(url, problem)
     return registration.backend
 
 
@@ -133,5 +156,5 @@ async def open_async_backend(url: str) -> AsyncBackend:
     """
     cls = backend_class(url)
     if not issubclass(cls, AsyncBackend):
-        raise UsageError(f"{url!r} opens a synchronous backend: use open_backend")
+        raise UrlError(url, "it opens a synchronous backend: use open_backend")
     return await cls.open(url)

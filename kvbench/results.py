@@ -19,7 +19,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from kvbench.decoding import decode
 from kvbench.errors import ResultsError
+from kvbench.foreign_text import clean
 
 SCHEMA = "kvbench-results/1"
 """Changes when a reader of the old form would misread the new one."""
@@ -220,7 +222,7 @@ def encode_record(record: Record) -> bytes:
 
 
 def read_results(path: Path) -> Results:
-    """Read a results file.
+    """Read a results file. Its texts are fit to be shown, whoever wrote it.
 
     A last line that was cut off is left out: the file then has no footer, which is how an
     interrupted run looks anyway.
@@ -275,8 +277,8 @@ def _records(path: Path, content: bytes) -> Iterator[tuple[int, Record | None]]:
         if not line.strip():
             continue
         try:
-            record = decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            record = clean(decode(decoder.decode, line))
+        except ValueError as error:
             # Every line is written with its newline, so what follows the last one can be half a
             # line: then it is no JSON. JSON of the wrong shape is whole, and wrong.
             if number == len(lines) and not isinstance(error, msgspec.ValidationError):
@@ -298,8 +300,8 @@ class _Opening(msgspec.Struct, frozen=True):
 def _explain(line: bytes, error: Exception) -> str:
     """Why a line cannot be read, in the user's words where they can be found."""
     try:
-        opening = msgspec.json.decode(line, type=_Opening)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        opening = decode(msgspec.json.Decoder(_Opening).decode, line)
+    except ValueError:
         return f"damaged: {error}"
     if opening.type == "header" and opening.schema != SCHEMA:
         return _explain_schema(opening.schema)

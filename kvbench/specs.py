@@ -96,7 +96,7 @@ class Payload(_Record, frozen=True):
         try:
             text = payload.decode("utf-8") if self.text or self.json_members else ""
             members = json.loads(text) if self.json_members else {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return f"payload is no {'JSON' if self.json_members else 'UTF-8'}: {error}"
         if not isinstance(members, dict):
             return "payload is no JSON object"

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import msgspec
 
+from kvbench.decoding import decode
 from kvbench.errors import ResultsError
+from kvbench.foreign_text import clean
 
 SCHEMA = "kvbench-conformance/1"
 """Changes when a reader of the old form would misread the new one."""
@@ -194,7 +196,7 @@ def judge(
     capabilities: tuple[str, ...],
     elapsed_s: float,
 ) -> TargetVerdicts:
-    """Sum the verdicts up.
+    """Sum the verdicts up. Every text is made fit to be shown, whatever a target answered.
 
     A target conforms when nothing is violated and every MUST clause that binds it was verified;
     it is not verified when a MUST clause could not be looked at, or none was.
@@ -212,9 +214,11 @@ def judge(
         summary = "not verified"
     else:
         summary = "conforms"
-    return TargetVerdicts(
-        target, suites, summary == "conforms", summary, counts, verdicts, facts, capabilities,
-        elapsed_s,
+    return clean(
+        TargetVerdicts(
+            target, suites, summary == "conforms", summary, counts, verdicts, facts, capabilities,
+            elapsed_s,
+        )
     )  # fmt: skip
 
 
@@ -261,16 +265,16 @@ def describe(exchange: Exchange) -> str:
 
 
 def read_conformance(path: Path) -> Conformance:
-    """Read what ``kvbench check --json`` wrote.
+    """Read what ``kvbench check --json`` wrote. Its texts are fit to be shown, whoever wrote it.
 
     Raises:
         ResultsError: the file cannot be read, is damaged, or is of another schema.
     """
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Conformance)
+        found = clean(decode(msgspec.json.Decoder(Conformance).decode, path.read_bytes()))
     except OSError as error:
         raise ResultsError(str(path), 0, f"cannot be read: {error.strerror}") from None
-    except msgspec.DecodeError as error:
+    except ValueError as error:
         raise ResultsError(str(path), 0, f"is no conformance result: {error}") from None
     if found.schema != SCHEMA:
         raise ResultsError(str(path), 0, f"schema {found.schema!r}; this version reads {SCHEMA!r}")

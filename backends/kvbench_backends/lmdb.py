@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, TypeVar, cast
 
 from kvbench.backend import Backend, ClosedStore
-from kvbench.errors import KvConnectionError, KvServerError, UsageError
+from kvbench.errors import KvConnectionError, KvServerError, UrlError
 from kvbench.model import (
     BatchKind,
     Capability,
@@ -84,7 +84,7 @@ class LmdbBackend(Backend):
         """As :meth:`Backend.open`."""
         folder = url.partition("://")[2]
         if not folder:
-            raise UsageError(f"{url!r}: name a folder, e.g. {cls.url_example}")
+            raise UrlError(url, f"name a folder, e.g. {cls.url_example}")
         return cls(_Environment.shared(Path(folder)))
 
     def close(self) -> None:

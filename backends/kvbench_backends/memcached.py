@@ -35,7 +35,7 @@ from kvbench.errors import (
     KvConnectionError,
     KvServerError,
     UnsupportedError,
-    UsageError,
+    UrlError,
 )
 from kvbench.local_server import LocalServer
 from kvbench.model import BatchKind, Capability, Pairs, Value, check_bytes, pairs_to_dict
@@ -273,9 +273,9 @@ def _address(url: str) -> tuple[str, int]:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or DEFAULT_PORT
     except ValueError as error:
-        raise UsageError(f"{url!r}: {error}") from None
+        raise UrlError(url, str(error)) from None
     if parts.path.strip("/") or parts.query or parts.username or (not host and parts.netloc):
-        raise UsageError(f"{url!r}: write memcached://host:port, or memcached:// for a private one")
+        raise UrlError(url, "write memcached://host:port, or memcached:// for a private one")
     return host, port
 
 

@@ -15,7 +15,7 @@ from typing import Self, cast
 from kvbench.backend import Backend
 from kvbench.clock import Clock, SystemClock
 from kvbench.engine import Engine, Update
-from kvbench.errors import KvConnectionError, KvServerError, UsageError
+from kvbench.errors import KvConnectionError, KvServerError, UrlError
 from kvbench.model import (
     I64_MAX,
     I64_MIN,
@@ -59,7 +59,7 @@ class MemoryBackend(Backend):
     def open_on_clock(cls, url: str, clock: Clock) -> Self:
         """The same, with TTLs on ``clock``."""
         if url.partition("://")[2].strip("/"):
-            raise UsageError(f"{url!r}: memory:// takes neither host nor path")
+            raise UrlError(url, "memory:// takes neither host nor path")
         return cls(clock)
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from kvbench.backend import Backend
-from kvbench.errors import UsageError
+from kvbench.errors import UrlError
 from kvbench.model import BatchKind, Pairs, Value
 
 
@@ -26,7 +26,7 @@ class NullBackend(Backend):
     def open(cls, url: str) -> Self:
         """Open nothing. UsageError when the URL says more than ``null://``."""
         if url.partition("://")[2].strip("/"):
-            raise UsageError(f"{url!r}: null:// takes neither host nor path")
+            raise UrlError(url, "null:// takes neither host nor path")
         return cls()
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ from kvbench.errors import (
     KvServerError,
     KvTimeoutError,
     UnsupportedError,
-    UsageError,
+    UrlError,
 )
 from kvbench.model import (
     BatchKind,
@@ -90,7 +90,7 @@ class SqliteBackend(Backend):
         """As :meth:`Backend.open`; the file and its table are made when they are not there."""
         path = url.partition("://")[2]
         if not path:
-            raise UsageError(f"{url!r}: name a file, e.g. {cls.url_example}, or sqlite://:memory:")
+            raise UrlError(url, f"name a file, e.g. {cls.url_example}, or sqlite://:memory:")
         if path == ":memory:" and Capability.SHARED in cls.capabilities:
             return cast("Self", _InMemory.open(url))
         try:

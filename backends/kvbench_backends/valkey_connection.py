@@ -19,7 +19,7 @@ from kvbench.errors import (
     KvConnectionError,
     KvServerError,
     KvTimeoutError,
-    UsageError,
+    UrlError,
 )
 from kvbench.local_server import LocalServer, free_port
 
@@ -80,7 +80,7 @@ def connect(url: str) -> redis.Redis:
             retry=Retry(NoBackoff(), 0),
         )
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{url!r} is no Redis URL: {error}") from None
+        raise UrlError(url, f"no Redis URL: {error}") from None
     return client
 
 

@@ -7,12 +7,12 @@ written.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
-from kvbench.errors import UnknownSchemeError, UsageError
+from kvbench.errors import UsageError
+from kvbench.foreign_text import target_name
 from kvbench.model import KEY_BYTES_MAX, Capability
 from kvbench.results import Reference
 
@@ -124,7 +124,7 @@ class TargetPlan:
     @property
     def name(self) -> str:
         """The URL as it may be printed and recorded: without a password."""
-        return mask_passwords(self.url)
+        return target_name(self.url)
 
     @property
     def cells(self) -> tuple[tuple[Operation, int], ...]:
@@ -193,24 +193,9 @@ def check_target(url: str, value_type: ValueType) -> None:
     """
     from kvbench.registry import backend_class
 
-    try:
-        backend = backend_class(url)
-    except UnknownSchemeError:
-        raise
-    except UsageError as error:
-        raise UsageError(mask_passwords(str(error))) from None
+    backend = backend_class(url)
     if value_type is not ValueType.BYTES and Capability.TYPED_VALUES not in backend.capabilities:
         raise UsageError(
-            f"{mask_passwords(url)} stores bytes only: measure it with value type bytes, "
+            f"{target_name(url)} stores bytes only: measure it with value type bytes, "
             f"not {value_type}"
         )
-
-
-_USER_PASSWORD = re.compile(r"(://[^:/@\s\[]*:)(?!\d+(?:[/?#\s]|$))\S*@")
-"""``://user:`` and all up to the last ``@``, unless what follows the colon is a port."""
-_QUERY_PASSWORD = re.compile(r"([?&](?:password|token|auth)=)[^&\s'\"]*", re.IGNORECASE)
-
-
-def mask_passwords(text: str) -> str:
-    """``text`` with the password of every URL in it replaced by ``***``."""
-    return _QUERY_PASSWORD.sub(r"\1***", _USER_PASSWORD.sub(r"\1***@", text))

@@ -17,14 +17,15 @@ from typing import Literal
 from kvbench.bench.arms import Session, open_session
 from kvbench.bench.environment import describe_environment, load_average
 from kvbench.bench.estimate import TimeLeft
-from kvbench.bench.events import Observer, Step
+from kvbench.bench.events import Event, Observer, Step
 from kvbench.bench.floors import measure_floors
 from kvbench.bench.interrupts import Interrupts
 from kvbench.bench.keep_awake import keep_awake
-from kvbench.bench.plan import Plan, TargetPlan, mask_passwords
+from kvbench.bench.plan import Plan, TargetPlan
 from kvbench.bench.target_run import Progress, TargetLostError, TargetRun, reason_of
 from kvbench.bench.workload import Workload
 from kvbench.errors import BackendUnavailableError, KvConnectionError, UsageError
+from kvbench.foreign_text import clean
 from kvbench.results import SCHEMA, Footer, Header
 
 
@@ -51,12 +52,13 @@ class Outcome:
     reason: str = ""
 
 
-def run(plan: Plan, observe: Observer, interrupts: Interrupts, command: str) -> Outcome:
+def run(plan: Plan, tell: Observer, interrupts: Interrupts, command: str) -> Outcome:
     """Carry out a plan.
 
     Args:
         plan: what to measure.
-        observe: told everything that happens, in order, in this thread, off the clock.
+        tell: told everything that happens, in order, in this thread, off the clock. Every text in
+            an event is fit to be shown and recorded, whatever a store or an adapter said.
         interrupts: where Ctrl-C may strike.
         command: the command line, for the record; without passwords.
 
@@ -69,6 +71,10 @@ def run(plan: Plan, observe: Observer, interrupts: Interrupts, command: str) -> 
         KvConnectionError: a target cannot be reached at the start. Nothing was recorded.
         KeyboardInterrupt: Ctrl-C before anything was recorded.
     """
+
+    def observe(event: Event) -> None:
+        tell(clean(event))
+
     is_network = [_try_target(target, plan, observe) for target in plan.targets]
     progress = Progress(observe, interrupts, TimeLeft(plan, is_network))
     with keep_awake(plan.settings.keep_awake) as awake:
@@ -96,10 +102,8 @@ def _try_target(target: TargetPlan, plan: Plan, observe: Observer) -> bool:
             return session.description.is_network
         finally:
             session.close()
-    except BackendUnavailableError:
+    except (BackendUnavailableError, UsageError):
         raise
-    except UsageError as error:
-        raise UsageError(mask_passwords(str(error))) from None
     except Exception as error:  # An adapter of a third party may raise anything.
         raise KvConnectionError(f"{target.name}: {reason_of(error)}") from error
 
@@ -123,7 +127,7 @@ def _measure(plan: Plan, progress: Progress, header: Header) -> Outcome:
     except KeyboardInterrupt:
         ending, reason = Ending.INTERRUPTED, "interrupted by the user"
     except TargetLostError as error:
-        ending, reason = Ending.TARGET_LOST, str(error)
+        ending, reason = Ending.TARGET_LOST, clean(str(error))
     elapsed_s = round(time.monotonic() - start_s, 3)
     outcome: Literal["complete", "interrupted"] = (
         "complete" if ending is Ending.COMPLETE else "interrupted"

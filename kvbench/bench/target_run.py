@@ -24,7 +24,7 @@ from kvbench.bench.equivalence import KEYS_MIN, check
 from kvbench.bench.estimate import TimeLeft
 from kvbench.bench.events import KeysLeft, Observer, Recorded, Step
 from kvbench.bench.interrupts import Interrupts
-from kvbench.bench.plan import Operation, Settings, TargetPlan, mask_passwords
+from kvbench.bench.plan import Operation, Settings, TargetPlan
 from kvbench.bench.workload import Workload
 from kvbench.errors import KvbenchError, KvConnectionError, KvTimeoutError
 from kvbench.results import Cell, Interval, Record, Samples, Target
@@ -77,8 +77,8 @@ class Progress:
 
 
 def reason_of(error: BaseException) -> str:
-    """An error in one line without a password; with its type when it is not one of ours."""
-    text = " ".join(mask_passwords(str(error)).split())
+    """An error in one line; with its type when it is not one of ours."""
+    text = " ".join(str(error).split())
     return text if isinstance(error, KvbenchError) and text else f"{type(error).__name__}: {text}"
 
 
@@ -176,7 +176,7 @@ class TargetRun:
 
     def _describe(self, session: Session, proven: list[tuple[Operation, int]]) -> Target:
         """The target's record, with the individual arm measured against itself (A/A)."""
-        facts = {name: mask_passwords(fact) for name, fact in session.facts.items()}
+        facts = dict(session.facts)
         if self._plan.verdict:
             facts["conformance"] = self._plan.verdict
         target = Target(self._plan.name, session.description.is_network, facts)

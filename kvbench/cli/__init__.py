@@ -15,6 +15,7 @@ import sys
 import click
 
 from kvbench import __version__
+from kvbench.cli.output import tell
 from kvbench.cli.standard_streams import guard_standard_streams
 from kvbench.errors import (
     BackendUnavailableError,
@@ -22,6 +23,7 @@ from kvbench.errors import (
     KvConnectionError,
     KvTimeoutError,
 )
+from kvbench.redaction import SECRETS
 from kvbench.suggest import did_you_mean
 
 EXIT_FAILED = 1
@@ -88,6 +90,8 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    for word in sys.argv[1:]:
+        SECRETS.learn(word)
     guard_standard_streams()
     try:
         code = group.main(prog_name="kvbench", standalone_mode=False)
@@ -108,8 +112,7 @@ def main() -> None:
 
 
 def _complain(message: str, code: int) -> int:
-    """One line on standard error: what is wrong and what to do next."""
-    click.echo(f"kvbench: {' '.join(message.split())}", err=True)
+    tell(message)
     return code
 
 

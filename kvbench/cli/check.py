@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import fnmatch
 import secrets
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from kvbench.errors import UsageError
+from kvbench.cli.parameters import Target
+from kvbench.errors import UrlError, UsageError
 
 if TYPE_CHECKING:
     from kvbench.cli.check_run import Run
@@ -41,7 +41,7 @@ Exit codes: 0 conforms, 1 does not, 2 usage, 3 not verified, 4 target unreachabl
 itself failed, 130 Ctrl-C. Of several targets the first of 1, 4, 3, 0 that one of them has.
 """
 )
-@click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+@click.argument("targets", nargs=-1, required=True, type=Target(), metavar="TARGET...")
 @click.option(
     "--suite",
     "suites",
@@ -63,6 +63,7 @@ itself failed, 130 Ctrl-C. Of several targets the first of 1, 4, 3, 0 that one o
     "--profile",
     "profiles",
     multiple=True,
+    type=Target(),
     metavar="[TARGET=]FILE",
     help="What the target declares; TARGET= where there are several.",
 )
@@ -158,7 +159,7 @@ def _selection(
 
     for place, target in enumerate(targets):
         if target in targets[:place]:
-            raise UsageError(f"target {target!r} is given twice")
+            raise UrlError(target, "the target is given twice")
     chosen = frozenset(map(Suite, suites)) or frozenset(Suite)
     possible = frozenset([suite for one in targets for suite in check_suites(one, chosen)])
     levels = frozenset(_LEVELS[level])
@@ -201,12 +202,7 @@ def _profile_files(
 
 
 def _print(run: Run, *, to_stderr: bool) -> None:
-    from rich.console import Console
-
+    from kvbench.cli.output import make_console
     from kvbench.report.conformance_terminal import render_terminal
 
-    console = Console(stderr=to_stderr)
-    if isinstance(console.file, TextIOWrapper):
-        # A terminal that cannot show a sign gets a question mark rather than a traceback.
-        console.file.reconfigure(errors="replace")
-    render_terminal(run.conformance, console)
+    render_terminal(run.conformance, make_console(stderr=to_stderr))

@@ -13,9 +13,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from kvbench import __version__
+from kvbench.cli.output import show_document, tell
 from kvbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class Outputs:
         for name, path in self._named().items():
             text = _json(conformance) if name == "json" else self._renderer(name)(conformance)
             if name == "json" and str(path) == "-":
-                click.echo(text, nl=False)
+                show_document(text)
             else:
                 write_report(path, text)
 
@@ -112,7 +111,7 @@ def write_profile_file(path: Path, run: Run) -> None:
     from kvbench.verdicts import Outcome
 
     if not run.checked:
-        click.echo(f"kvbench: {path} is not written: nothing was seen", err=True)
+        tell(f"{path} is not written: nothing was seen")
         return
     checked = run.checked[0]
     today = datetime.datetime.now(datetime.UTC).date()
@@ -128,7 +127,7 @@ def write_profile_file(path: Path, run: Run) -> None:
     name = checked.profile.target or target
     write_report(path, profile_text(name, checked.capabilities, deviations, remark))
     to_explain = count(len(deviations), "deviation")
-    click.echo(f"kvbench: wrote {path}: {to_explain} to explain", err=True)
+    tell(f"wrote {path}: {to_explain} to explain")
 
 
 def _json(conformance: Conformance) -> str:

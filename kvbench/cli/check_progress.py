@@ -6,8 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import Protocol
 
-import click
-
+from kvbench.cli.output import make_console, progress
 from kvbench.conformance.case import Case
 from kvbench.verdicts import VIOLATIONS, Verdict
 
@@ -43,7 +42,6 @@ class Bar:
     """The case that runs, a bar, and how many clauses were found broken."""
 
     def __init__(self, target: str) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         self._broken: set[str] = set()
@@ -51,9 +49,9 @@ class Bar:
             TextColumn("{task.fields[target]}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[broken]}", style="red"),
+            TextColumn("{task.fields[broken]}", style="red", markup=False),
             TextColumn("{task.description}", markup=False),
-            console=Console(stderr=True),
+            console=make_console(stderr=True),
             transient=True,
         )
         self._task = self._progress.add_task("", total=None, target=target, broken="")
@@ -86,13 +84,13 @@ class Lines:
         quarter = place * _LINES_PER_TARGET // count
         if quarter > self._quarter:
             self._quarter = quarter
-            click.echo(f"{self._target}: {place} of {count} cases", err=True)
+            progress(f"{self._target}: {place} of {count} cases")
 
     def on_verdicts(self, verdicts: Iterable[Verdict]) -> None:
         """As the protocol says."""
         broken = _broken(verdicts)
         if broken:
-            click.echo(f"{self._target}: failed {', '.join(sorted(broken))}", err=True)
+            progress(f"{self._target}: failed {', '.join(sorted(broken))}")
 
     def close(self) -> None:
         """Nothing to put back."""

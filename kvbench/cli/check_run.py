@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import click
-
 from kvbench import __version__
 from kvbench.bench.interrupts import Interrupts
 from kvbench.cli import (
@@ -23,14 +21,16 @@ from kvbench.cli import (
     EXIT_UNVERIFIED,
 )
 from kvbench.cli.check_progress import choose_progress, restore_terminal
+from kvbench.cli.output import tell
 from kvbench.conformance.discover import discover
 from kvbench.conformance.examiner import INTERRUPTED, Capabilities, Options
 from kvbench.conformance.profile import Profile, read_profile
 from kvbench.conformance.repro import writer
 from kvbench.conformance.runner import check_target, was_interrupted
 from kvbench.conformance.selection import Selection, ledger
-from kvbench.conformance.targets import open_target, without_password
+from kvbench.conformance.targets import open_target
 from kvbench.errors import KvbenchError
+from kvbench.foreign_text import target_name
 from kvbench.specs import directory
 from kvbench.verdicts import SCHEMA, Conformance, Outcome, TargetVerdicts, judge
 
@@ -145,7 +145,7 @@ def _check(request: Request, text: str, profile: Profile, run: Run) -> TargetVer
         if len(request.targets) == 1:
             raise
         run.unreachable += 1
-        click.echo(f"kvbench: {without_password(text)}: {error}", err=True)
+        tell(f"{target_name(text)}: {error}")
         return _unseen(text, str(error))
     run.is_interrupted = was_interrupted(found)
     run.checked.append(Checked(found, profile, discovery.capabilities))
@@ -153,7 +153,7 @@ def _check(request: Request, text: str, profile: Profile, run: Run) -> TargetVer
 
 
 def _unseen(text: str, reason: str) -> TargetVerdicts:
-    return judge(without_password(text), (), (), {"not verified": reason}, (), 0.0)
+    return judge(target_name(text), (), (), {"not verified": reason}, (), 0.0)
 
 
 def _named(profile: Path | None) -> dict[str, str]:
@@ -168,5 +168,5 @@ def _directory(request: Request, text: str) -> Path:
     """Where this target's failed conversations go: a place of its own where there are several."""
     if len(request.targets) == 1:
         return request.repro_directory
-    name = re.sub(r"[^A-Za-z0-9.]+", "-", without_password(text)).strip("-")
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", target_name(text)).strip("-")
     return request.repro_directory / name

@@ -6,6 +6,8 @@ import json
 
 import click
 
+from kvbench.cli.output import show, show_document
+
 
 @click.command(epilog="\b\nExamples:\n  kvbench env\n  kvbench env --json | jq -r .cpu")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -18,8 +20,8 @@ def command(as_json: bool) -> None:
 
     environment = describe_environment()
     if as_json:
-        click.echo(json.dumps(environment, indent=2))
+        show_document(json.dumps(environment, indent=2) + "\n")
         return
     width = max(map(len, environment))
     for name, value in environment.items():
-        click.echo(f"{name:<{width}}  {value}")
+        show(f"{name:<{width}}  {value}")

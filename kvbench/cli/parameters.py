@@ -12,10 +12,21 @@ from collections.abc import Iterable
 import click
 from click.shell_completion import CompletionItem
 
+from kvbench.registry import given_target
 from kvbench.suggest import did_you_mean
 
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}
 _BINARY_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+class Target(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
+    """A target, its secrets filled in from the environment: ``redis://:${REDIS_PASSWORD}@host``."""
+
+    name = "target"
+
+    def convert(self, value: str, param: object, ctx: object) -> str:
+        """The target; UsageError when it names a variable that is not set."""
+        return given_target(value)
 
 
 class Word(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2

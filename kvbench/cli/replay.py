@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kvbench.cli.output import show
+from kvbench.cli.parameters import Target
 from kvbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ Examples:
 Exit codes: 0 it behaves now, 1 it does not, 2 usage, 4 target unreachable.
 """
 )
-@click.argument("address", metavar="HOST:PORT")
+@click.argument("address", type=Target(), metavar="HOST:PORT")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.pass_context
 def command(ctx: click.Context, address: str, file: Path) -> None:
@@ -45,20 +47,20 @@ def command(ctx: click.Context, address: str, file: Path) -> None:
         raise UsageError(f"{file} holds no conversation to play")
     wrong = 0
     for vector in repro.vectors:
-        click.echo(f"{vector.id}: {vector.description}")
+        show(f"{vector.id}: {vector.description}")
         is_strict = repro.failure is not None and repro.failure.is_strict
         wrong += _play(host, port, vector, is_strict=is_strict)
     if repro.failure is not None and not repro.failure.is_judged:
         wrong += _judge(repro.failure, (host, port))
-    click.echo("It still differs." if wrong else "It behaves: nothing differs.")
+    show("It still differs." if wrong else "It behaves: nothing differs.")
     ctx.exit(1 if wrong else 0)
 
 
 def _tell_story(story: Story) -> None:
     for clause in story.clauses:
-        click.echo(f"{clause.id} ({clause.level}) {clause.text}")
-    click.echo(f"  then, at {story.target}: expected {story.expected}")
-    click.echo(f"  {' ' * len(f'then, at {story.target}:')} got {story.actual}")
+        show(f"{clause.id} ({clause.level}) {clause.text}")
+    show(f"  then, at {story.target}: expected {story.expected}")
+    show(f"  {' ' * len(f'then, at {story.target}:')} got {story.actual}")
 
 
 def _play(host: str, port: int, vector: Vector, *, is_strict: bool) -> int:
@@ -80,14 +82,12 @@ def _show(number: int, played: Played) -> None:
 
     step = played.step
     waited = f"after {step.wait_ms} ms" if step.wait_ms else ""
-    click.echo(
-        f"  step {number} {' '.join([part for part in (step.note, waited) if part])}".rstrip()
-    )
+    show(f"  step {number} {' '.join([part for part in (step.note, waited) if part])}".rstrip())
     for exchange in played.exchanges:
-        click.echo(f"    {describe(exchange)}")
+        show(f"    {describe(exchange)}")
     for expected, actual in played.problems:
-        click.echo(f"    expected  {expected}")
-        click.echo(f"    got       {actual}")
+        show(f"    expected  {expected}")
+        show(f"    got       {actual}")
 
 
 def _judge(story: Story, address: tuple[str, int]) -> int:
@@ -95,12 +95,12 @@ def _judge(story: Story, address: tuple[str, int]) -> int:
     from kvbench.conformance.replay import run_again
     from kvbench.verdicts import Outcome
 
-    click.echo(f"No single reply tells: the case {story.case} runs again, seed {story.seed}.")
+    show(f"No single reply tells: the case {story.case} runs again, seed {story.seed}.")
     finding = run_again(story, address)
     if finding is None:
         raise UsageError(
             f"this version of kvbench has no case {story.case}; the file is of "
             f"kvbench {story.suite_version}"
         )
-    click.echo(f"  {finding.outcome} {finding.detail}".rstrip())
+    show(f"  {finding.outcome} {finding.detail}".rstrip())
     return 0 if finding.outcome is Outcome.PASSED else 1

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from kvbench.cli.output import make_console, show_document
 from kvbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def command(file: Path, format_name: str, output: Path | None) -> None:
 
     results = read_results(file)
     if output is None:
-        _print(_render(results, format_name))
+        show_document(_render(results, format_name))
         return
     if output.exists() and output.samefile(file):
         raise UsageError(f"--output {output} is the results file itself; name another file")
@@ -67,17 +67,9 @@ def _render(results: Results, format_name: str, width: int | None = None) -> str
         from kvbench.report.jsonreport import render_json
 
         return render_json(results)
-    from rich.console import Console
-
     from kvbench.report.terminal import render_terminal
 
-    console = Console(width=width, color_system="auto" if width is None else None)
+    console = make_console(width=width, has_colour=width is None)
     with console.capture() as capture:
         render_terminal(results, console)
     return capture.get()
-
-
-def _print(text: str) -> None:
-    """Print as it is, colours included; what the terminal's encoding lacks becomes ``?``."""
-    encoding = sys.stdout.encoding or "utf-8"
-    click.echo(text.encode(encoding, "replace").decode(encoding), nl=False, color=True)

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,10 +27,11 @@ from kvbench.bench.plan import (
     TargetPlan,
     ValueType,
     check_target,
-    mask_passwords,
 )
-from kvbench.cli.parameters import ByteSize, Word, Words
+from kvbench.cli.output import make_console, show_document, tell
+from kvbench.cli.parameters import ByteSize, Target, Word, Words
 from kvbench.errors import UsageError
+from kvbench.redaction import redact_url
 from kvbench.registry import target_url
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ Ctrl-C ends a run early: what is finished is written and printed. Again, at once
 Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreachable, 130 Ctrl-C.
 """
 )
-@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.argument("targets", nargs=-1, type=Target(), metavar="[TARGET]...")
 @click.option(
     "--batch-sizes", type=_batch_sizes, metavar="N,N,...", help="Keys in a batch. [10,100,1000]"
 )
@@ -212,7 +212,7 @@ def _with_verdicts(plan: Plan, path: Path) -> Plan:
     for target in plan.targets:
         found = verdict_of(conformance, target.name)
         if found is None:
-            _tell(f"{path} says nothing of {target.name}: it is measured without a verdict")
+            tell(f"{path} says nothing of {target.name}: it is measured without a verdict")
         else:
             target = replace(target, verdict=found.summary, withheld=withheld(found))
         targets.append(target)
@@ -242,7 +242,7 @@ def _run(
         outcome, signal_number = _measure(plan, recorder)
         results = recorder.results()
     if results is None:
-        _tell("interrupted before anything was measured")
+        tell("interrupted before anything was measured")
         raise click.Abort
     try:
         print_report(results)
@@ -270,10 +270,10 @@ def _measure(plan: Plan, recorder: Recorder) -> tuple[Outcome | None, int]:
         if isinstance(event, Recorded):
             recorder.write(event.record)
         if isinstance(event, KeysLeft):
-            _tell(f"keys {event.prefix}* may remain in {event.target}: {event.reason}")
+            tell(f"keys {event.prefix}* may remain in {event.target}: {event.reason}")
         progress.observe(event)
 
-    command_line = shlex.join(["kvbench", *map(mask_passwords, sys.argv[1:])])
+    command_line = shlex.join(["kvbench", *map(redact_url, sys.argv[1:])])
     with interrupts.installed(progress.restore_terminal), closing(progress):
         try:
             return run(plan, observe, interrupts, command_line), interrupts.signal_number
@@ -286,39 +286,29 @@ def _exit_code(outcome: Outcome | None, signal_number: int, file_problem: str) -
     from kvbench.cli import EXIT_FAILED, EXIT_UNREACHABLE
 
     if file_problem:
-        _tell(file_problem)
+        tell(file_problem)
     if outcome is None or outcome.ending is Ending.INTERRUPTED:
-        _tell("interrupted: the report holds what was finished")
+        tell("interrupted: the report holds what was finished")
         return 128 + signal_number
     if outcome.ending is Ending.TARGET_LOST:
-        _tell(f"target lost, the report holds what was finished: {outcome.reason}")
+        tell(f"target lost, the report holds what was finished: {outcome.reason}")
         return EXIT_UNREACHABLE
     if outcome.failed_cells:
-        _tell(f"cells without a number: {outcome.failed_cells}; the report says why")
+        tell(f"cells without a number: {outcome.failed_cells}; the report says why")
     return EXIT_FAILED if outcome.failed_cells or file_problem else 0
 
 
 def _printer(as_json: bool) -> Callable[[Results], None]:
     """How the report goes to standard output, as JSON or as tables."""
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show × or µ gets a question mark rather than a traceback.
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
 
     def print_json(results: Results) -> None:
         from kvbench.report.jsonreport import render_json
 
-        click.echo(render_json(results), nl=False)
+        show_document(render_json(results))
 
     def print_tables(results: Results) -> None:
-        from rich.console import Console
-
         from kvbench.report.terminal import render_terminal
 
-        render_terminal(results, Console())
+        render_terminal(results, make_console())
 
     return print_json if as_json else print_tables
-
-
-def _tell(message: str) -> None:
-    click.echo(f"kvbench: {message}", err=True)

@@ -10,9 +10,8 @@ import sys
 import time
 from typing import Protocol
 
-import click
-
 from kvbench.bench.events import Event, Recorded, Step
+from kvbench.cli.output import make_console, progress
 from kvbench.report import format as figures
 from kvbench.results import Cell
 
@@ -42,18 +41,17 @@ class Bar:
     """A line with what is being measured, a bar and the time left."""
 
     def __init__(self, cells: int) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
         self._cells = cells
         self._done = 0
         self._drawn_s = 0.0
         self._progress = Progress(
-            TextColumn("{task.fields[cell]}"),
+            TextColumn("{task.fields[cell]}", markup=False),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.fields[left]}", markup=False),
             TextColumn("{task.description}", markup=False),
-            console=Console(stderr=True),
+            console=make_console(stderr=True),
             auto_refresh=False,
             transient=True,
         )
@@ -104,10 +102,9 @@ class Lines:
             found = cell.reason or "no number"
             if cell.speedup is not None:
                 found = f"{figures.speedup(cell.speedup)} {figures.bounds(cell.speedup)}"
-            click.echo(
+            progress(
                 f"{self._done}/{self._cells} {cell.target} {cell.op} × {cell.batch_size:,}: "
-                f"{figures.plain(found)}, about {_seconds(self._left_s)} left",
-                err=True,
+                f"{found}, about {_seconds(self._left_s)} left"
             )
 
     def close(self) -> None:

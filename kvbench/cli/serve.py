@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kvbench.cli.output import show
 from kvbench.cli.parameters import ByteSize
 from kvbench.errors import UsageError
 from kvbench.protocol.opcodes import DEFAULT_PORT
@@ -105,7 +106,7 @@ def command(
 
 def _announce(address: str) -> None:
     """The one line of standard output: scripts wait for it."""
-    click.echo(f"kvbench server listening on {address}")
+    show(f"kvbench server listening on {address}")
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -7,6 +7,9 @@ nowhere else:
   output is dropped, the command goes on, writes its files and ends with its usual exit code.
 - Standard output cannot take it (a full disk): one :class:`OutputError`, and the rest is dropped.
 - Standard error is lost: messages are dropped. There is no other place to report that to.
+
+It is also the last guard against secrets and control characters of others: see
+:func:`kvbench.foreign_text.guard_output`.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from io import BufferedWriter, FileIO, TextIOWrapper
 from typing import TYPE_CHECKING
 
 from kvbench.errors import UsageError
+from kvbench.foreign_text import guard_output
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -55,6 +59,15 @@ class _Stream(FileIO):
         return size
 
 
+class _Text(TextIOWrapper):
+    """Text on its way out: whatever a command, a library or a traceback writes passes here."""
+
+    def write(self, text: str, /) -> int:
+        """Write ``text`` without secrets, and without control characters that are not ours."""
+        super().write(guard_output(text))
+        return len(text)
+
+
 def guard_standard_streams() -> None:
     """Put the guard under this process's two streams, where they are its own."""
     sys.stdout = _guarded(sys.stdout, 1)
@@ -65,10 +78,11 @@ def _guarded(stream: object, descriptor: int) -> TextIOWrapper:
     if not isinstance(stream, TextIOWrapper) or stream.fileno() != descriptor:
         return stream  # type: ignore[return-value]  # A test's stream, or None: it is closed.
     raw = _Stream(descriptor, reports=descriptor == 1)
-    return TextIOWrapper(
+    return _Text(
         raw if isinstance(stream.buffer, FileIO) else BufferedWriter(raw),  # FileIO: python -u
         encoding=stream.encoding,
-        errors=stream.errors,
+        # What an encoding lacks becomes a question mark, or on standard error an escape.
+        errors="replace" if descriptor == 1 else "backslashreplace",
         newline="\n",
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from kvbench.errors import UsageError
 from kvbench.model import KEY_BYTES_MAX
 from kvbench.protocol.opcodes import DEFAULT_PORT
+from kvbench.redaction import redact_url
 
 SCHEMES = ("kvb://", "kvb+async://")
 
@@ -45,6 +46,8 @@ class Address:
         place, _, namespace = text[len(scheme) :].partition("/")
         if place.endswith(":") and namespace.startswith("/"):
             raise _wrong(text, f"the scheme of this protocol is {SCHEMES[0]}")
+        if "@" in place:
+            raise _wrong(text, "it takes no user and no password: write host:port/namespace")
         host, port = _split(text, place)
         if not host or any(c in _NOT_IN_A_HOST or not c.isprintable() or c == " " for c in host):
             raise _wrong(text, "write host:port/namespace, such as 127.0.0.1:16380/tasks")
@@ -91,4 +94,5 @@ def _split(text: str, place: str) -> tuple[str, int]:
 
 
 def _wrong(text: object, advice: str) -> UsageError:
-    return UsageError(f"{text!r} is no address: {advice}")
+    shown = redact_url(text) if isinstance(text, str) else text
+    return UsageError(f"{shown!r} is no address: {advice}")

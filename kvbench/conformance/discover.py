@@ -111,7 +111,7 @@ def _tell_itself(context: WireContext) -> dict[str, str]:
     reply = _ask(context.connect(), frame(Opcode.INFO, b""))
     try:
         members = json.loads(reply.payload) if reply is not None else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(members, dict):
         return {}

@@ -44,6 +44,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from kvbench.errors import KvbenchError
+from kvbench.foreign_text import clean
 
 if TYPE_CHECKING:
     from kvbench.backend import Backend
@@ -80,7 +81,7 @@ class Examination:
         related = [one for one in cases(case.suite) if one is case or declared & set(one.clauses)]
         found = [verdict for one in related for verdict in self.examiner.verdicts(one)]
         mended = with_deviations(found, self.profile)
-        return tuple([one for one in mended if one.case == case.name])
+        return clean(tuple([one for one in mended if one.case == case.name]))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -111,7 +112,7 @@ def pytest_configure(config: pytest.Config) -> None:
             _suites(config)
             _profile(config)
         except KvbenchError as error:
-            raise pytest.UsageError(f"kvbench: {error}") from None
+            raise pytest.UsageError(f"kvbench: {clean(str(error))}") from None
     if config.getoption("--kvbench-seed") is None:
         given: dict[str, str] = getattr(config, "workerinput", {})
         config.option.kvbench_seed = given.get("kvbench_seed") or secrets.token_hex(4)
@@ -252,13 +253,20 @@ class _Summary:
             terminalreporter.write_line(self._summary)
 
 
+def _named(config: pytest.Config) -> str:
+    """The target of the command line, its secrets filled in; empty when none is named."""
+    from kvbench.registry import given_target
+
+    return given_target(config.getoption("--kvbench-target") or "")
+
+
 def _suites(config: pytest.Config) -> tuple[Suite, ...]:
     """The suites to run: those that can look at the target; without one, that of backends."""
     from kvbench.conformance.case import Suite
     from kvbench.conformance.targets import check_suites
 
     chosen = frozenset(map(Suite, config.getoption("--kvbench-suite") or Suite))
-    target = config.getoption("--kvbench-target")
+    target = _named(config)
     return check_suites(target, chosen) if target else (Suite.BACKEND,)
 
 
@@ -268,7 +276,7 @@ def _profile(config: pytest.Config) -> Profile:
     from kvbench.conformance.selection import ledger
     from kvbench.registry import scheme_of
 
-    named, target = config.getoption("--kvbench-profile"), config.getoption("--kvbench-target")
+    named, target = config.getoption("--kvbench-profile"), _named(config)
     path = Path(named) if named else None
     if path is None and target and "://" in target:
         path = shipped_profile(scheme_of(target))
@@ -291,8 +299,9 @@ def _capabilities(
 
 def _end(session: pytest.Session, error: KvbenchError) -> NoReturn:
     """Fail this item and end the session: every other item would say the same."""
-    session.shouldfail = f"kvbench: {error}"
-    pytest.fail(f"kvbench: {error}", pytrace=False)
+    message = f"kvbench: {clean(str(error))}"
+    session.shouldfail = message
+    pytest.fail(message, pytrace=False)
 
 
 def _open(config: pytest.Config, given: object) -> Target:
@@ -305,7 +314,7 @@ def _open(config: pytest.Config, given: object) -> Target:
     from kvbench.conformance.targets import Target, open_target
     from kvbench.errors import UsageError
 
-    named = config.getoption("--kvbench-target") or given
+    named = _named(config) or given
     if isinstance(named, str):
         return open_target(named, frozenset(_suites(config)))
     if given is None:

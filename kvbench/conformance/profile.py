@@ -31,7 +31,9 @@ import msgspec
 
 from kvbench import specs
 from kvbench.conformance.case import Suite
+from kvbench.decoding import decode
 from kvbench.errors import UsageError
+from kvbench.foreign_text import clean
 from kvbench.model import Capability
 from kvbench.protocol.opcodes import Opcode
 
@@ -95,7 +97,7 @@ def read_profile(path: Path, known_clauses: Collection[str]) -> Profile:
             exist, or gives a deviation without a reason.
     """
     try:
-        profile = msgspec.toml.decode(path.read_bytes(), type=Profile)
+        profile = clean(decode(_decode_profile, path.read_bytes()))
     except OSError as error:
         raise UsageError(f"profile {path} cannot be read: {error.strerror}") from None
     except ValueError as error:
@@ -114,6 +116,10 @@ def read_profile(path: Path, known_clauses: Collection[str]) -> Profile:
             raise UsageError(f"profile {path}: the deviation of {one.clause} is declared twice")
         seen.add(one.clause)
     return profile
+
+
+def _decode_profile(content: bytes) -> Profile:
+    return msgspec.toml.decode(content, type=Profile)
 
 
 def nearest(clause: str) -> str:

@@ -25,7 +25,9 @@ from kvbench import __version__, specs
 from kvbench.conformance.case import Case, CaseFailed
 from kvbench.conformance.transcript import exchanges
 from kvbench.conformance.wire import Moment, WireContext, WireReply
+from kvbench.decoding import decode
 from kvbench.errors import UsageError
+from kvbench.foreign_text import clean
 from kvbench.protocol.frames import FrameReader
 from kvbench.specs import KEY_TOKEN, Bytes, Hex, Payload, Repeat, Reply, Step, Vector
 from kvbench.verdicts import Exchange
@@ -140,7 +142,7 @@ def make_repro(case: Case, context: WireContext, error: CaseFailed, target: str)
         effort=context.effort,
         transcript=exchanges(context.moments),
     )
-    return ReproFile("kvbench-vectors/1", "failure", (vector,), story)
+    return ReproFile("kvbench-vectors/1", "failure", (vector,), clean(story))
 
 
 def read_repro(path: Path) -> ReproFile:
@@ -150,7 +152,7 @@ def read_repro(path: Path) -> ReproFile:
         UsageError: it cannot be read, is neither, or holds bytes that are no hex.
     """
     try:
-        file = msgspec.json.decode(path.read_bytes(), type=ReproFile)
+        file = decode(msgspec.json.Decoder(ReproFile).decode, path.read_bytes())
         for vector in file.vectors:
             for step in vector.steps:
                 step.request()

@@ -7,7 +7,6 @@ server, and both suites look at the same one.
 
 from __future__ import annotations
 
-import re
 import socket
 import time
 from collections.abc import Callable
@@ -19,14 +18,15 @@ from urllib.parse import urlsplit
 from kvbench.backend import Backend
 from kvbench.clock import ManualClock
 from kvbench.conformance.case import Suite
-from kvbench.errors import UnsupportedError, UsageError
+from kvbench.errors import UnsupportedError, UrlError, UsageError
+from kvbench.foreign_text import target_name
 from kvbench.local_server import OWN_SERVER, LocalServer
 from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import DEFAULT_PORT, Opcode
+from kvbench.redaction import url_problem
 from kvbench.registry import HOST_PORT, backend_class, open_backend, scheme_of
 
 _WIRE_SCHEMES = ("kvb", "kvb+async")
-_PASSWORD = re.compile(r"(://[^/?#]*?:)[^/?#]*@")
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ def target_suites(text: str) -> tuple[Suite, ...]:
     if HOST_PORT.fullmatch(text):
         return (Suite.WIRE,)
     if "://" not in text:
-        raise UsageError(f"{text!r} is neither host:port nor a URL such as memory:// or kvb://")
+        raise UrlError(text, "neither host:port nor a URL such as memory:// or kvb://")
     return tuple(Suite) if scheme_of(text) in _WIRE_SCHEMES else (Suite.BACKEND,)
 
 
@@ -103,13 +103,8 @@ def check_suites(text: str, suites: frozenset[Suite]) -> tuple[Suite, ...]:
     """
     possible = target_suites(text)
     if not suites & set(possible):
-        raise UsageError(_no_suite(text, possible[0]))
+        raise UrlError(text, _no_suite(text, possible[0]))
     return tuple([suite for suite in possible if suite in suites])
-
-
-def without_password(text: str) -> str:
-    """A target's URL as people may see it."""
-    return _PASSWORD.sub(r"\1***@", text)
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -125,9 +120,11 @@ def parse_address(text: str) -> tuple[str, int]:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port or DEFAULT_PORT
     except ValueError as error:
-        raise UsageError(f"{text!r}: {error}") from None
+        raise UrlError(text, url_problem(text) or str(error)) from None
+    if parts.username is not None:
+        raise UrlError(text, "it takes no user and no password: write kvb://HOST:PORT")
     if parts.scheme not in _WIRE_SCHEMES or not host:
-        raise UsageError(f"{text!r} is no address of a server: write HOST:PORT")
+        raise UrlError(text, "no address of a server; write HOST:PORT")
     return host, port
 
 
@@ -141,7 +138,7 @@ def open_target(text: str, suites: frozenset[Suite] = frozenset(Suite)) -> Targe
         BackendUnavailableError: a driver or server program is not installed.
     """
     possible = check_suites(text, suites)
-    target = Target(without_password(text), url="" if HOST_PORT.fullmatch(text) else text)
+    target = Target(target_name(text), url="" if HOST_PORT.fullmatch(text) else text)
     try:
         if Suite.WIRE in target_suites(text):
             _find_server(target, text)
@@ -213,11 +210,11 @@ def _open_store(target: Target) -> None:
 def _no_suite(text: str, possible: Suite) -> str:
     if possible is Suite.WIRE:
         return (
-            f"{text!r} is an address, which only the wire suite looks at; "
+            "an address, which only the wire suite looks at; "
             f"for the backend suite write kvb://{text}"
         )
     return (
-        f"{text!r} is a backend, which only the backend suite looks at; "
+        "a backend, which only the backend suite looks at; "
         "the wire suite takes HOST:PORT or kvb://HOST:PORT"
     )
 

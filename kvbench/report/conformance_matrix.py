@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from kvbench.report.format import plain
 from kvbench.specs import Clause, clauses
@@ -202,7 +201,7 @@ def others(target: TargetVerdicts) -> dict[Outcome, int]:
 
 def labels_of(targets: Sequence[str]) -> list[str]:
     """Short names for columns: the scheme where only one target has it, else what was given."""
-    schemes = [urlsplit(target).scheme if "://" in target else "" for target in targets]
+    schemes = [target.partition("://")[0] if "://" in target else "" for target in targets]
     return [
         plain(scheme if scheme and schemes.count(scheme) == 1 else target)
         for scheme, target in zip(schemes, targets, strict=True)

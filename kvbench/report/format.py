@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
+from kvbench.foreign_text import printable
 from kvbench.results import Interval
 
 DIGITS_MAX = 3
@@ -74,7 +75,7 @@ def supported_digits(interval: Interval | None) -> int:
 
 def plain(text: object) -> str:
     """Text from a results file without what would move a cursor, reverse a line or break a row."""
-    return "".join([char if char.isprintable() else "�" for char in str(text)])
+    return printable(str(text))
 
 
 def value(thing: object) -> str:

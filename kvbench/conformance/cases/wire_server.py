@@ -282,7 +282,7 @@ def _info(reply: WireReply) -> dict[str, object]:
     """The object of an INFO's reply."""
     try:
         found = json.loads(reply.payload.decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CaseFailed("one JSON object in UTF-8", f"{reply}: {error}") from None
     if not isinstance(found, dict):
         raise CaseFailed("one JSON object", str(reply))
