@@ -33,7 +33,6 @@ from kvbench import specs
 from kvbench.conformance.case import Suite
 from kvbench.decoding import decode
 from kvbench.errors import UsageError
-from kvbench.foreign_text import clean
 from kvbench.model import Capability
 from kvbench.protocol.opcodes import Opcode
 
@@ -97,7 +96,7 @@ def read_profile(path: Path, known_clauses: Collection[str]) -> Profile:
             exist, or gives a deviation without a reason.
     """
     try:
-        profile = clean(decode(_decode_profile, path.read_bytes()))
+        profile = decode(_decode_profile, path.read_bytes())
     except OSError as error:
         raise UsageError(f"profile {path} cannot be read: {error.strerror}") from None
     except ValueError as error:
