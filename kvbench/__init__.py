@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kvbench.backend import AsyncBackend, Backend
     from kvbench.registry import open_async_backend, open_backend
+    from kvbench.simple_backend import SimpleBackend
 
 __version__ = "0.1.0"
-__all__ = ["AsyncBackend", "Backend", "__version__", "open_async_backend", "open_backend"]
+__all__ = [
+    "AsyncBackend",
+    "Backend",
+    "SimpleBackend",
+    "__version__",
+    "open_async_backend",
+    "open_backend",
+]
 
 
 def __getattr__(name: str) -> object:
@@ -22,6 +30,10 @@ def __getattr__(name: str) -> object:
         from kvbench import backend
 
         return getattr(backend, name)
+    if name == "SimpleBackend":
+        from kvbench.simple_backend import SimpleBackend
+
+        return SimpleBackend
     if name in ("open_backend", "open_async_backend"):
         from kvbench import registry
 

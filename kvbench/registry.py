@@ -15,6 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from kvbench.backend import AsyncBackend, Backend
 from kvbench.blocking import BlockingBackend
+from kvbench.declaration import declaration_problem
 from kvbench.errors import BackendUnavailableError, UnknownSchemeError, UrlError
 from kvbench.redaction import SECRETS, expand, url_problem
 from kvbench.suggest import nearest
@@ -101,6 +102,10 @@ def look_up(scheme: str) -> Registration:
         dist = point.dist.name if point.dist else point.value
         return Registration(
             scheme, None, f"its adapter cannot be imported: {error}", f"check the package {dist}"
+        )
+    if problem := declaration_problem(backend):
+        return Registration(
+            scheme, None, f"its adapter cannot be used: {problem}", f"check {point.value}"
         )
     missing = [name for name in backend.requires if importlib.util.find_spec(name) is None]
     if missing:

@@ -46,6 +46,31 @@ class DictBackend(Backend):
 class NeedsDriver(DictBackend):
     requires = ("a_driver_that_nobody_has",)
     install_hint = "pip install a-driver"
+
+
+class KindIsAWord(DictBackend):
+    batch_kinds = {"mget": "native"}
+
+
+class NoBatch(DictBackend):
+    batch_kinds = {"get": "native"}
+
+
+class CapabilityIsAWord(DictBackend):
+    capabilities = {"ttl"}
+
+
+class RequiresIsAWord(DictBackend):
+    requires = ("redis")
+
+
+class Unfinished(Backend):
+    @classmethod
+    def open(cls, url):
+        return cls()
+
+
+nothing = object()
 """
 
 PROJECT = """
@@ -61,6 +86,12 @@ version = "1"
 dict = "kvbench_dict:DictBackend"
 driverless = "kvbench_dict:NeedsDriver"
 broken = "kvbench_dict_missing:Nothing"
+kind = "kvbench_dict:KindIsAWord"
+nobatch = "kvbench_dict:NoBatch"
+capability = "kvbench_dict:CapabilityIsAWord"
+requires = "kvbench_dict:RequiresIsAWord"
+unfinished = "kvbench_dict:Unfinished"
+nothing = "kvbench_dict:nothing"
 
 [tool.setuptools]
 py-modules = ["kvbench_dict"]
@@ -108,8 +139,31 @@ def test_a_third_partys_adapter_works_through_its_entry_point(third_party):
 
 def test_kvbench_backends_lists_it_beside_our_own(third_party):
     listed = run(third_party, "-m", "kvbench", "backends")
-    for text in ("dict://", "a dict", "pip install a-driver", "memory://", "mget native"):
+    for text in ("dict://", "a dict", "pip install a-driver", "memory://", "native: mget"):
         assert text in listed
+
+
+@pytest.mark.parametrize(
+    ("scheme", "words"),
+    [
+        ("kind", "KindIsAWord.batch_kinds has 'native' for mget: write BatchKind.NATIVE"),
+        ("nobatch", "batch_kinds names 'get': there are mget, mset, mdel, mexists, mset_each"),
+        ("capability", "CapabilityIsAWord.capabilities holds 'ttl': write Capability.TTL"),
+        ("requires", "requires is 'redis': write a tuple of import names, (\"redis\",)"),
+        ("unfinished", "Unfinished does not define close, delete, exists, get, set"),
+        ("nothing", "is no subclass of kvbench.Backend or kvbench.AsyncBackend"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_an_adapter_that_is_written_wrongly_is_one_line(third_party, command, scheme, words):
+    """Before, the words came as odd verdicts of the suite and the rest as tracebacks."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "kvbench", command, f"{scheme}://"], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(third_party)}, timeout=60,
+    )  # fmt: skip
+    assert ended.returncode == 4, ended.stderr
+    assert ended.stderr.count("\n") == 1 and words in ended.stderr, ended.stderr
+    assert "check kvbench_dict:" in ended.stderr, "where to look"
 
 
 def test_an_unknown_scheme_names_the_nearest_one():

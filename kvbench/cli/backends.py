@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import click
 
 from kvbench.backend import BATCH_OPERATIONS
+
+_WIDTH_MAX = 100
+"""Longer lines are hard to read, however wide the terminal is."""
+
+_NAME_WIDTH = len("to use it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ def _listings() -> list[_Listing]:
             _Listing(
                 scheme=registration.scheme,
                 summary=cls.summary if cls else "",
-                url_example=cls.url_example if cls else "",
+                url_example=_example(registration.scheme, cls.url_example) if cls else "",
                 installed=not registration.problem,
                 problem=registration.problem,
                 hint=registration.hint,
@@ -43,6 +50,11 @@ def _listings() -> list[_Listing]:
     return listings
 
 
+def _example(scheme: str, url: str) -> str:
+    """An adapter's example as a URL of this scheme: one adapter can serve several."""
+    return f"{scheme}://{url.partition('://')[2]}" if url else ""
+
+
 @click.command(
     epilog="\b\nExamples:\n  kvbench backends\n  kvbench backends --json | jq '.[].scheme'"
 )
@@ -50,8 +62,8 @@ def _listings() -> list[_Listing]:
 def command(as_json: bool) -> None:
     """List the kinds of store that can be targets.
 
-    Shows whether each is installed (or how to install it), what it can do, and how it carries out
-    each batch operation: native, pipelined, transaction or emulated.
+    Shows what each can do, how it carries out each batch operation (native, pipelined, transaction
+    or emulated), and what to do first where it cannot be used yet.
     """
     listings = _listings()
     if as_json:
@@ -59,18 +71,42 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps(fields, indent=2))
         return
     from rich.console import Console
-    from rich.markup import escape
+    from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=False)
+    console = Console(highlight=False)
+    width = min(console.width, _WIDTH_MAX)
     for one in listings:
-        state = "[green]installed[/]" if one.installed else f"[yellow]{escape(one.problem)}[/]"
-        console.print(f"[bold]{one.scheme}://[/]  {escape(one.summary)}  {state}")
-        if one.hint:
-            console.print(f"    to use it: {escape(one.hint)}")
-        if one.url_example:
-            console.print(f"    example:   {escape(one.url_example)}")
-        if one.capabilities:
-            console.print(f"    can:       {', '.join(one.capabilities)}")
-        if one.batch_kinds:
-            kinds = ", ".join([f"{op} {kind}" for op, kind in one.batch_kinds.items()])
-            console.print(f"    batches:   {kinds}")
+        for line in _lines(one, width):
+            # Wrapped already; a word that is longer than the terminal stays whole.
+            is_title = not line.startswith(" ")
+            console.print(Text(line, style="bold" if is_title else ""), soft_wrap=True)
+
+
+def _lines(one: _Listing, width: int) -> Iterator[str]:
+    """What is listed of a scheme, with hanging indents, in lines of ``width`` columns."""
+    kinds: dict[str, list[str]] = {}
+    for operation, kind in one.batch_kinds.items():
+        kinds.setdefault(kind, []).append(operation)
+    state = "" if one.installed else "not usable yet"
+    yield from _wrapped(f"{one.scheme}://  ", "  ".join(filter(None, (one.summary, state))), width)
+    facts = {
+        "problem": one.problem,
+        "to use it": one.hint,
+        "example": one.url_example,
+        "can": ", ".join(one.capabilities),
+        "batches": "; ".join([f"{kind}: {', '.join(names)}" for kind, names in kinds.items()]),
+    }
+    for name, fact in facts.items():
+        if fact:
+            yield from _wrapped(f"    {name:<{_NAME_WIDTH}}  ", fact, width)
+
+
+def _wrapped(head: str, text: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=head,
+        subsequent_indent=" " * len(head if head.startswith(" ") else "    "),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -158,6 +158,10 @@ def kvbench_examination(
         target = _open(config, kvbench_backend)
     except KvbenchError as error:
         _end(request.session, error)
+    except Exception as error:
+        # A fault of the backend under development: its traceback once, not once for each item.
+        request.session.shouldfail = f"kvbench_backend raised {type(error).__name__}"
+        raise
     with target:
         try:
             capabilities = _capabilities(target, profile, frozenset(_suites(config)))
@@ -312,6 +316,7 @@ def _open(config: pytest.Config, given: object) -> Target:
     """
     from kvbench.backend import Backend
     from kvbench.conformance.targets import Target, open_target
+    from kvbench.declaration import declaration_problem
     from kvbench.errors import UsageError
 
     named = _named(config) or given
@@ -330,6 +335,8 @@ def _open(config: pytest.Config, given: object) -> Target:
             raise UsageError(
                 f"the function of kvbench_backend gives a {type(store).__name__}, not a Backend"
             )
+        if problem := declaration_problem(type(store)):
+            raise UsageError(problem)
         return store
 
     store = reopen()

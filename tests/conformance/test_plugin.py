@@ -187,6 +187,27 @@ def test_the_suite_can_be_imported_into_a_project(run):
     assert "kvbench: conforms" in output
 
 
+def test_a_backend_that_cannot_be_made_fails_once_with_its_traceback(run):
+    """Its error came again from each of some 160 items."""
+    files = own_backend("lambda: Mine.open('memory://')")
+    files["mine.py"] = (
+        "from kvbench import Backend\nclass Mine(Backend):\n"
+        "    @classmethod\n    def open(cls, url):\n        return cls()\n"
+    )
+    code, output = run(*SUITE, "-k", "backend.base", files=files)
+    assert code == 1
+    assert output.count("E       TypeError: Can't instantiate abstract class Mine") == 1, output
+    assert "kvbench_backend raised TypeError" in output
+
+
+def test_a_declaration_of_wrong_types_is_one_line(run):
+    files = own_backend("lambda: Mine.open('memory://')")
+    files["mine.py"] += "\n    batch_kinds = {'mget': 'native'}\n"
+    code, output = run(*SUITE, "-k", "backend.base", files=files)
+    assert code == 1
+    assert "Mine.batch_kinds has 'native' for mget: write BatchKind.NATIVE" in output
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

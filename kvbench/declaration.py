@@ -1,0 +1,67 @@
+"""Whether an adapter can be used as it is written, before any of its code runs.
+
+Types are what a newcomer's first adapter gets wrong, and what Python notices late: a word in the
+place of a BatchKind, one name where a tuple is wanted, a method that is missing. This looks at the
+class when it is to be opened. Whether it speaks the truth is for the conformance suite to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+
+from kvbench.backend import BATCH_OPERATIONS, AsyncBackend, Backend
+from kvbench.model import BatchKind, Capability
+
+
+def declaration_problem(adapter: object) -> str:
+    """What has to be changed in an adapter's class, in one line; empty when it can be used."""
+    if not isinstance(adapter, type) or not issubclass(adapter, Backend | AsyncBackend):
+        return f"{adapter!r} is no subclass of kvbench.Backend or kvbench.AsyncBackend"
+    name = adapter.__name__
+    missing = sorted(adapter.__abstractmethods__)
+    if missing:
+        return f"{name} does not define {', '.join(missing)}"
+    return next(
+        (
+            f"{name}.{attribute} {problem}"
+            for attribute, problem in (
+                ("capabilities", _capabilities_problem(adapter.capabilities)),
+                ("batch_kinds", _batch_kinds_problem(adapter.batch_kinds)),
+                ("requires", _requires_problem(adapter.requires)),
+            )
+            if problem
+        ),
+        "",
+    )
+
+
+def _capabilities_problem(declared: object) -> str:
+    if not isinstance(declared, Set):
+        return f"is {declared!r}: write frozenset({{Capability.TTL}}), or frozenset() for none"
+    for one in declared:
+        if not isinstance(one, Capability):
+            return f"holds {one!r}: write {_member(Capability, one)}"
+    return ""
+
+
+def _batch_kinds_problem(declared: object) -> str:
+    if not isinstance(declared, Mapping):
+        return f'is {declared!r}: write {{"mget": BatchKind.NATIVE}}, or {{}} for loops'
+    for operation, kind in declared.items():
+        if operation not in BATCH_OPERATIONS:
+            return f"names {operation!r}: there are {', '.join(BATCH_OPERATIONS)}"
+        if not isinstance(kind, BatchKind):
+            return f"has {kind!r} for {operation}: write {_member(BatchKind, kind)}"
+    return ""
+
+
+def _requires_problem(declared: object) -> str:
+    if not isinstance(declared, tuple) or not all(isinstance(one, str) for one in declared):
+        return f'is {declared!r}: write a tuple of import names, ("redis",)'
+    return ""
+
+
+def _member(words: type[BatchKind] | type[Capability], wrong: object) -> str:
+    """How to write what a word means; all ways when it means nothing."""
+    fitting = [one for one in words if one.value == wrong] or list(words)
+    return " or ".join([f"{words.__name__}.{one.name}" for one in fitting])
