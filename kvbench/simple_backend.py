@@ -17,8 +17,9 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, ParamSpec, Self, TypeVar
 
 from kvbench.backend import Backend
-from kvbench.errors import KvConnectionError, KvServerError, UnsupportedError, UsageError
+from kvbench.errors import KvConnectionError, KvServerError, UnsupportedError, UrlError
 from kvbench.model import Value, check_bytes, check_key, ttl_to_ms
+from kvbench.redaction import redact_url
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -56,16 +57,16 @@ class SimpleBackend(Backend):
         """Open the store that ``url`` names.
 
         Raises:
-            UsageError: the URL names no place, or one, and :attr:`url_example` is otherwise.
+            UrlError: the URL names no place, or one, and :attr:`url_example` is otherwise.
             KvConnectionError: the store cannot be opened.
         """
         place = url.partition("://")[2]
         if bool(place) != bool(cls.url_example.partition("://")[2]):
-            raise UsageError(f"{url!r}: write a URL like {cls.url_example}")
+            raise UrlError(url, f"write a URL like {cls.url_example}")
         try:
             return cls(place)
         except cls.store_errors as error:
-            raise KvConnectionError(f"{url}: {error}") from error
+            raise KvConnectionError(f"{redact_url(url)}: {error}") from error
 
     def close(self) -> None:
         """As :meth:`Backend.close`."""

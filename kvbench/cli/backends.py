@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import click
 
 from kvbench.backend import BATCH_OPERATIONS
+from kvbench.cli.output import make_console, show_document
 
 _WIDTH_MAX = 100
 """Longer lines are hard to read, however wide the terminal is."""
@@ -68,12 +69,11 @@ def command(as_json: bool) -> None:
     listings = _listings()
     if as_json:
         fields = [{name: getattr(one, name) for name in one.__slots__} for one in listings]
-        click.echo(json.dumps(fields, indent=2))
+        show_document(json.dumps(fields, indent=2) + "\n")
         return
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False)
+    console = make_console()
     width = min(console.width, _WIDTH_MAX)
     for one in listings:
         for line in _lines(one, width):
