@@ -13,8 +13,14 @@ from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 COMPILED_MODULES = [
+    "kvbench/protocol/layout.py",
+    "kvbench/protocol/encode.py",
+    "kvbench/protocol/decode.py",
+    "kvbench/protocol/check.py",
+    "kvbench/protocol/compare.py",
     "kvbench/protocol/values.py",
     "kvbench/protocol/frames.py",
+    "kvbench/protocol/parsers.py",
     "kvbench/protocol/requests.py",
     "kvbench/protocol/responses.py",
 ]

@@ -1,7 +1,8 @@
 """The wire codec, without I/O: one codec serves the server, both clients and the wire tests.
 
-``opcodes`` the numbers · ``values`` typed values · ``frames`` the byte stream cut into frames ·
-``requests`` and ``responses`` the messages, each with both directions side by side.
+``opcodes`` the numbers · ``values`` typed values, made of ``layout``, ``encode``, ``decode``,
+``check`` and ``compare`` · ``frames`` the byte stream cut into frames · ``requests`` (with
+``parsers``) and ``responses`` the messages, each with both directions side by side.
 
 The modules in :data:`COMPILED_MODULES` are compiled by mypyc when a C compiler is there at install
 time. ``KVBENCH_PURE=1`` in the environment runs their Python source instead, so that both can be
@@ -17,8 +18,19 @@ import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
-COMPILED_MODULES = ("values", "frames", "requests", "responses")
-"""In the order of their imports. setup.py compiles the same four."""
+COMPILED_MODULES = (
+    "layout",
+    "encode",
+    "decode",
+    "check",
+    "compare",
+    "values",
+    "frames",
+    "parsers",
+    "requests",
+    "responses",
+)
+"""In the order of their imports. setup.py compiles the same."""
 
 
 def _load_pure() -> None:

@@ -1,8 +1,8 @@
 """Frames: ``code u8, payload_length u32, payload``, the same in both directions.
 
 :class:`FrameReader` cuts a byte stream into frames, however it was fragmented. It holds at most
-one unfinished frame, and never one that is over the limit: a header that declares too much stops
-the reader before a single byte of that payload is kept (LIMIT-001).
+one unfinished frame and what was pushed last, and never a frame that is over the limit: a header
+that declares too much stops the reader before a single byte of that payload is kept (LIMIT-001).
 
 Compiled by mypyc where a C compiler is there.
 """
@@ -13,6 +13,7 @@ from typing import Final
 from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX
 
 HEADER_BYTES: Final = 5
+_NO_LIMIT: Final = 1 << 60
 _pack_header: Final = struct.Struct(">BI").pack
 
 
@@ -22,61 +23,130 @@ def frame(code: int, payload: bytes) -> bytes:
     return header + payload
 
 
+def frame_header(code: int, payload_bytes: int) -> bytes:
+    """The header of a frame whose payload has so many bytes."""
+    header: bytes = _pack_header(code, payload_bytes)
+    return header
+
+
 class FrameReader:
     """Cuts a stream of bytes into ``(code, payload)`` frames.
 
+    Whoever answers all frames at once calls :meth:`feed`; whoever answers them in portions calls
+    :meth:`push`, and :meth:`take` until it gives none.
+
     Args:
         payload_bytes_max: the largest payload that is accepted.
+
+    Attributes:
+        oversize_bytes: what the first header over the limit declared; 0 as long as there was none.
+            The frames before it can still be taken. Everything from there on is dropped: the
+            stream cannot be trusted any more, so answer and close.
+        frames_taken: how many frames were given out.
     """
 
     def __init__(self, payload_bytes_max: int = PAYLOAD_BYTES_MAX) -> None:
         self.payload_bytes_max = payload_bytes_max
         self.oversize_bytes = 0
-        """What the first header over the limit declared; 0 as long as there was none."""
+        self.frames_taken = 0
+        self._data = b""
+        self._at = 0
+        """Where in ``_data`` the next frame begins, unless ``_partial`` holds its beginning."""
         self._partial = bytearray()
-        self._needed = HEADER_BYTES
+        """An unfinished frame; what completes it is in ``_data``, from ``_at`` on."""
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes of the unfinished frame that are held."""
-        return len(self._partial)
+        """Bytes that are held: of the unfinished frame, and of what was not taken yet."""
+        return len(self._partial) + len(self._data) - self._at
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """Take the next bytes of the stream and return the frames that they complete, in order.
+        """Take the next bytes of the stream and return the frames that they complete, in order."""
+        self.push(data)
+        return self.take(_NO_LIMIT, _NO_LIMIT)
 
-        When a header declares more than the limit, the frames before it are returned,
-        :attr:`oversize_bytes` tells what it declared, and everything from there on is dropped:
-        the stream cannot be trusted any more, so answer and close.
+    def push(self, data: bytes) -> None:
+        """Take the next bytes of the stream, for :meth:`take` to cut."""
+        if self.oversize_bytes > 0:
+            return
+        if self._at < len(self._data):
+            data = self._data[self._at :] + data
+        self._data = data
+        self._at = 0
+
+    def take(self, frames_max: int, payload_bytes: int) -> list[tuple[int, bytes]]:
+        """The next frames, in order.
+
+        Stops after ``frames_max`` of them, or once their payloads have ``payload_bytes`` or more.
+        Fewer of both mean that no further frame is complete.
         """
         frames: list[tuple[int, bytes]] = []
-        if self.oversize_bytes:
+        if self.oversize_bytes > 0 or frames_max <= 0:
             return frames
         if self._partial:
-            self._partial += data
-            if len(self._partial) < self._needed:
+            if not self._complete_partial(frames):
                 return frames
-            data = bytes(self._partial)
-            self._partial = bytearray()
-        start = 0
+            payload_bytes -= len(frames[0][1])
+        data = self._data
+        start = self._at
         size = len(data)
-        while size - start >= HEADER_BYTES:
+        while size - start >= HEADER_BYTES and len(frames) < frames_max and payload_bytes > 0:
             length = (
                 (data[start + 1] << 24)
                 | (data[start + 2] << 16)
                 | (data[start + 3] << 8)
                 | data[start + 4]
             )
-            if length > self.payload_bytes_max:
-                self.oversize_bytes = length
-                return frames
             end = start + HEADER_BYTES + length
-            if end > size:
-                self._needed = HEADER_BYTES + length
-                self._partial += data[start:]
+            if length > self.payload_bytes_max:
+                self._stop(length)
+                self.frames_taken += len(frames)
                 return frames
+            if end > size:
+                break
             frames.append((data[start], data[start + HEADER_BYTES : end]))
+            payload_bytes -= length
             start = end
-        if start < size:
-            self._needed = HEADER_BYTES
-            self._partial += data[start:]
+        if len(frames) < frames_max and payload_bytes > 0:
+            # What is left is the beginning of a frame.
+            if start < size:
+                self._partial += data[start:]
+            self._data = b""
+            start = 0
+        self._at = start
+        self.frames_taken += len(frames)
         return frames
+
+    def _complete_partial(self, frames: list[tuple[int, bytes]]) -> bool:
+        """Move to the unfinished frame what belongs to it; once it is whole, to ``frames``."""
+        partial = self._partial
+        self._fill(partial, HEADER_BYTES)
+        if len(partial) < HEADER_BYTES:
+            return False
+        length = (partial[1] << 24) | (partial[2] << 16) | (partial[3] << 8) | partial[4]
+        if length > self.payload_bytes_max:
+            self._stop(length)
+            return False
+        self._fill(partial, HEADER_BYTES + length)
+        if len(partial) < HEADER_BYTES + length:
+            return False
+        # Through a view, so that a payload of 64 MiB is copied once.
+        with memoryview(partial) as view:
+            frames.append((partial[0], bytes(view[HEADER_BYTES:])))
+        self._partial = bytearray()
+        return True
+
+    def _fill(self, partial: bytearray, needed: int) -> None:
+        """Move bytes from ``_data`` until ``partial`` has ``needed``, or there are none."""
+        missing = needed - len(partial)
+        if missing > 0:
+            data = self._data
+            end = min(self._at + missing, len(data))
+            partial += data if self._at == 0 and end == len(data) else data[self._at : end]
+            self._at = end
+
+    def _stop(self, length: int) -> None:
+        self.oversize_bytes = length
+        self._data = b""
+        self._at = 0
+        self._partial = bytearray()

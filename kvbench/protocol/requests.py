@@ -13,14 +13,26 @@ from typing import Final
 
 from kvbench.errors import ProtocolError
 from kvbench.model import KEY_BYTES_MAX
+from kvbench.protocol.check import skip_value
+from kvbench.protocol.encode import encode_value
 from kvbench.protocol.frames import frame
+from kvbench.protocol.layout import ALL_STEPS, check_utf8, read_u16
 from kvbench.protocol.opcodes import BATCH_KEYS_MAX, TTL_MS_MAX, Opcode
-from kvbench.protocol.values import check_utf8, encode_value, read_u16, skip_value
+from kvbench.protocol.parsers import (
+    EntriesParser,
+    KeysParser,
+    PairsParser,
+    ValuesParser,
+    check_end,
+    check_key,
+    take_key,
+    take_owner,
+    take_ttl,
+)
 
 _pack_u16: Final = struct.Struct(">H").pack
 _pack_u64: Final = struct.Struct(">Q").pack
 _pack_i64: Final = struct.Struct(">q").pack
-_unpack_u64: Final = struct.Struct(">Q").unpack_from
 _unpack_i64: Final = struct.Struct(">q").unpack_from
 _KEY_LENGTHS: Final = [_pack_u16(size) for size in range(KEY_BYTES_MAX + 1)]
 _KEY_BYTES_MAX: Final = 256
@@ -194,69 +206,52 @@ def _ttl_field(ttl_ms: int) -> bytes:
 
 def parse_empty(payload: bytes) -> None:
     """PING, INFO."""
-    _check_end(payload, 0)
+    check_end(payload, 0)
 
 
 def parse_key(payload: bytes) -> bytes:
     """GET, DEL, EXISTS, TTL: the key."""
-    _check_key(payload)
+    check_key(payload)
     return payload
 
 
 def parse_keys(payload: bytes) -> list[bytes]:
     """MGET, MDEL, MEXISTS: the keys in request order."""
-    count = read_u16(payload, 0)
-    size = len(payload)
-    offset = 2
-    keys: list[bytes] = []
-    plain = payload[2:].isascii()  # Without the count, whose bytes are not text.
-    for _ in range(count):
-        begin = offset + 2
-        if begin > size:
-            raise ProtocolError(f"truncated: {count} keys declared, {len(keys)} there")
-        length = (payload[offset] << 8) | payload[offset + 1]
-        offset = begin + length
-        if offset > size or length == 0 or length > _KEY_BYTES_MAX:
-            _refuse_key(length, size - begin)
-        key = payload[begin:offset]
-        if not plain:
-            check_utf8(key)
-        keys.append(key)
-    _check_end(payload, offset)
-    return keys
+    parser = KeysParser(payload)
+    parser.advance(ALL_STEPS)
+    return parser.keys
 
 
 def parse_set(payload: bytes) -> tuple[bytes, int, bytes]:
     """SET, SETNX: key, TTL in ms, value."""
-    key, offset = _take_key(payload, 0)
-    ttl_ms, offset = _take_ttl(payload, offset)
-    _check_end(payload, skip_value(payload, offset))
+    key, offset = take_key(payload, 0)
+    ttl_ms, offset = take_ttl(payload, offset)
+    check_end(payload, skip_value(payload, offset))
     return key, ttl_ms, payload[offset:]
 
 
 def parse_counter(payload: bytes) -> tuple[bytes, int]:
     """INCR, DECR: key and delta."""
-    key, offset = _take_key(payload, 0)
-    _check_end(payload, offset + 8)
+    key, offset = take_key(payload, 0)
+    check_end(payload, offset + 8)
     delta: int = _unpack_i64(payload, offset)[0]
     return key, delta
 
 
 def parse_cas(payload: bytes) -> tuple[bytes, int, bytes, bytes]:
     """CAS: key, TTL in ms, expected value, new value."""
-    key, offset = _take_key(payload, 0)
-    ttl_ms, offset = _take_ttl(payload, offset)
-    middle = skip_value(payload, offset)
-    _check_end(payload, skip_value(payload, middle))
-    return key, ttl_ms, payload[offset:middle], payload[middle:]
+    parser = ValuesParser(payload, 2)
+    parser.advance(ALL_STEPS)
+    expected, new = parser.values
+    return parser.key, parser.ttl_ms, expected, new
 
 
 def parse_lock(payload: bytes) -> tuple[bytes, bytes, int]:
     """LOCK, EXTEND: key, owner, TTL in ms."""
-    key, offset = _take_key(payload, 0)
-    owner, offset = _take_owner(payload, offset)
-    ttl_ms, offset = _take_ttl(payload, offset)
-    _check_end(payload, offset)
+    key, offset = take_key(payload, 0)
+    owner, offset = take_owner(payload, offset)
+    ttl_ms, offset = take_ttl(payload, offset)
+    check_end(payload, offset)
     if ttl_ms == 0:
         raise ProtocolError("a lock needs a TTL of at least 1 ms")
     return key, owner, ttl_ms
@@ -264,57 +259,31 @@ def parse_lock(payload: bytes) -> tuple[bytes, bytes, int]:
 
 def parse_unlock(payload: bytes) -> tuple[bytes, bytes]:
     """UNLOCK: key and owner."""
-    key, offset = _take_key(payload, 0)
-    owner, offset = _take_owner(payload, offset)
-    _check_end(payload, offset)
+    key, offset = take_key(payload, 0)
+    owner, offset = take_owner(payload, offset)
+    check_end(payload, offset)
     return key, owner
 
 
 def parse_mset(payload: bytes) -> tuple[int, dict[bytes, bytes]]:
     """MSET: TTL in ms, and values by key; the last pair of a key has won."""
-    count = read_u16(payload, 0)
-    ttl_ms, offset = _take_ttl(payload, 2)
-    size = len(payload)
-    items: dict[bytes, bytes] = {}
-    plain = payload[10:].isascii()  # Without count and TTL, whose bytes are not text.
-    for _ in range(count):
-        begin = offset + 2
-        if begin > size:
-            raise ProtocolError(f"truncated: {count} pairs declared, the data ends before")
-        length = (payload[offset] << 8) | payload[offset + 1]
-        offset = begin + length
-        if offset > size or length == 0 or length > _KEY_BYTES_MAX:
-            _refuse_key(length, size - begin)
-        key = payload[begin:offset]
-        if not plain:
-            check_utf8(key)
-        end = skip_value(payload, offset)
-        items[key] = payload[offset:end]
-        offset = end
-    _check_end(payload, offset)
-    return ttl_ms, items
+    parser = PairsParser(payload)
+    parser.advance(ALL_STEPS)
+    return parser.ttl_ms, parser.items
 
 
 def parse_msetex(payload: bytes) -> list[tuple[bytes, bytes, int]]:
     """MSETEX: key, value and TTL in ms for each entry, in request order."""
-    count = read_u16(payload, 0)
-    offset = 2
-    entries: list[tuple[bytes, bytes, int]] = []
-    for _ in range(count):
-        key, offset = _take_key(payload, offset)
-        ttl_ms, offset = _take_ttl(payload, offset)
-        end = skip_value(payload, offset)
-        entries.append((key, payload[offset:end], ttl_ms))
-        offset = end
-    _check_end(payload, offset)
-    return entries
+    parser = EntriesParser(payload)
+    parser.advance(ALL_STEPS)
+    return parser.entries
 
 
 def parse_expire(payload: bytes) -> tuple[bytes, int]:
     """EXPIRE: key and TTL in ms."""
-    key, offset = _take_key(payload, 0)
-    ttl_ms, offset = _take_ttl(payload, offset)
-    _check_end(payload, offset)
+    key, offset = take_key(payload, 0)
+    ttl_ms, offset = take_ttl(payload, offset)
+    check_end(payload, offset)
     return key, ttl_ms
 
 
@@ -331,54 +300,5 @@ def parse_hello(payload: bytes) -> tuple[int, list[str]]:
             raise ProtocolError("truncated: a capability is cut off")
         check_utf8(payload[begin:offset])
         capabilities.append(payload[begin:offset].decode("utf-8"))
-    _check_end(payload, offset)
+    check_end(payload, offset)
     return version, capabilities
-
-
-def _take_key(payload: bytes, start: int) -> tuple[bytes, int]:
-    length = read_u16(payload, start)
-    end = start + 2 + length
-    if end > len(payload):
-        _refuse_key(length, len(payload) - start - 2)
-    key = payload[start + 2 : end]
-    _check_key(key)
-    return key, end
-
-
-def _take_owner(payload: bytes, start: int) -> tuple[bytes, int]:
-    end = start + 2 + read_u16(payload, start)
-    if end > len(payload):
-        raise ProtocolError("truncated: the owner is cut off")
-    owner = payload[start + 2 : end]
-    if not owner:
-        raise ProtocolError("a lock's owner cannot be empty")
-    check_utf8(owner)
-    return owner, end
-
-
-def _take_ttl(payload: bytes, start: int) -> tuple[int, int]:
-    if start + 8 > len(payload):
-        raise ProtocolError("truncated: a TTL is cut off")
-    ttl_ms: int = _unpack_u64(payload, start)[0]
-    if ttl_ms > _TTL_MS_MAX:
-        raise ProtocolError(f"a TTL has up to {TTL_MS_MAX} ms (100 years), not {ttl_ms}")
-    return ttl_ms, start + 8
-
-
-def _check_key(key: bytes) -> None:
-    if not 1 <= len(key) <= _KEY_BYTES_MAX:
-        _refuse_key(len(key), len(key))
-    check_utf8(key)
-
-
-def _refuse_key(length: int, available: int) -> None:
-    if 1 <= length <= _KEY_BYTES_MAX:
-        raise ProtocolError(f"truncated: a key of {length} bytes declared, {available} there")
-    raise ProtocolError(f"a key has 1 to {KEY_BYTES_MAX} bytes, not {length}")
-
-
-def _check_end(payload: bytes, end: int) -> None:
-    if len(payload) > end:
-        raise ProtocolError(f"{len(payload) - end} bytes follow the end of the message")
-    if len(payload) < end:
-        raise ProtocolError(f"truncated: {end - len(payload)} bytes are missing")

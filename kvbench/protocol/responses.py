@@ -10,9 +10,10 @@ from typing import Final
 
 from kvbench.errors import ProtocolError
 from kvbench.model import Value
-from kvbench.protocol.frames import frame
+from kvbench.protocol.decode import ValuesDecoder
+from kvbench.protocol.frames import frame, frame_header
+from kvbench.protocol.layout import ALL_STEPS, read_u16
 from kvbench.protocol.opcodes import Status
-from kvbench.protocol.values import read_u16, read_value
 
 _OK: Final = 0x00
 assert int(Status.OK) == _OK  # A literal here is a C constant in the compiled code.
@@ -59,10 +60,15 @@ def count_response(count: int) -> bytes:
 
 def values_response(values: list[bytes | None]) -> bytes:
     """MGET: a count, then the stored bytes of each value, Null where there is none."""
-    parts: list[bytes] = [_pack_u16(len(values))]
+    size = 2
+    parts: list[bytes] = [b"", _pack_u16(len(values))]
     for value in values:
-        parts.append(_NULL_VALUE if value is None else value)
-    return frame(_OK, b"".join(parts))
+        item = _NULL_VALUE if value is None else value
+        size += len(item)
+        parts.append(item)
+    # With the header among the parts, the reply is copied once.
+    parts[0] = frame_header(_OK, size)
+    return b"".join(parts)
 
 
 def flags_response(flags: list[bool]) -> bytes:
@@ -106,15 +112,22 @@ def parse_count(payload: bytes) -> int:
 
 def parse_values(payload: bytes, count: int) -> list[Value]:
     """MGET: as many values as keys were asked for, in their order."""
+    decoder = values_decoder(payload, count)
+    decoder.advance(ALL_STEPS)
+    return decoded_values(payload, decoder)
+
+
+def values_decoder(payload: bytes, count: int) -> ValuesDecoder:
+    """MGET in steps: what decodes the values. :func:`decoded_values` has them in the end."""
     _check_count(payload, count)
-    offset = 2
-    values: list[Value] = []
-    for _ in range(count):
-        value, offset = read_value(payload, offset)
-        values.append(value)
-    if offset != len(payload):
-        raise ProtocolError(f"{len(payload) - offset} bytes follow the last value")
-    return values
+    return ValuesDecoder(payload, 2, count)
+
+
+def decoded_values(payload: bytes, decoder: ValuesDecoder) -> list[Value]:
+    """The values of a decoder that has finished, if they end where the payload does."""
+    if decoder.end != len(payload):
+        raise ProtocolError(f"{len(payload) - decoder.end} bytes follow the last value")
+    return decoder.values
 
 
 def parse_flags(payload: bytes, count: int) -> list[bool]:
