@@ -15,6 +15,7 @@
         ├── KvTimeoutError       no answer in time (also a TimeoutError); may have been applied
         ├── KvServerError        the server answered ERROR or INVALID; nothing was applied
         ├── KvProtocolError      the server answered bytes that make no sense; connection closed
+        ├── KvReentryError       a call in the middle of another one of its thread; nothing was sent
         ├── PoolTimeoutError     no pooled connection came free in time; nothing was sent
         └── LockLostError        a lock ended before its holder was done
 
@@ -109,6 +110,21 @@ class KvServerError(KvError):
 
 class KvProtocolError(KvError, ProtocolError):
     """The server's answer does not follow the protocol; the connection was closed."""
+
+
+class KvReentryError(KvError):
+    """A client was called in the middle of another call of the same thread.
+
+    A signal handler does that, a ``__del__`` or a trace function. Nothing was sent, and the outer
+    call goes on undisturbed.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name}: the client was called in the middle of another call of the same thread, by a "
+            "signal handler, a __del__ or a trace function: give that code a client of its own, or "
+            "let it set a flag and make the call later"
+        )
 
 
 class PoolTimeoutError(KvError, TimeoutError):

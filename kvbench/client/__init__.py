@@ -2,21 +2,22 @@
 
 ``commands`` are requests as data, shared by all; ``sync`` and ``aio`` (over ``connection``) move
 their bytes; ``pool`` does it over connections that ``lending`` lends out; ``streams`` cut what is
-long; ``lock`` holds a lock in a ``with``.
+long; ``lock`` holds a lock in a ``with``; ``forks`` keep a child's hands off its parent's sockets.
 """
 
 from __future__ import annotations
 
 from kvbench.client.address import Address
 from kvbench.client.aio import KvClient
-from kvbench.client.lending import PoolConfig, PoolStats
 from kvbench.client.lock import Lock
 from kvbench.client.pool import KvPool
+from kvbench.client.pool_model import PoolConfig, PoolStats
 from kvbench.client.sync import SyncKvClient
 from kvbench.errors import (
     KvConnectionError,
     KvError,
     KvProtocolError,
+    KvReentryError,
     KvServerError,
     KvTimeoutError,
     LockLostError,
@@ -30,6 +31,7 @@ __all__ = [
     "KvError",
     "KvPool",
     "KvProtocolError",
+    "KvReentryError",
     "KvServerError",
     "KvTimeoutError",
     "Lock",

@@ -2,7 +2,8 @@
 
 ``asyncio.gather`` of a hundred gets leaves in one write. When the connection breaks, the calls in
 flight fail and say that they may have been applied; the next call opens a new connection. Nothing
-is sent twice. A client belongs to the event loop that it was connected on.
+is sent twice. A client belongs to the event loop that it was connected on, and to its process: in a
+forked child its calls raise KvConnectionError, and the parent's connection is not touched.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from kvbench.client import commands
 from kvbench.client.address import Address
 from kvbench.client.commands import Command
 from kvbench.client.connection import Connection
+from kvbench.client.forks import LEFT_TO_PARENT, watch
 from kvbench.client.sockets import check_timeouts, no_connection
 from kvbench.client.streams import AnyIterable, StreamPairs, map_chunks, pairs_of
 from kvbench.errors import KvConnectionError, KvProtocolError
@@ -73,7 +75,8 @@ class KvClient:
         self._opened_count = 0
         self._failed_count = 0
         self._last_failure = ""
-        self._is_closed = False
+        self._closed_reason = ""
+        watch(self)
 
     @classmethod
     def connect(
@@ -89,9 +92,14 @@ class KvClient:
 
     async def close(self) -> None:
         """Close; calls in flight fail. Closing twice is fine; later calls: KvConnectionError."""
-        self._is_closed = True
+        self._closed_reason = self._closed_reason or "the client is closed: connect a new one"
         for connection in list(self._live):
             await connection.close()
+
+    @property
+    def namespace(self) -> str | None:
+        """The namespace that it works in, None without one."""
+        return self.address.namespace or None
 
     @property
     def is_connected(self) -> bool:
@@ -112,6 +120,7 @@ class KvClient:
 
         Calls that come while it is being opened wait for that one attempt, and share its fate.
         """
+        self._check_open()
         failed_count = self._failed_count
         async with self._connecting:
             if self._connection is not None and self._connection.is_usable:
@@ -138,7 +147,7 @@ class KvClient:
                 _, connection = await opening
         except (OSError, UnicodeError) as error:
             raise no_connection(self._name, error, self._connect_timeout_s) from None
-        if self._is_closed:
+        if self._closed_reason:
             await connection.close()
             self._check_open()
         if not connection.is_usable:
@@ -149,8 +158,15 @@ class KvClient:
         return connection
 
     def _check_open(self) -> None:
-        if self._is_closed:
-            raise KvConnectionError(f"{self._name}: the client is closed: connect a new one")
+        if self._closed_reason:
+            raise KvConnectionError(f"{self._name}: {self._closed_reason}")
+
+    def _leave_to_parent(self) -> None:
+        """In a forked child: what would be sent here would reach the parent's connections."""
+        self._closed_reason = f"the client {LEFT_TO_PARENT}"
+        for connection in self._live:
+            connection.leave_to_parent()
+        self._live.clear()
 
     async def _call(self, command: Command[T]) -> T:
         connection = self._connection

@@ -22,6 +22,7 @@ from functools import partial
 from itertools import chain
 from typing import cast
 
+from kvbench.client.forks import release_descriptor
 from kvbench.client.sockets import prepare
 from kvbench.errors import (
     KvConnectionError,
@@ -113,6 +114,12 @@ class Connection(asyncio.Protocol):
         self.abort("the client was closed; requests in flight may have been applied")
         if self._transport is not None:
             await asyncio.wait([self._gone])
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: give up this copy of the connection; the parent's goes on."""
+        self.is_usable = False
+        if self._transport is not None:
+            release_descriptor(self._transport.get_extra_info("socket").fileno())
 
     # --- What the event loop calls -----------------------------------------------------------
 

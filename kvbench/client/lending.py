@@ -12,83 +12,42 @@ The rules:
   handed to a caller who has gone meanwhile goes on to the next.
 - A broken connection is dropped when it comes back, or when it is about to be lent; its place is
   free for a new one.
+- A connection is open when the server has answered a PING on it, for a server refuses one only
+  after it was accepted. When an opening fails while others are open, the pool keeps to as many as
+  are open, and the caller queues for one of them. After a pause of :data:`PAUSE_S_MIN` one more is
+  tried, and with each success another one; each further refusal doubles the pause, up to
+  :data:`PAUSE_S_MAX`. When none is open, the failure is the caller's.
 """
 
 from __future__ import annotations
 
 import asyncio
+from bisect import insort
 from collections import deque
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from kvbench.client.address import Address
 from kvbench.client.aio import KvClient
-from kvbench.client.sockets import check_timeouts
+from kvbench.client.forks import LEFT_TO_PARENT, watch
+from kvbench.client.pool_model import PoolConfig, PoolStats
 from kvbench.clock import NS_PER_MS, Clock, SystemClock
-from kvbench.errors import KvConnectionError, PoolTimeoutError, UsageError
+from kvbench.errors import (
+    KvConnectionError,
+    KvError,
+    KvServerError,
+    PoolTimeoutError,
+)
+from kvbench.protocol.opcodes import Status
+
+PAUSE_S_MIN = 1.0
+"""Between a server's refusal and the next attempt to have one connection more."""
+
+PAUSE_S_MAX = 30.0
+"""Longest such pause: a server whose limit was raised is used in full half a minute later."""
 
 _SWEEP_PAUSE_S_MAX = 30.0
 """Longest pause between two looks for idle connections; else a quarter of ``idle_timeout``."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolConfig:
-    """What a pool is made of. Times are seconds.
-
-    Attributes:
-        address: ``host:port/namespace``.
-        min_size: connections opened at once, and not closed for being idle.
-        max_size: connections at most.
-        idle_timeout: a connection above ``min_size`` that is idle for so long is closed.
-        acquire_timeout: how long a caller waits for a connection.
-        connect_timeout: how long opening one may take.
-        request_timeout: how long a response may take.
-
-    Raises:
-        UsageError: sizes or times make no sense.
-    """
-
-    address: str
-    min_size: int = 2
-    max_size: int = 10
-    idle_timeout: float = 300
-    acquire_timeout: float = 5
-    connect_timeout: float = 5
-    request_timeout: float = 30
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_size <= self.max_size or self.max_size < 1:
-            raise UsageError(
-                f"a pool needs 0 <= min_size <= max_size and max_size >= 1, "
-                f"not min_size={self.min_size}, max_size={self.max_size}"
-            )
-        check_timeouts(
-            idle_timeout=self.idle_timeout,
-            acquire_timeout=self.acquire_timeout,
-            connect_timeout=self.connect_timeout,
-            request_timeout=self.request_timeout,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PoolStats:
-    """A pool at one moment.
-
-    Attributes:
-        size: connections there are, being opened included: ``idle`` and ``in_use`` together.
-        idle: those that nobody uses.
-        in_use: those that are lent out or being opened for somebody.
-        waiting: callers in the queue.
-        opened: connections opened since the start.
-        closed: connections closed or broken since the start.
-    """
-
-    size: int
-    idle: int
-    in_use: int
-    waiting: int
-    opened: int
-    closed: int
 
 
 class Loan:
@@ -120,30 +79,43 @@ class Lending:
 
     def __init__(self, config: PoolConfig, clock: Clock | None = None) -> None:
         self.config = config
+        self._address = Address.parse(config.address)
         self._clock: Clock = clock if clock is not None else SystemClock()
         self._idle: deque[tuple[KvClient, int]] = deque()
         self._lent: set[KvClient] = set()
         self._opening_count = 0
-        self._waiters: deque[asyncio.Future[KvClient | None]] = deque()
+        self._caller_count = 0
+        self._waiters: deque[tuple[int, asyncio.Future[KvClient | None]]] = deque()
+        """Each with its caller's number: in the order in which they came."""
+        self._size_limit = config.max_size
+        self._pause_s = PAUSE_S_MIN
+        self._refusal = ""
+        self._grower: asyncio.TimerHandle | None = None
         self._opened_count = 0
         self._closed_count = 0
-        self._is_closed = False
+        self._closed_reason = ""
         self._sweeper: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
+        watch(self)
 
     @classmethod
     async def connect(cls, config: PoolConfig, *, clock: Clock | None = None) -> Self:
         """Open a pool with ``min_size`` connections, at least one to see that it works.
 
+        Fewer are enough when the server grants no more.
+
         Raises:
             UsageError: the address is none.
-            KvConnectionError: nobody answers there.
+            KvConnectionError: no connection could be made, or the server refuses every one.
         """
         pool = cls(config, clock)
         try:
             for _ in range(max(1, config.min_size)):
                 pool._opening_count += 1
-                pool._give_back(await pool._open())
+                client = await pool._open()
+                if client is None:
+                    break
+                pool._give_back(client)
         except BaseException:
             await pool.close()
             raise
@@ -155,25 +127,31 @@ class Lending:
 
         Closing twice is fine; later calls raise KvConnectionError, and so do callers in the queue.
         """
-        self._is_closed = True
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        self._closed_reason = self._closed_reason or "the pool is closed: connect a new one"
+        for timer in (self._sweeper, self._grower):
+            if timer is not None:
+                timer.cancel()
         while self._waiters:
-            waiter = self._waiters.popleft()
+            _, waiter = self._waiters.popleft()
             if not waiter.done():
-                waiter.set_exception(_closed())
+                waiter.set_exception(self._closed())
         while self._idle:
             self._retire(self._idle.pop()[0])
         await asyncio.gather(*self._closing, *[client.close() for client in self._lent])
 
+    @property
+    def namespace(self) -> str | None:
+        """The namespace that it works in, None without one."""
+        return self._address.namespace or None
+
     def stats(self) -> PoolStats:
         """The pool at this moment."""
-        in_use = len(self._lent) + self._opening_count
         return PoolStats(
-            size=len(self._idle) + in_use,
+            size=self._size(),
+            max_size=self.config.max_size,
             idle=len(self._idle),
-            in_use=in_use,
-            waiting=sum([not waiter.done() for waiter in self._waiters]),
+            active=len(self._lent) + self._opening_count,
+            waiting=sum([not waiter.done() for _, waiter in self._waiters]),
             opened=self._opened_count,
             closed=self._closed_count,
         )
@@ -183,67 +161,146 @@ class Lending:
 
         Entering it raises:
             PoolTimeoutError: none came free within ``acquire_timeout``.
-            KvConnectionError: the pool is closed, or a new connection was refused.
+            KvConnectionError: the pool is closed, or none is open and a new one was refused.
         """
         return Loan(self)
 
+    # --- Taking ------------------------------------------------------------------------------
+
     async def _take(self) -> KvClient:
-        if self._is_closed:
-            raise _closed()
+        """An idle client, a new one where there is room, or what comes free."""
+        self._caller_count += 1
+        number = self._caller_count
+        deadline = asyncio.get_running_loop().time() + self.config.acquire_timeout
+        has_place = was_refused = False
+        while True:
+            if self._closed_reason:
+                raise self._closed()
+            if not has_place:
+                client = self._take_idle()
+                if client is not None:
+                    return client
+                has_place = not was_refused and self._size() < self._size_limit
+                self._opening_count += has_place
+            if has_place:
+                client = await self._open()
+                has_place, was_refused = False, True
+            else:
+                client = await self._wait(number, deadline)
+                has_place = client is None
+            if client is not None:
+                return client
+
+    def _take_idle(self) -> KvClient | None:
         while self._idle:
             client, _ = self._idle.pop()
             if client.is_connected:
                 self._lent.add(client)
                 return client
             self._retire(client)
-        if len(self._lent) + self._opening_count < self.config.max_size:
-            self._opening_count += 1
-            return await self._open()
-        client_or_place = await self._wait()
-        return client_or_place if client_or_place is not None else await self._open()
+        return None
 
-    async def _wait(self) -> KvClient | None:
+    async def _wait(self, number: int, deadline: float) -> KvClient | None:
         """What comes free: a client that is lent already, or with None the place of a new one."""
         waiter: asyncio.Future[KvClient | None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        entry = (number, waiter)
+        insort(self._waiters, entry, key=lambda entry: entry[0])
         try:
-            async with asyncio.timeout(self.config.acquire_timeout):
+            async with asyncio.timeout_at(deadline):
                 return await waiter
         except BaseException as error:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self._pass_on(waiter.result())  # It came in the moment in which we left.
             if isinstance(error, TimeoutError):
-                raise PoolTimeoutError(
-                    f"all {self.config.max_size} connections stayed busy for "
-                    f"{self.config.acquire_timeout:g} s: raise max_size or acquire_timeout"
-                ) from None
+                raise self._all_busy() from None
             raise
         finally:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
+            if entry in self._waiters:
+                self._waiters.remove(entry)
 
-    async def _open(self) -> KvClient:
-        """Open a connection in the place that was counted for it, and lend it."""
-        config = self.config
+    # --- Opening, and how many ---------------------------------------------------------------
+
+    async def _open(self) -> KvClient | None:
+        """Open a connection in the place that was counted for it, and lend it.
+
+        None when that failed and there are others to wait for. Otherwise a failure is raised, and
+        the place goes to the next caller, who may have better luck.
+        """
         try:
-            client = await KvClient.connect(
-                config.address,
-                connect_timeout=config.connect_timeout,
-                request_timeout=config.request_timeout,
-            )
-        except BaseException:
+            client = await self._connect()
+        except BaseException as error:
+            if isinstance(error, KvError) and not self._closed_reason and self._shrink(error):
+                self._opening_count -= 1
+                return None
             self._pass_on(None)
             raise
         self._opening_count -= 1
         self._opened_count += 1
-        if self._is_closed:
+        if self._closed_reason:
             self._retire(client)
-            raise _closed()
+            raise self._closed()
         self._lent.add(client)
+        self._size_limit = max(self._size_limit, len(self._idle) + len(self._lent))
+        if self._grower is None:
+            self._pause_s = PAUSE_S_MIN
+            self._grow()
         return client
 
+    async def _connect(self) -> KvClient:
+        """A connection that the server grants, which its answer to a PING shows."""
+        config = self.config
+        client = await KvClient.connect(
+            config.address,
+            connect_timeout=config.connect_timeout,
+            request_timeout=config.request_timeout,
+        )
+        try:
+            async with asyncio.timeout(config.connect_timeout):
+                await client.ping()
+        except BaseException as error:
+            if isinstance(error, KvServerError) and error.status == Status.INVALID:
+                return client  # It answers, though it has no PING.
+            await client.close()
+            if isinstance(error, KvServerError):
+                reason = f"the server turned the connection away: {error.message}"
+                raise KvConnectionError(f"{self._address}: {reason}") from None
+            if isinstance(error, TimeoutError):
+                reason = f"no answer within {config.connect_timeout:g} s of connecting"
+                raise KvConnectionError(f"{self._address}: {reason}") from None
+            raise
+        return client
+
+    def _shrink(self, refusal: KvError) -> bool:
+        """After a failed opening: keep to what is open. Returns whether anything is or will be."""
+        open_count = sum(client.is_connected for client, _ in self._idle)
+        open_count += sum(client.is_connected for client in self._lent)
+        if not open_count:
+            return self._opening_count > 1
+        self._refusal = str(refusal)
+        self._size_limit = open_count
+        if self._grower is None:
+            loop = asyncio.get_running_loop()
+            self._grower = loop.call_later(self._pause_s, self._grow)
+            self._pause_s = min(2 * self._pause_s, PAUSE_S_MAX)
+        return True
+
+    def _grow(self) -> None:
+        """Allow one more; those who wait open what is allowed."""
+        self._grower = None
+        self._size_limit = min(self._size_limit + 1, self.config.max_size)
+        while self._size() < self._size_limit and self.stats().waiting:
+            self._opening_count += 1
+            self._pass_on(None)
+
+    def _size(self) -> int:
+        return len(self._idle) + len(self._lent) + self._opening_count
+
+    # --- Giving back -------------------------------------------------------------------------
+
     def _give_back(self, client: KvClient) -> None:
-        if client.is_connected and not self._is_closed:
+        if client not in self._lent:
+            return  # It stayed with the parent of a forked child.
+        if client.is_connected and not self._closed_reason:
             self._pass_on(client)
             return
         self._lent.discard(client)
@@ -254,13 +311,13 @@ class Lending:
     def _pass_on(self, client: KvClient | None) -> None:
         """Give a lent client, or with None a counted place, to the first who waits."""
         while self._waiters:
-            waiter = self._waiters.popleft()
+            _, waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(client)
                 return
         if client is None:
             self._opening_count -= 1
-        elif self._is_closed or not client.is_connected:
+        elif self._closed_reason or not client.is_connected:
             self._lent.discard(client)
             self._retire(client)
         else:
@@ -274,6 +331,16 @@ class Lending:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
+    def _leave_to_parent(self) -> None:
+        """In a forked child: the pool's loop, its callers and its connections are not here."""
+        self._closed_reason = f"the pool {LEFT_TO_PARENT}"
+        self._idle.clear()
+        self._lent.clear()
+        self._waiters.clear()
+        self._closing.clear()
+        self._opening_count = 0
+        self._sweeper = self._grower = None
+
     def _sweep(self) -> None:
         """Sweep now, and again later."""
         self._sweep_once()
@@ -285,11 +352,21 @@ class Lending:
         oldest_ns = self._clock.now_ns() - round(self.config.idle_timeout * 1000) * NS_PER_MS
         for entry in list(self._idle):
             client, since_ns = entry
-            is_spare = self.stats().size > self.config.min_size and since_ns <= oldest_ns
+            is_spare = self._size() > self.config.min_size and since_ns <= oldest_ns
             if is_spare or not client.is_connected:
                 self._idle.remove(entry)
                 self._retire(client)
 
+    def _all_busy(self) -> PoolTimeoutError:
+        count, waited = self.config.max_size, f"stayed busy for {self.config.acquire_timeout:g} s"
+        if self._size_limit == count:
+            return PoolTimeoutError(
+                f"all {count} connections {waited}: raise max_size or acquire_timeout"
+            )
+        return PoolTimeoutError(
+            f"all {self._size_limit} connections that the server grants {waited}, though max_size "
+            f"is {count}: raise the server's limit or acquire_timeout; its refusal: {self._refusal}"
+        )
 
-def _closed() -> KvConnectionError:
-    return KvConnectionError("the pool is closed: connect a new one")
+    def _closed(self) -> KvConnectionError:
+        return KvConnectionError(self._closed_reason)

@@ -33,6 +33,8 @@ class Lock:
     Raises:
         KvTimeoutError: another held it all the time.
         LockLostError: at the end: it had ended before, so another may have been in as well.
+        KvServerError: the server refused for another reason, and the lock may still be held: at the
+            end it then stays until its ttl is over.
 
     An exception of the body goes before what goes wrong with the unlocking, which is then logged.
     Whoever is cut off while the lock is being taken may hold it until its ttl is over.
@@ -54,7 +56,12 @@ class Lock:
         self.acquire_timeout = acquire_timeout
 
     async def extend(self) -> None:
-        """Hold it for another ``ttl`` seconds from now. LockLostError when it has ended."""
+        """Hold it for another ``ttl`` seconds from now.
+
+        Raises:
+            LockLostError: it has ended.
+            KvServerError: the server refused for another reason; it may still be held.
+        """
         await self._still_held(self._client.extend_lock(self.key, self.owner, self.ttl))
 
     async def __aenter__(self) -> Self:
@@ -89,7 +96,7 @@ class Lock:
         try:
             held = await answer
         except KvServerError as refusal:
-            if refusal.status != Status.ERROR:
+            if refusal.status != Status.ERROR or await self._may_be_ours():
                 raise
             held = False  # Another owner holds it now.
         if not held:
@@ -97,3 +104,13 @@ class Lock:
                 f"lock {self.key!r} had ended before: give it a longer ttl than {self.ttl:g} s, "
                 "or extend it"
             )
+
+    async def _may_be_ours(self) -> bool:
+        """Whether the lock may still be ours after an ERROR, which can mean anything.
+
+        The key says it, for it holds the owner's name (LOCK-007); messages are for people.
+        """
+        try:
+            return await self._client.get(self.key) == self.owner
+        except KvError:
+            return True

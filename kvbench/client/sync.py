@@ -1,16 +1,16 @@
 """The synchronous client: one blocking connection, one request at a time.
 
 Safe from several threads, which take turns, and across a fork: a child leaves the connection to its
-parent and opens its own. A connection on which a request was cut off (timeout, Ctrl-C, a broken
-stream) is closed rather than read on, for its next bytes would be another request's reply
-(CLIENT-009); so is one on which anything came that nobody asked for. The next call opens a new one.
-Nothing is sent twice.
+parent and opens its own. A call in the middle of another one of the same thread, as a signal
+handler can make it, is refused: waiting would never end, and reading would take the reply of the
+outer call. A connection on which a request was cut off (timeout, Ctrl-C, a broken stream) is closed
+rather than read on, for its next bytes would be another request's reply (CLIENT-009); so is one on
+which anything came that nobody asked for. The next call opens a new one. Nothing is sent twice.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import select
 import socket
 import threading
@@ -23,8 +23,15 @@ from typing import Self, TypeVar
 from kvbench.client import commands
 from kvbench.client.address import Address
 from kvbench.client.commands import Command
+from kvbench.client.forks import watch
 from kvbench.client.sockets import check_timeouts, no_connection, prepare
-from kvbench.errors import KvConnectionError, KvProtocolError, KvServerError, KvTimeoutError
+from kvbench.errors import (
+    KvConnectionError,
+    KvProtocolError,
+    KvReentryError,
+    KvServerError,
+    KvTimeoutError,
+)
 from kvbench.model import Pairs, Value
 from kvbench.protocol.frames import FrameReader
 from kvbench.protocol.opcodes import Status
@@ -39,7 +46,8 @@ class SyncKvClient:
     """A client of the wire protocol. Made by :meth:`connect`; a context manager that closes.
 
     Every call may raise KvConnectionError, KvTimeoutError, KvServerError or KvProtocolError (see
-    kvbench.errors for what each leaves behind), and TypeError or ValueError for its arguments.
+    kvbench.errors for what each leaves behind), and TypeError or ValueError for its arguments. One
+    that is made in the middle of another call of the same thread raises KvReentryError.
 
     Attributes:
         address: where it is connected to.
@@ -58,7 +66,8 @@ class SyncKvClient:
         self._reader = FrameReader()
         self._opened_count = 0
         self._is_closed = False
-        self._pid = os.getpid()
+        self._is_in_call = False
+        watch(self)
 
     @classmethod
     def connect(
@@ -81,11 +90,16 @@ class SyncKvClient:
         """
         self._is_closed = True
         stream = self._socket
-        if stream is not None and self._pid == os.getpid():
+        if stream is not None:
             with suppress(OSError):
                 stream.shutdown(socket.SHUT_RDWR)  # Wakes a thread that waits for its reply.
         with self._lock:
             self._drop()
+
+    @property
+    def namespace(self) -> str | None:
+        """The namespace that it works in, None without one."""
+        return self.address.namespace or None
 
     @property
     def is_connected(self) -> bool:
@@ -99,7 +113,8 @@ class SyncKvClient:
 
     def _open(self) -> socket.socket:
         if self._is_closed:
-            raise KvConnectionError(f"{self._name}: the client is closed: connect a new one")
+            raise self._closed()
+        lock = self._lock
         place = (self.address.host, self.address.port)
         try:
             opened = socket.create_connection(place, timeout=self._connect_timeout_s)
@@ -110,9 +125,13 @@ class SyncKvClient:
                 raise
         except (OSError, UnicodeError) as error:
             raise no_connection(self._name, error, self._connect_timeout_s) from None
+        if self._is_closed or self._lock is not lock:  # A signal handler closed it, or forked.
+            opened.close()
+            raise self._closed() if self._is_closed else self._left_to_parent()
         opened.settimeout(self._request_timeout_s)
-        self._socket, self._reader, self._poll = opened, FrameReader(), select.poll()
-        self._poll.register(opened, select.POLLIN)
+        poll = select.poll()
+        poll.register(opened, select.POLLIN)
+        self._socket, self._reader, self._poll = opened, FrameReader(), poll
         self._opened_count += 1
         if self._opened_count > 1:
             _log.warning("reconnected to %s", self._name)
@@ -123,40 +142,69 @@ class SyncKvClient:
         if stale is not None:
             stale.close()
 
+    def _closed(self) -> KvConnectionError:
+        return KvConnectionError(f"{self._name}: the client is closed: connect a new one")
+
     def _leave_to_parent(self) -> None:
         """In a forked child: its replies would mix with the parent's on the same connection."""
-        self._pid = os.getpid()
         self._lock = threading.RLock()  # The old one may be held by a thread that is not here.
+        self._is_in_call = False
         self._drop()
 
     def _call(self, command: Command[T]) -> T:
-        if self._pid != os.getpid():
-            self._leave_to_parent()
+        """Send a request and read its reply; other threads wait, the same one is refused.
+
+        A signal handler can run between any two lines. Before the mark is set, its call is a whole
+        one of its own, for nothing of ours was sent yet. While it is set, its call is refused.
+        """
         with self._lock:
-            stream = self._usable()
+            if self._is_in_call:
+                raise KvReentryError(self._name)
             try:
-                status, payload = self._exchange(stream, command.request)
-            except TimeoutError:
-                self._drop()
-                raise KvTimeoutError(
-                    f"{self._name}: no answer within {self._request_timeout_s:g} s; "
-                    "the request may have been applied"
-                ) from None
-            except OSError as error:
-                self._drop()
-                reason = "the client was closed" if self._is_closed else error.strerror or error
-                raise KvConnectionError(
-                    f"{self._name}: the connection broke ({reason}); "
-                    "the request may have been applied"
-                ) from None
-            except BaseException:
-                self._drop()
-                raise
-            try:
-                return command.result(status, payload)
-            except KvProtocolError:
-                self._drop()
-                raise
+                self._is_in_call = True
+                return self._answer(command)
+            finally:
+                self._is_in_call = False
+
+    def _answer(self, command: Command[T]) -> T:
+        stream = self._usable()
+        try:
+            status, payload = self._exchange(stream, command.request)
+        except TimeoutError:
+            self._drop()
+            raise KvTimeoutError(
+                f"{self._name}: no answer within {self._request_timeout_s:g} s; "
+                "the request may have been applied"
+            ) from None
+        except OSError as error:
+            raise self._broken(stream, error) from None
+        except BaseException:
+            self._drop()
+            raise
+        try:
+            return command.result(status, payload)
+        except KvProtocolError:
+            self._drop()
+            raise
+
+    def _broken(self, stream: socket.socket, error: OSError) -> KvConnectionError:
+        """The connection that a call was using is gone: say why, and forget it."""
+        if self._is_closed:
+            reason = "the client was closed"
+        elif self._socket is not stream:
+            return self._left_to_parent()
+        else:
+            reason = error.strerror or str(error)
+        self._drop()
+        return KvConnectionError(
+            f"{self._name}: the connection broke ({reason}); the request may have been applied"
+        )
+
+    def _left_to_parent(self) -> KvConnectionError:
+        return KvConnectionError(
+            f"{self._name}: the process was forked in the middle of this call: its parent goes on "
+            "with it, this child can call anew"
+        )
 
     def _usable(self) -> socket.socket:
         """The connection, opened anew when there is none or the server ended it meanwhile."""

@@ -11,6 +11,7 @@ import time
 
 from kvbench.client import KvClient
 from kvbench.protocol.frames import FrameReader, frame
+from kvbench.protocol.opcodes import Opcode
 from kvbench.protocol.values import encode_value
 from kvbench.server.config import ServerConfig
 from kvbench.server.tcp import KvServer
@@ -85,6 +86,18 @@ def answering(answer=OK):
         talk.peer.closed.append(talk.number)
 
     return script
+
+
+def granting(script):
+    """A script for a pool: answer its PING, which asks whether the connection is granted."""
+
+    def granted(talk):
+        opcode, _ = talk.ask()
+        assert opcode == Opcode.PING
+        talk.send(frame(0, b"PONG"))
+        script(talk)
+
+    return granted
 
 
 class Peer:

@@ -14,10 +14,10 @@ from client_peers import ServerThread
 from kvbench_backends.wire import AsyncWireBackend, WireBackend
 
 from kvbench.backend import AsyncBackend, Backend, BackendDescription
-from kvbench.client import KvClient, KvPool, SyncKvClient
+from kvbench.client import KvClient, KvPool, PoolConfig, SyncKvClient
 
-OF_A_POOL = {"acquire", "stats"}
-OF_A_CLIENT = {"is_connected", "reconnects"}
+OF_A_POOL = {"acquire", "stats", "namespace"}
+OF_A_CLIENT = {"is_connected", "reconnects", "namespace"}
 ONLY_ASYNC = {"mget_stream": {"window"}, "mset_stream": {"window"}}
 """A synchronous stream has one request in flight, so no window."""
 
@@ -62,6 +62,23 @@ def test_their_methods_take_the_same_arguments(name):
     for face in (KvClient, KvPool):
         method = getattr(face, name)
         assert inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method)
+
+
+@pytest.mark.parametrize("namespace", [None, "tasks", "a/b"])
+def test_their_namespace_is_that_of_the_address_or_none(namespace):
+    """What the family's users read from a client or a pool: the name, or None without one."""
+
+    async def scenario(address):
+        async with KvClient.connect(address) as client:
+            assert client.namespace == namespace
+        async with await KvPool.connect(PoolConfig(address)) as pool:
+            assert pool.namespace == namespace
+
+    with ServerThread() as server:
+        address = f"{server.address}/{namespace}" if namespace else server.address
+        asyncio.run(scenario(address))
+        with SyncKvClient.connect(address) as client:
+            assert client.namespace == namespace
 
 
 def test_both_clients_connect_with_the_same_words():

@@ -6,7 +6,7 @@ import asyncio
 import logging
 
 import pytest
-from client_peers import Peer, answering, eventually
+from client_peers import Peer, answering, eventually, value
 
 from kvbench.client import KvClient, KvPool, Lock, PoolConfig
 from kvbench.clock import ManualClock
@@ -202,6 +202,57 @@ def test_a_server_that_is_gone_at_the_end_does_not_mask_the_body_either():
                         async with Lock(client, "job"):
                             if error:
                                 raise error
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("stored", "error"), [("me", KvServerError), ("another", LockLostError), (None, LockLostError)]
+)
+@pytest.mark.parametrize("step", ["extend", "release"])
+def test_only_the_owners_refusal_means_lost(step, stored, error):
+    """An ERROR can mean anything: the key tells whether the lock is still ours."""
+
+    def script(talk):
+        while (request := talk.ask()) is not None:
+            if request[0] == Opcode.LOCK:
+                talk.send(frame(Status.OK, b"\x01"))
+            elif request[0] == Opcode.GET:
+                talk.send(value(stored) if stored else frame(Status.NULL, b""))
+            else:
+                talk.send(frame(Status.ERROR, b"a replica cannot write"))
+
+    async def scenario():
+        with Peer(script) as peer:
+            async with KvClient.connect(peer.address) as client:
+                lock = await Lock(client, "job", owner="me").__aenter__()
+                with pytest.raises(error):
+                    if step == "extend":
+                        await lock.extend()
+                    else:
+                        await lock.__aexit__(None, None, None)
+
+    asyncio.run(scenario())
+
+
+def test_a_full_server_is_no_lost_lock():
+    """The lock is held all the time, although the server has no connection for its holder."""
+
+    async def scenario():
+        async with (
+            asyncio.timeout(10),
+            KvServer(ServerConfig(port=0, max_connections=1)) as server,
+            KvClient.connect(server.address) as client,
+            Lock(client, "job", ttl=60) as lock,
+        ):
+            client._connection.abort("for the test")
+            await eventually(lambda: server.stats.connections_now == 0)
+            async with KvClient.connect(server.address) as other:
+                assert await other.get("job") == lock.owner
+                with pytest.raises((KvServerError, KvConnectionError), match="are taken"):
+                    await lock.extend()
+            await eventually(lambda: server.stats.connections_now == 0)
+            await lock.extend()
 
     asyncio.run(scenario())
 

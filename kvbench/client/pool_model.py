@@ -1,0 +1,70 @@
+"""What a pool is made of, and what it is at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kvbench.client.sockets import check_timeouts
+from kvbench.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class PoolConfig:
+    """What a pool is made of. Times are seconds.
+
+    Attributes:
+        address: ``host:port/namespace``.
+        min_size: connections opened at once, and not closed for being idle.
+        max_size: connections at most.
+        idle_timeout: a connection above ``min_size`` that is idle for so long is closed.
+        acquire_timeout: how long a caller waits for a connection.
+        connect_timeout: how long opening one may take.
+        request_timeout: how long a response may take.
+
+    Raises:
+        UsageError: sizes or times make no sense.
+    """
+
+    address: str
+    min_size: int = 2
+    max_size: int = 10
+    idle_timeout: float = 300
+    acquire_timeout: float = 5
+    connect_timeout: float = 5
+    request_timeout: float = 30
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_size <= self.max_size or self.max_size < 1:
+            raise UsageError(
+                f"a pool needs 0 <= min_size <= max_size and max_size >= 1, "
+                f"not min_size={self.min_size}, max_size={self.max_size}"
+            )
+        check_timeouts(
+            idle_timeout=self.idle_timeout,
+            acquire_timeout=self.acquire_timeout,
+            connect_timeout=self.connect_timeout,
+            request_timeout=self.request_timeout,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """A pool at one moment.
+
+    Attributes:
+        size: connections there are, being opened included: ``idle`` and ``active`` together.
+        max_size: connections at most, as configured.
+        idle: those that nobody uses.
+        active: those that are lent out or being opened for somebody.
+        waiting: callers in the queue.
+        opened: connections opened since the start.
+        closed: connections closed or broken since the start.
+    """
+
+    size: int
+    max_size: int
+    idle: int
+    active: int
+    waiting: int
+    opened: int
+    closed: int

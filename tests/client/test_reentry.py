@@ -1,0 +1,170 @@
+"""The synchronous client called in the middle of a call of its own thread, and what it costs.
+
+Signal handlers, destructors and trace functions run between any two lines of a call. A lock that
+lets its own thread in again would hand the reply of the outer call to the inner one.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+import threading
+import time
+
+import pytest
+from client_peers import Peer, ServerThread, answering, value, wait_until
+
+from kvbench.client import SyncKvClient
+from kvbench.errors import KvConnectionError, KvReentryError
+
+CALLS = 30_000
+SIGNALS_LEAST = 1_000
+
+
+@pytest.fixture
+def on_alarm():
+    """Run a function as the handler of SIGALRM: ``on_alarm(handler, interval_s)``."""
+    before = signal.getsignal(signal.SIGALRM)
+
+    def start(handler, interval_s):
+        signal.signal(signal.SIGALRM, lambda *_: handler())
+        signal.setitimer(signal.ITIMER_REAL, interval_s, interval_s)
+
+    yield start
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_no_reply_goes_to_another_call_in_tens_of_thousands_with_a_signal_in_between(on_alarm):
+    """Real signals, at any line of a call: an inner call is refused or whole, never mixed up."""
+    inner, outer = [], []
+
+    def call_inside():
+        try:
+            inner.append(client.get("inner"))
+        except KvReentryError:
+            inner.append(KvReentryError)
+
+    with ServerThread() as server, SyncKvClient.connect(server.address) as client:
+        client.mset({"outer": "OUTER", "inner": "INNER"})
+        on_alarm(call_inside, 0.0004)
+        end = time.monotonic() + 60
+        while len(outer) < CALLS or len(inner) < SIGNALS_LEAST:
+            assert time.monotonic() < end, f"{len(inner)} signals in {len(outer)} calls"
+            outer.append(client.get("outer"))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        assert set(outer) == {"OUTER"}
+        assert set(inner) <= {"INNER", KvReentryError} and KvReentryError in inner
+        assert client.reconnects == 0, "a refused call costs no connection"
+
+
+def test_the_refusal_says_who_does_that_and_what_to_do_and_nothing_was_sent(on_alarm):
+    refusals = []
+
+    def call_inside():
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        with pytest.raises(KvReentryError) as caught:
+            client.set("k", 1)
+        refusals.append(str(caught.value))
+        reached.set()
+
+    def script(talk):
+        talk.ask()
+        assert reached.wait(5)
+        talk.send(value("outer"))
+
+    reached = threading.Event()
+    with Peer(script) as peer, SyncKvClient.connect(peer.address) as client:
+        on_alarm(call_inside, 0.05)
+        assert client.get("k") == "outer"
+        assert len(peer.requests) == 1
+    for words in ("signal handler", "__del__", "client of its own", "set a flag"):
+        assert words in refusals[0]
+
+
+def test_a_handler_that_lets_the_refusal_out_ends_the_outer_call(on_alarm):
+    """As any exception of a handler does: its connection is closed, the next call is right."""
+
+    def call_inside():
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        client.ping()
+
+    with (
+        Peer(lambda talk: talk.wait_for_close(), answering(value("second"))) as peer,
+        SyncKvClient.connect(peer.address) as client,
+    ):
+        on_alarm(call_inside, 0.05)
+        with pytest.raises(KvReentryError):
+            client.get("first")
+        assert client.get("second") == "second"
+
+
+def test_closing_in_a_handler_ends_the_outer_call_with_the_reason(on_alarm):
+    def close_inside():
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        client.close()
+
+    with Peer(lambda talk: talk.wait_for_close()) as peer:
+        client = SyncKvClient.connect(peer.address, request_timeout=5)
+        on_alarm(close_inside, 0.05)
+        with pytest.raises(KvConnectionError, match="the client was closed"):
+            client.get("k")
+        wait_until(lambda: peer.closed == [0])
+
+
+def test_a_destructor_that_calls_is_refused_or_whole():
+    """Python runs ``__del__`` of collected cycles wherever objects are made: inside calls too."""
+    seen = []
+
+    class Node:
+        def __init__(self):
+            self.me = self
+
+        def __del__(self):
+            if threading.current_thread() is not threading.main_thread():
+                return  # The server's thread collects too, and would wait for itself.
+            try:
+                seen.append(client.get("inner"))
+            except KvReentryError:
+                seen.append(KvReentryError)
+
+    before = gc.get_threshold()
+    with ServerThread() as server, SyncKvClient.connect(server.address) as client:
+        client.mset({"outer": ["OUTER"] * 50, "inner": "INNER", "nested": [[0]] * 20})
+        try:
+            gc.set_threshold(5, 1, 1)
+            for _ in range(400):
+                Node()
+                assert client.get("outer") == ["OUTER"] * 50
+                assert client.get("nested") == [[0]] * 20
+        finally:
+            gc.set_threshold(*before)
+        assert seen and set(seen) <= {"INNER", KvReentryError}
+
+
+def test_a_trace_function_that_calls_at_every_line_gets_no_reply_of_the_outer_call():
+    seen = []
+
+    def trace(frame, event, argument):
+        if not frame.f_code.co_filename.endswith("client/sync.py"):
+            return None
+        sys.settrace(None)
+        try:
+            seen.append(client.get("inner"))
+        except KvReentryError:
+            seen.append(KvReentryError)
+        sys.settrace(trace)
+        return trace
+
+    before = sys.gettrace()
+    with ServerThread() as server, SyncKvClient.connect(server.address) as client:
+        client.mset({"outer": "OUTER", "inner": "INNER"})
+        try:
+            sys.settrace(trace)
+            found = client.get("outer")
+        finally:
+            sys.settrace(before)
+        assert found == "OUTER"
+        assert set(seen) == {"INNER", KvReentryError}, "before the outer call it is a whole one"
+        assert len(seen) > 20
