@@ -70,7 +70,7 @@ def test_their_namespace_is_that_of_the_address_or_none(namespace):
 
     async def scenario(address):
         async with KvClient.connect(address) as client:
-            assert client.namespace == namespace
+            assert await client.ping() and client.namespace == namespace
         async with await KvPool.connect(PoolConfig(address)) as pool:
             assert pool.namespace == namespace
 
@@ -78,7 +78,7 @@ def test_their_namespace_is_that_of_the_address_or_none(namespace):
         address = f"{server.address}/{namespace}" if namespace else server.address
         asyncio.run(scenario(address))
         with SyncKvClient.connect(address) as client:
-            assert client.namespace == namespace
+            assert client.ping() and client.namespace == namespace
 
 
 def test_both_clients_connect_with_the_same_words():
