@@ -4,13 +4,19 @@ Between the two stands a guard, a small process that holds one end of a pipe as 
 When the parent closes the other end, or dies in any way, SIGKILL included, the guard reads the end
 of the pipe and stops the server: SIGTERM, then SIGKILL. If the guard itself is killed, Linux sends
 the server SIGKILL (prctl PR_SET_PDEATHSIG). The guard runs in a session of its own, so that a
-Ctrl-C in the terminal reaches the parent alone, which then stops the server in order.
+Ctrl-C in the terminal reaches the parent alone, which then stops the server in order. What the
+parent writes to the pipe goes on to the server's standard input.
+
+The environment variable KVBENCH_SERVER_CPUS ("1", or "1,2") places servers: the guard and all that
+it starts run on these CPUs alone. On a system without CPU affinity, or without these CPUs, it does
+nothing.
 
 Run as a module (``python -m kvbench.local_server COMMAND...``) this file is that guard.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import queue
@@ -28,8 +34,10 @@ from kvbench.errors import KvConnectionError
 STOP_TIMEOUT_S = 3.0
 """From SIGTERM to SIGKILL: a server of ours drains in well under a second."""
 
-_PR_SET_PDEATHSIG = 1
+SERVER_CPUS_VARIABLE = "KVBENCH_SERVER_CPUS"
+"""Whoever measures sets it, so that servers keep off the load generator's cores."""
 
+_PR_SET_PDEATHSIG = 1
 
 OWN_SERVER = (sys.executable, "-P", "-m", "kvbench", "serve", "--port", "0")
 """The command for a server of ours on a free port.
@@ -92,6 +100,20 @@ class LocalServer:
             if contains in line:
                 return line
 
+    def send_line(self, line: str) -> None:
+        """Write a line to the server's standard input.
+
+        Raises:
+            KvConnectionError: the server has ended.
+        """
+        stdin = self._process.stdin
+        assert stdin is not None
+        try:
+            stdin.write(f"{line}\n")
+            stdin.flush()
+        except (OSError, ValueError):  # ValueError: stopped, and the pipe closed.
+            raise KvConnectionError(f"the server has ended: {self._last_words()}") from None
+
     def _last_words(self) -> str:
         return " / ".join(self._seen[-3:]) or "it printed nothing"
 
@@ -123,10 +145,29 @@ def _die_with_parent() -> Callable[[], None] | None:
     return lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _place(cpus: str | None) -> None:
+    """Move this process, and so what it starts, to CPUs given as numbers with commas between.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if not cpus:
+        return
+    numbers = {int(number) for number in cpus.split(",")}
+    with contextlib.suppress(AttributeError, OSError):
+        os.sched_setaffinity(0, numbers)
+
+
 def _guard(command: Sequence[str]) -> int:
     """Run ``command`` until it ends or standard input does; its exit code."""
+    cpus = os.environ.get(SERVER_CPUS_VARIABLE)
     try:
-        server = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent())
+        _place(cpus)
+    except ValueError:
+        sys.stdout.write(f"{SERVER_CPUS_VARIABLE} is like 1 or 1,2, not {cpus!r}\n")
+        return 2
+    try:
+        server = subprocess.Popen(command, stdin=subprocess.PIPE, preexec_fn=_die_with_parent())
     except OSError as error:
         sys.stdout.write(f"cannot run {command[0]}: {error.strerror}\n")
         return 127
@@ -142,8 +183,13 @@ def _guard(command: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, stop)
 
     def stop_at_end_of_input() -> None:
-        while os.read(0, 4096):
-            pass
+        assert server.stdin is not None
+        input_fd = server.stdin.fileno()
+        os.set_blocking(input_fd, False)
+        while text := os.read(0, 4096):
+            # A server that does not read, or has ended, must not keep the guard from its work.
+            with contextlib.suppress(OSError):
+                os.write(input_fd, text)
         stop()
 
     threading.Thread(target=stop_at_end_of_input, daemon=True).start()
