@@ -1,4 +1,4 @@
-"""Types of options that several commands share: words, lists of words, sizes.
+"""Types of options that several commands share: words, lists of words, sizes, durations, rates.
 
 Each knows its right answers in one place: a wrong one is answered with the nearest right one, and
 a shell that completes an option is offered the same words.
@@ -6,17 +6,15 @@ a shell that completes an option is offered the same words.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import click
 from click.shell_completion import CompletionItem
 
+from kvbench.errors import UsageError
 from kvbench.registry import given_target
 from kvbench.suggest import did_you_mean
-
-_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}
-_BINARY_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+from kvbench.units import parse_duration_ns, parse_rate, parse_size
 
 
 class Target(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
@@ -81,10 +79,34 @@ class ByteSize(click.ParamType):  # type: ignore[type-arg]  # not generic before
 
     def convert(self, value: str | int, param: object, ctx: object) -> int:
         """The number of bytes; BadParameter for what is no size."""
-        if isinstance(value, int):
-            return value
-        match = re.fullmatch(r"(\d{1,12})\s*([kmg]?)(i?)b?", value.strip().lower(), re.ASCII)
-        if match is None or (match[3] and not match[2]):
-            raise click.BadParameter(f"{value!r} is no size; write 1000000, 4kB or 64MiB")
-        units = _BINARY_UNITS if match[3] else _UNITS
-        return int(match[1]) * units[match[2]]
+        return _quantity(parse_size, value)
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
+    """A time with its unit, ``0.5ms`` or ``90s``, as nanoseconds."""
+
+    name = "duration"
+
+    def convert(self, value: str | int, param: object, ctx: object) -> int:
+        """Nanoseconds; BadParameter for what is no duration."""
+        return _quantity(parse_duration_ns, value)
+
+
+class Bandwidth(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
+    """Bytes per second: ``500kB/s``, ``1.5MiB/s``, ``100Mbit/s``."""
+
+    name = "bandwidth"
+
+    def convert(self, value: str | int, param: object, ctx: object) -> int:
+        """Bytes per second; BadParameter for what is no rate, or below 1."""
+        return _quantity(parse_rate, value)
+
+
+def _quantity(parse: Callable[[str], int], value: str | int) -> int:
+    """What a function of kvbench.units reads; a default that is a number already stays one."""
+    if isinstance(value, int):
+        return value
+    try:
+        return parse(value)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 import click
 
 from kvbench.cli.output import show
 from kvbench.cli.parameters import ByteSize
 from kvbench.errors import UsageError
 from kvbench.protocol.opcodes import DEFAULT_PORT
-
-if TYPE_CHECKING:
-    import asyncio
 
 _OTHER_FILES = 128
 """Beside its clients: standard streams, the event loop's, and clients that are turned away."""
@@ -86,6 +80,7 @@ def command(
     """
     import asyncio
 
+    from kvbench.event_loop import loop_factory
     from kvbench.server.config import ServerConfig
     from kvbench.server.logs import configure_logs
     from kvbench.server.tcp import serve
@@ -99,7 +94,7 @@ def command(
     )
     _allow_files(max_connections)
     configure_logs(log_level, as_json=json_logs)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         code = runner.run(serve(config, ready=_announce))
     ctx.exit(code)
 
@@ -107,18 +102,6 @@ def command(
 def _announce(address: str) -> None:
     """The one line of standard output: scripts wait for it."""
     show(f"kvbench server listening on {address}")
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """The event loop of uvloop where it is installed; INFO tells which one runs."""
-    import asyncio
-
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
 
 
 def _allow_files(connections: int) -> None:

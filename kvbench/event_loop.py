@@ -1,0 +1,16 @@
+"""The event loop of our own processes: uvloop's where it is installed, else asyncio's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """What :class:`asyncio.Runner` takes as its ``loop_factory``."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
