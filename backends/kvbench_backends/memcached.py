@@ -68,6 +68,7 @@ class MemcachedBackend(Backend):
     summary = "memcached, through pymemcache"
     url_example = "memcached://127.0.0.1:11211"
     is_network = True
+    default_port = DEFAULT_PORT
     requires = ("pymemcache",)
     install_hint = "pip install 'kvbench[memcached]'"
     ttl_resolution_s = 1.0

@@ -66,6 +66,7 @@ class ValkeyBackend(Backend):
     summary = "Valkey or Redis, through redis-py"
     url_example = "valkey://127.0.0.1:6379/0"
     is_network = True
+    default_port = 6379
     requires = ("redis", "hiredis")
     install_hint = "pip install 'kvbench[redis]'"
     capabilities = frozenset(

@@ -18,6 +18,7 @@ from kvbench.client.sync import SyncKvClient
 from kvbench.errors import KvServerError
 from kvbench.local_server import OWN_SERVER, LocalServer
 from kvbench.model import BatchKind, Capability, Pairs, Value
+from kvbench.protocol.opcodes import DEFAULT_PORT
 
 _BATCH_KINDS = dict.fromkeys(("mget", "mset", "mdel", "mexists", "mset_each"), BatchKind.NATIVE)
 
@@ -53,6 +54,7 @@ class WireBackend(Backend):
     summary = "a server of the wire protocol, synchronous client"
     url_example = "kvb://127.0.0.1:16380/namespace"
     is_network = True
+    default_port = DEFAULT_PORT
     capabilities = frozenset(Capability) - {Capability.PIPELINING}
     batch_kinds = _BATCH_KINDS
 
@@ -168,6 +170,7 @@ class AsyncWireBackend(AsyncBackend):
     summary = "a server of the wire protocol, asynchronous client"
     url_example = "kvb+async://127.0.0.1:16380/namespace"
     is_network = True
+    default_port = DEFAULT_PORT
     capabilities = frozenset(Capability) - {Capability.PIPELINING}
     batch_kinds = _BATCH_KINDS
 

@@ -38,6 +38,7 @@ COMMANDS = {
     "run": "Measure what batching buys on one or more targets.",
     "report": "Render a results file again.",
     "serve": "Serve the wire protocol over TCP.",
+    "proxy": "Put a slow or broken network before a server.",
     "backends": "List the kinds of store that can be targets.",
     "env": "Show the machine and versions that results record.",
     "completion": "Print the shell completion script.",
