@@ -54,6 +54,8 @@ class BackendDescription:
     """One line for people: what store this is."""
     url_example: ClassVar[str] = ""
     """A URL that opens it, e.g. ``sqlite:///tmp/cache.db``."""
+    url_options: ClassVar[Mapping[str, str]] = {}
+    """What may follow ``?`` in the URL, and what each does: one line for people."""
     is_network: ClassVar[bool] = False
     """True when calls leave the process: its tables show round trips."""
     default_port: ClassVar[int | None] = None

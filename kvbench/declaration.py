@@ -28,6 +28,7 @@ def declaration_problem(adapter: object) -> str:
                 ("capabilities", _capabilities_problem(adapter.capabilities)),
                 ("batch_kinds", _batch_kinds_problem(adapter.batch_kinds)),
                 ("requires", _requires_problem(adapter.requires)),
+                ("url_options", _url_options_problem(adapter.url_options)),
             )
             if problem
         ),
@@ -58,6 +59,12 @@ def _batch_kinds_problem(declared: object) -> str:
 def _requires_problem(declared: object) -> str:
     if not isinstance(declared, tuple) or not all(isinstance(one, str) for one in declared):
         return f'is {declared!r}: write a tuple of import names, ("redis",)'
+    return ""
+
+
+def _url_options_problem(declared: object) -> str:
+    if not isinstance(declared, Mapping):
+        return f'is {declared!r}: write {{"option=1": "what it does"}}, or {{}} for none'
     return ""
 
 

@@ -6,23 +6,38 @@ are checked before the store sees them, a TTL is refused rather than forgotten, 
 refuses every call, the driver's errors become kvbench's, and batches are loops that are declared
 as loops.
 
-It declares no capability. A store that can do more overrides the method of
-:class:`~kvbench.backend.Backend`, uses :meth:`SimpleBackend.store_call` in it, and declares it.
+A store that has batches overrides ``read_values``, ``write_values`` or ``remove_keys``, and names
+the operation's kind in ``batch_kinds``. It declares no capability. A store that can do more
+overrides the method of :class:`~kvbench.backend.Backend`, uses :meth:`SimpleBackend.store_call` in
+it, and declares it.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, ParamSpec, Self, TypeVar
 
 from kvbench.backend import Backend
 from kvbench.errors import KvConnectionError, KvServerError, UnsupportedError, UrlError
-from kvbench.model import Value, check_bytes, check_key, ttl_to_ms
+from kvbench.model import (
+    BatchKind,
+    Pairs,
+    Value,
+    check_bytes,
+    check_key,
+    check_keys,
+    pairs_to_dict,
+    ttl_to_ms,
+)
 from kvbench.redaction import redact_url
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+_HOOKS = {"mget": "read_values", "mset": "write_values", "mdel": "remove_keys"}
+"""The method that a store overrides to do a batch operation by itself."""
 
 
 class SimpleBackend(Backend):
@@ -32,6 +47,16 @@ class SimpleBackend(Backend):
     """What the driver raises when the store fails; anything else is a fault of the adapter."""
 
     _is_closed = False
+
+    def __init_subclass__(cls) -> None:
+        """Refuse a class whose batches are loops, and declared as something else."""
+        super().__init_subclass__()
+        for operation, hook in _HOOKS.items():
+            kind = cls.batch_kind(operation)
+            names = (operation, hook)
+            inherits = all(getattr(cls, one) is getattr(SimpleBackend, one) for one in names)
+            if inherits and kind != BatchKind.EMULATED:
+                raise TypeError(f"{cls.__name__} declares {operation} as {kind}: define {hook}")
 
     @abstractmethod
     def __init__(self, place: str) -> None:
@@ -48,6 +73,19 @@ class SimpleBackend(Backend):
     @abstractmethod
     def remove_key(self, key: str) -> bool:
         """Remove a key; returns whether it was there."""
+
+    def read_values(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The values of keys in their order, None where one is absent; a loop."""
+        return [self.read_value(key) for key in keys]
+
+    def write_values(self, values: Mapping[str, bytes]) -> None:
+        """Store a value for each key; a loop."""
+        for key, value in values.items():
+            self.write_value(key, value)
+
+    def remove_keys(self, keys: Sequence[str]) -> int:
+        """Remove keys, each given once; returns how many were there; a loop."""
+        return sum([self.remove_key(key) for key in keys])
 
     def close_store(self) -> None:
         """Let go of what ``__init__`` opened; called once. Without an override: nothing."""
@@ -87,11 +125,7 @@ class SimpleBackend(Backend):
 
     def set(self, key: str, value: Value, ttl: float | None = None) -> None:
         """As :meth:`Backend.set`; UnsupportedError for a TTL, and nothing is stored."""
-        check_key(key)
-        data = check_bytes(key, value)
-        if ttl_to_ms(ttl):
-            raise UnsupportedError(f"{type(self).__name__} does not support ttl")
-        self.store_call(self.write_value, key, data)
+        self.store_call(self.write_value, key, self._storable(key, value, ttl))
 
     def delete(self, key: str) -> bool:
         """As :meth:`Backend.delete`."""
@@ -101,6 +135,33 @@ class SimpleBackend(Backend):
     def exists(self, key: str) -> bool:
         """As :meth:`Backend.exists`: whether there is a value to read."""
         return self.get(key) is not None
+
+    def mget(self, keys: Sequence[str]) -> list[Value]:
+        """As :meth:`Backend.mget`, through :meth:`read_values`."""
+        check_keys(keys)
+        return list(self.store_call(self.read_values, keys))
+
+    def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
+        """As :meth:`Backend.mset`, through :meth:`write_values`."""
+        self.mset_each([(key, value, ttl) for key, value in pairs_to_dict(pairs).items()])
+
+    def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
+        """As :meth:`Backend.mset_each`, for entries without a TTL; all or none are taken."""
+        values = {key: self._storable(key, value, ttl) for key, value, ttl in entries}
+        self.store_call(self.write_values, values)
+
+    def mdel(self, keys: Sequence[str]) -> int:
+        """As :meth:`Backend.mdel`, through :meth:`remove_keys`."""
+        check_keys(keys)
+        return self.store_call(self.remove_keys, list(dict.fromkeys(keys)))
+
+    def _storable(self, key: str, value: Value, ttl: float | None) -> bytes:
+        """The value, when all three can be stored."""
+        check_key(key)
+        data = check_bytes(key, value)
+        if ttl_to_ms(ttl):
+            raise UnsupportedError(f"{type(self).__name__} does not support ttl")
+        return data
 
     def store_call(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """What ``call`` returns, a method that uses the store.

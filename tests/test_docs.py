@@ -1,9 +1,11 @@
 """Documents tell the truth: every command and snippet in them is run, every link leads somewhere.
 
-A fenced block of ``bash`` is run as a script, in an empty folder or, when it needs one, in a fresh
-clone of this checkout; one of ``python`` as a program, with a server on the address that the
-documents use. Blocks of ``text`` show output and are not run. The one command that runs these
-tests is left to CI, which runs it to get here.
+The README is run from top to bottom as a newcomer types it: in a fresh clone, in one shell, with
+nothing installed but what its first command installs. The other documents are for those who have
+that: each of their blocks is run by itself, in an empty folder or, when it needs one, in a fresh
+clone. A block of ``bash`` is run as a script, one of ``python`` as a file, just as it stands; only
+the address of the server is another one. Blocks of ``text`` show output and are not run. The one
+command that runs these tests is left to CI, which runs it to get here.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -20,25 +23,86 @@ import pytest
 from kvbench.local_server import OWN_SERVER, LocalServer
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")]
+README = ROOT / "README.md"
+OTHERS = [ROOT / name for name in ("CONTRIBUTING.md", "ARCHITECTURE.md")]
 ADDRESS = "127.0.0.1:16380"
-TIMEOUT_S = 300
+BLOCK_TIMEOUT_S = 300
 """One command installs kvbench from nothing, compiles its codec, and measures for half a minute."""
+README_TIMEOUT_S = 900
 
 NEEDS_CHECKOUT = re.compile(r"\.venv|^nox ", re.MULTILINE)
 BLOCK = re.compile(r"(<!-- test command -->\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def blocks(language: str) -> list:
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, its text, and where it stands."""
+
+    language: str
+    text: str
+    place: str
+
+
+def blocks(*documents: Path) -> list[Block]:
     found = []
-    for document in DOCUMENTS:
-        for match in BLOCK.finditer(document.read_text()):
-            is_test_command, kind, text = match.groups()
-            if kind == language and not is_test_command:
-                line = document.read_text()[: match.start()].count("\n") + 2
-                found.append(pytest.param(text, id=f"{document.name}:{line}"))
-    assert found, f"no block of {language}"
+    for document in documents:
+        text = document.read_text()
+        for match in BLOCK.finditer(text):
+            is_test_command, language, content = match.groups()
+            line = text[: match.start()].count("\n") + 2
+            if not is_test_command:
+                found.append(Block(language, content, f"{document.name}:{line}"))
     return found
+
+
+def run(command: list[str | Path], folder: Path, environment: dict[str, str], place: str) -> str:
+    done = subprocess.run(
+        command, cwd=folder, env=environment, text=True, timeout=BLOCK_TIMEOUT_S,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{place}:\n{done.stdout}"
+    return done.stdout
+
+
+@dataclass
+class Shell:
+    """One shell for many blocks: what one leaves behind, the next one finds.
+
+    Attributes:
+        scratch: where files of this class go.
+        folder: the current folder.
+        environment: all variables.
+    """
+
+    scratch: Path
+    folder: Path
+    environment: dict[str, str]
+    snippets: int = field(default=0)
+
+    def run(self, block: Block) -> str:
+        if block.language == "python":
+            self.snippets += 1
+            file = self.scratch / f"snippet_{self.snippets}.py"
+            file.write_text(block.text)
+            return run(["python", file], self.folder, self.environment, block.place)
+        left = self.scratch / "left"
+        script = f"{block.text}\nset +x; pwd > {left}.folder; env -0 > {left}.environment\n"
+        command = ["bash", "-euo", "pipefail", "-c", script]
+        output = run(command, self.folder, self.environment, block.place)
+        self.folder = Path(Path(f"{left}.folder").read_text().strip())
+        entries = Path(f"{left}.environment").read_text().rstrip("\0").split("\0")
+        self.environment = dict(entry.split("=", 1) for entry in entries)
+        return output
+
+
+def newcomers_environment(scratch: Path) -> dict[str, str]:
+    """This process's environment without the virtual environment that runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    kept.pop("VIRTUAL_ENV", None)
+    mine = str(Path(sys.prefix) / "bin")
+    kept["PATH"] = os.pathsep.join([p for p in kept["PATH"].split(os.pathsep) if p != mine])
+    kept["TMPDIR"] = str(scratch)
+    return kept
 
 
 @pytest.fixture(scope="module")
@@ -48,37 +112,56 @@ def address() -> Iterator[str]:
     server.stop()
 
 
-def run(command: list[str], folder: Path) -> str:
-    environment = dict(os.environ)
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    result = subprocess.run(
-        command, cwd=folder, env=environment, text=True, timeout=TIMEOUT_S,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stdout
-    return result.stdout
+@pytest.mark.timeout(README_TIMEOUT_S + 10)
+def test_the_readme_works_from_top_to_bottom(address, tmp_path):
+    """Also: `kvbench` and pytest are there after the first command, and its sample is true."""
+    clone = tmp_path / "kvbench"
+    subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)
+    shell = Shell(tmp_path, clone, newcomers_environment(tmp_path))
+    outputs = []
+    for block in blocks(README):
+        if block.language in ("bash", "python"):
+            text = block.text.replace(ADDRESS, address)
+            outputs.append(shell.run(Block(block.language, text, block.place)))
+    printed = " ".join(outputs[0].split())
+    assert "event_loop uvloop" in sample_facts()
+    assert [fact for fact in sample_facts() if fact not in printed] == [], printed
+    assert any("passed" in output for output in outputs), "pytest ran"
 
 
-@pytest.mark.timeout(TIMEOUT_S + 10)
-@pytest.mark.parametrize("script", blocks("bash"))
-def test_commands_run(script, address, tmp_path):
-    if NEEDS_CHECKOUT.search(script):
+def sample_facts() -> list[str]:
+    """What the README's sample says of the targets that its first command measures."""
+    first, second = blocks(README)[:2]
+    assert (first.language, second.language) == ("bash", "text")
+    paragraphs = [" ".join(text.split()) for text in second.text.split("\n\n")]
+    facts = [fact for text in paragraphs if "product" in text for fact in text.split(" · ")]
+    return [fact for fact in facts if not re.search(r"\d", fact)]
+
+
+def other_blocks(language: str) -> list:
+    found = [block for block in blocks(*OTHERS) if block.language == language]
+    return [pytest.param(block, id=block.place) for block in found]
+
+
+@pytest.mark.timeout(BLOCK_TIMEOUT_S + 10)
+@pytest.mark.parametrize("block", other_blocks("bash"))
+def test_commands_run(block, address, tmp_path):
+    if NEEDS_CHECKOUT.search(block.text):
         subprocess.run(["git", "clone", "-q", ROOT, tmp_path / "kvbench"], check=True)
         tmp_path = tmp_path / "kvbench"
-    text = script.replace(ADDRESS, address)
-    run(["bash", "-euo", "pipefail", "-c", text], tmp_path)
+    environment = dict(os.environ)
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    command = ["bash", "-euo", "pipefail", "-c", block.text.replace(ADDRESS, address)]
+    run(command, tmp_path, environment, block.place)
 
 
-@pytest.mark.parametrize("program", blocks("python"))
-def test_snippets_run(program, address, tmp_path):
-    text = program.replace(ADDRESS, address)
-    if re.search(r"^(await|async) ", text, re.MULTILINE):
-        body = "".join(f"    {line}" for line in text.splitlines(keepends=True))
-        text = f"import asyncio\nasync def main():\n{body}\nasyncio.run(main())\n"
-    run([sys.executable, "-c", text], tmp_path)
+def test_no_block_is_of_a_kind_that_is_not_run():
+    kinds = {block.language for block in blocks(README, *OTHERS)}
+    assert kinds == {"bash", "python", "text"}
+    assert not other_blocks("python"), "only the README's are run"
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", [README, *OTHERS], ids=lambda path: path.name)
 def test_links_lead_somewhere(document):
-    links = re.findall(r"\]\(([^)#]+)\)", document.read_text())
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text())
     assert [link for link in links if not (document.parent / link).exists()] == []

@@ -62,6 +62,43 @@ def test_batches_are_declared_as_the_loops_that_they_are():
     assert {Shelf.batch_kind(one) for one in BATCH_OPERATIONS} == {BatchKind.EMULATED}
 
 
+class Wide(Shelf):
+    """A shelf that takes batches by itself."""
+
+    batch_kinds = dict.fromkeys(("mget", "mset", "mdel"), BatchKind.NATIVE)
+
+    def read_values(self, keys):
+        return list(map(self.data.get, keys))
+
+    def write_values(self, values):
+        self.data.update(values)
+
+    def remove_keys(self, keys):
+        before = len(self.data)
+        for key in keys:
+            self.data.pop(key, None)
+        return before - len(self.data)
+
+
+def test_batches_of_the_store_conform_too():
+    options = Options(Selection(frozenset({Suite.BACKEND})), Profile(), "seed")
+    with Target("Wide", store=Wide.open("shelf://one"), reopen=lambda: Wide("one")) as target:
+        assert check_target(target, frozenset(), options).summary == "conforms"
+    assert Wide.batch_kind("mget") is BatchKind.NATIVE
+
+
+def test_a_loop_cannot_be_declared_as_a_batch():
+    with pytest.raises(TypeError, match="Boasts declares mget as native: define read_values"):
+        type("Boasts", (Shelf,), {"batch_kinds": {"mget": BatchKind.NATIVE}})
+
+
+def test_a_batch_with_one_ttl_is_refused_as_a_whole():
+    with Shelf.open("shelf://one") as store:
+        with pytest.raises(UnsupportedError):
+            store.mset_each([("a", b"1", None), ("b", b"2", 5.0)])
+        assert store.data == {}
+
+
 def test_a_ttl_is_refused_and_nothing_stored():
     with Shelf.open("shelf://one") as store:
         with pytest.raises(UnsupportedError, match="Shelf does not support ttl"):

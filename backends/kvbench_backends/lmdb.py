@@ -1,9 +1,9 @@
 """``lmdb://PATH``: a named database in an LMDB environment, a memory-mapped B+tree in a folder.
 
 What follows ``://`` is the folder: ``lmdb:///var/cache`` is absolute, ``lmdb://cache`` relative; it
-is made when it is absent. The data is in a database of its own, ``kvbench``, so that an environment
-with other data can be used too. Values are ``bytes``. Durability is LMDB's default: each commit
-waits for the disk, and a batch is one commit.
+is made when it is absent. The data is in the database ``kvbench``. A folder with other data is
+refused: the name of that database would appear among the application's own keys. Values are
+``bytes``. Durability is LMDB's default: each commit waits for the disk, and a batch is one commit.
 
 Deadlines stand before the values (:mod:`kvbench_backends.records`). Reads look past expired
 records; they are removed when the store is opened, or their key is written.
@@ -33,6 +33,7 @@ from kvbench.model import (
     check_keys,
     pairs_to_dict,
 )
+from kvbench_backends.folders import check_folder
 from kvbench_backends.records import (
     content,
     deadline,
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 
 MAP_BYTES_START = 2**24
 """Size of a new map. Small, since growing costs a run of one transaction and happens rarely."""
+
+_DATABASE = b"kvbench"
 
 _Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 _T = TypeVar("_T")
@@ -81,7 +84,7 @@ class LmdbBackend(Backend):
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """As :meth:`Backend.open`."""
+        """As :meth:`Backend.open`; UsageError also for a folder with other data."""
         folder = url.partition("://")[2]
         if not folder:
             raise UrlError(url, f"name a folder, e.g. {cls.url_example}")
@@ -238,7 +241,7 @@ class _Environment:
         self._lmdb = lmdb.open(str(folder), map_size=MAP_BYTES_START, max_dbs=1)
         try:
             self._lmdb.reader_check()  # Readers of processes that died would keep old pages alive.
-            self._database = self._lmdb.open_db(b"kvbench")
+            self._database = self._lmdb.open_db(_DATABASE)
             self.write(_remove_expired)
         except BaseException:
             self._lmdb.close()
@@ -254,6 +257,7 @@ class _Environment:
             environment = cls._opened.get(folder)
             if environment is None:
                 try:
+                    check_folder(folder, lambda: _is_own(folder))
                     environment = cls(folder)
                 except (lmdb.Error, OSError, KvServerError) as error:
                     raise KvConnectionError(f"{folder}: {error}") from None
@@ -293,6 +297,23 @@ class _Environment:
         except self._resized:
             self._lmdb.set_mapsize(0)  # Another process has grown the map: take its size over.
             return self._lmdb.begin(self._database, write=write)
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether the environment in a folder holds our database and nothing else."""
+    import lmdb
+
+    if not (folder / "data.mdb").exists():
+        # Another process may be making one at this moment: its lock file comes first.
+        return [path.name for path in folder.iterdir()] == ["lock.mdb"]
+    # Where there is no lock file nobody has it open, and a reader need not make one.
+    is_locked = (folder / "lock.mdb").exists()
+    environment = lmdb.open(str(folder), readonly=True, create=False, lock=is_locked)
+    try:
+        with environment.begin() as transaction, transaction.cursor() as cursor:
+            return all(name == _DATABASE for name in cursor.iternext(values=False))
+    finally:
+        environment.close()
 
 
 def _remove_expired(transaction: _Transaction) -> None:

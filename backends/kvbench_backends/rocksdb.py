@@ -1,9 +1,11 @@
 """``rocksdb://PATH``: a column family in a RocksDB database, a log-structured store in a folder.
 
 What follows ``://`` is the folder: ``rocksdb:///var/cache`` is absolute, ``rocksdb://cache``
-relative; it is made when it is absent. The data is in a column family of its own, ``kvbench``.
-Values are ``bytes``. Durability is RocksDB's default: writes go to a log that is not synced, so a
-write survives a crash of the process, and the last ones may be lost when the machine loses power.
+relative; it is made when it is absent. The data is in the column family ``kvbench``. A folder with
+other data is refused: its application could not open a database with a family that it does not
+know. Values are ``bytes``. Durability is RocksDB's default: writes go to a log that is not synced,
+so a write survives a crash of the process, and the last ones may be lost when the machine loses
+power.
 
 Deadlines stand before the values (:mod:`kvbench_backends.records`). Reads look past expired
 records; they are removed when the store is opened, or their key is written.
@@ -15,7 +17,6 @@ decide on what they have read. A batch is one write, which readers see wholly or
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
@@ -35,6 +36,7 @@ from kvbench.model import (
     check_keys,
     pairs_to_dict,
 )
+from kvbench_backends.folders import check_folder
 from kvbench_backends.records import (
     content,
     deadline,
@@ -81,7 +83,10 @@ class RocksdbBackend(Backend):
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """As :meth:`Backend.open`; KvConnectionError also when another process has it open."""
+        """As :meth:`Backend.open`; KvConnectionError also when another process has it open.
+
+        UsageError also for a folder with other data.
+        """
         folder = url.partition("://")[2]
         if not folder:
             raise UrlError(url, f"name a folder, e.g. {cls.url_example}")
@@ -222,7 +227,6 @@ class _Database:
     def __init__(self, folder: Path) -> None:
         import rocksdict
 
-        _check_mode(folder)
         self.lock = threading.Lock()
         self._folder = folder
         self._users = 0
@@ -249,6 +253,7 @@ class _Database:
         with cls._opening:
             database = cls._opened.get(folder)
             if database is None:
+                check_folder(folder, lambda: _is_own(folder))
                 try:
                     database = cls(folder)
                 except Exception as error:  # noqa: BLE001 - rocksdict raises nothing narrower
@@ -301,17 +306,15 @@ class _Database:
             self._rocksdb.write(batch)
 
 
-def _check_mode(folder: Path) -> None:
-    """Refuse a folder where rocksdict keeps pickled objects: opening it here would damage it.
+def _is_own(folder: Path) -> bool:
+    """Whether the database in a folder is one that kvbench made."""
+    import rocksdict
 
-    rocksdict notes in a file how keys and values are written, and overwrites it when it opens.
-    """
     try:
-        note = json.loads((folder / "rocksdict-config.json").read_text())
-    except OSError:
-        return
-    if not note.get("raw_mode"):
-        raise KvConnectionError("it holds rocksdict's pickled objects: name another folder")
+        families = set(rocksdict.Rdict.list_cf(str(folder)))
+    except Exception:  # noqa: BLE001 - rocksdict raises nothing narrower: here is no database
+        return False
+    return families == {"default", _FAMILY}
 
 
 def _in_words(error: Exception) -> str:

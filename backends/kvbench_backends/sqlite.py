@@ -5,6 +5,9 @@ relative, ``sqlite://:memory:`` lives in memory. Values are ``bytes``. The file 
 ``synchronous=NORMAL``, the usual setting for such a use: a commit survives a crash of the process,
 and the last ones may be lost when the machine loses power.
 
+An application's database is refused, or with ``?create_table=1`` used without changing a setting,
+in a table that is dropped at the end (:mod:`kvbench_backends.sqlite_files`).
+
 Deadlines are wall-clock times, since they must outlive the process. Reads look past expired rows;
 rows are removed when the store is opened or closed, or when their key is written again.
 
@@ -14,10 +17,11 @@ A backend belongs to the thread that opened it.
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import ClassVar, Self, cast
 
 from kvbench.backend import Backend
@@ -39,23 +43,36 @@ from kvbench.model import (
     pairs_to_dict,
     ttl_to_ms,
 )
+from kvbench_backends.sqlite_files import drop_guest, is_guest, open_file
 
-BUSY_TIMEOUT_S = 5.0
-"""How long a write waits for another process's transaction."""
+_SYNCHRONOUS = ("OFF", "NORMAL", "FULL", "EXTRA")
 
-_CREATE = """
-CREATE TABLE IF NOT EXISTS kvbench (
-    key TEXT PRIMARY KEY, value BLOB NOT NULL, deadline_ms INTEGER NOT NULL
-) WITHOUT ROWID
-"""
 _NEVER_MS = 2**62
 """The deadline of a key without TTL: one comparison serves both kinds of row."""
 
-_UPSERT = """
-INSERT INTO kvbench VALUES (?, ?, ?)
-ON CONFLICT (key) DO UPDATE SET value = excluded.value, deadline_ms = excluded.deadline_ms
-"""
-_AMONG = "key IN (SELECT value FROM json_each(?)) AND deadline_ms > ?"
+_log = logging.getLogger("kvbench.backends")
+
+
+class _Sql:
+    """The statements on one table."""
+
+    def __init__(self, table: str) -> None:
+        among = "key IN (SELECT value FROM json_each(?)) AND deadline_ms > ?"
+        live = "key = ? AND deadline_ms > ?"
+        self.upsert = (
+            f"INSERT INTO {table} VALUES (?, ?, ?) ON CONFLICT (key) "
+            "DO UPDATE SET value = excluded.value, deadline_ms = excluded.deadline_ms"
+        )
+        self.insert = f"{self.upsert} WHERE {table}.deadline_ms <= ?"
+        self.value = f"SELECT value FROM {table} WHERE {live}"
+        self.deadline = f"SELECT deadline_ms FROM {table} WHERE {live}"
+        self.record = f"SELECT value, deadline_ms FROM {table} WHERE {live}"
+        self.set_deadline = f"UPDATE {table} SET deadline_ms = ? WHERE {live}"
+        self.delete = f"DELETE FROM {table} WHERE {live}"
+        self.values_among = f"SELECT key, value FROM {table} WHERE {among}"
+        self.keys_among = f"SELECT key FROM {table} WHERE {among}"
+        self.delete_among = f"DELETE FROM {table} WHERE {among}"
+        self.delete_expired = f"DELETE FROM {table} WHERE deadline_ms <= ?"
 
 
 class SqliteBackend(Backend):
@@ -63,6 +80,9 @@ class SqliteBackend(Backend):
 
     summary = "SQLite (WAL, synchronous=NORMAL), through the standard library"
     url_example = "sqlite:///tmp/kvbench.db"
+    url_options: ClassVar[Mapping[str, str]] = {
+        "create_table=1": "work in an application's database, in a table that is dropped at the end"
+    }
     capabilities = frozenset(
         {
             Capability.TTL,
@@ -81,79 +101,88 @@ class SqliteBackend(Backend):
         "mset_each": BatchKind.TRANSACTION,
     }
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, table: str) -> None:
         self._connection = connection
         self._execute = connection.execute
+        self._table = table
+        self._sql = _Sql(table)
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """As :meth:`Backend.open`; the file and its table are made when they are not there."""
-        path = url.partition("://")[2]
-        if not path:
-            raise UrlError(url, f"name a file, e.g. {cls.url_example}, or sqlite://:memory:")
-        if path == ":memory:" and Capability.SHARED in cls.capabilities:
-            return cast("Self", _InMemory.open(url))
+        """As :meth:`Backend.open`; the file and its table are made when they are not there.
+
+        UsageError also when the file is an application's; see :mod:`.sqlite_files`.
+        """
+        path, as_guest = _path(url)
+        connection, table = open_file(path, as_guest=as_guest)
+        kind = _Private if path == ":memory:" or is_guest(table) else cls
+        backend = cast("Self", kind(connection, table))
         try:
-            connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-        except sqlite3.Error as error:
-            raise KvConnectionError(f"{path}: {error}") from None
-        backend = cls(connection)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(_CREATE)
             backend._remove_expired()
-        except sqlite3.Error as error:
-            connection.close()
-            raise KvConnectionError(f"{path}: {error}") from None
+        except BaseException as error:
+            backend.close()
+            if isinstance(error, sqlite3.Error):
+                raise KvConnectionError(f"{path}: {error}") from None
+            raise
         return backend
 
     def close(self) -> None:
-        """As :meth:`Backend.close`."""
-        # Closed before, or the disk is full: expired rows are then removed at the next open.
-        with suppress(sqlite3.Error):
-            self._remove_expired()
-        self._connection.close()
+        """As :meth:`Backend.close`; a guest's table is dropped."""
+        try:
+            if is_guest(self._table):
+                drop_guest(self._connection, self._table)
+            else:
+                self._remove_expired()
+        except sqlite3.ProgrammingError:
+            pass  # Closed before.
+        except sqlite3.Error as error:
+            # The disk is full, or another process writes: what stays is removed at the next open.
+            if is_guest(self._table):
+                _log.warning(
+                    "the table %s stays until the next run with ?create_table=1: %s",
+                    self._table, error,
+                )  # fmt: skip
+        finally:
+            self._connection.close()
 
     def _remove_expired(self) -> None:
-        self._execute("DELETE FROM kvbench WHERE deadline_ms <= ?", (_now_ms(),))
+        self._execute(self._sql.delete_expired, (_now_ms(),))
 
     def describe(self) -> Mapping[str, str]:
-        """SQLite's version and the durability that was chosen."""
+        """SQLite's version and the durability: kvbench's choice, or the application's."""
+        with _translated():
+            mode = self._execute("PRAGMA journal_mode").fetchone()[0]
+            level = self._execute("PRAGMA synchronous").fetchone()[0]
         return {
             "product": "SQLite",
             "version": sqlite3.sqlite_version,
-            "durability": "WAL, synchronous=NORMAL",
+            "durability": f"{mode.upper()}, synchronous={_SYNCHRONOUS[level]}",
         }
 
     def get(self, key: str) -> Value:
         """As :meth:`Backend.get`."""
         check_key(key)
         with _translated():
-            row = self._execute(
-                "SELECT value FROM kvbench WHERE key = ? AND deadline_ms > ?", (key, _now_ms())
-            ).fetchone()
+            row = self._execute(self._sql.value, (key, _now_ms())).fetchone()
         return row[0] if row else None
 
     def set(self, key: str, value: Value, ttl: float | None = None) -> None:
         """As :meth:`Backend.set`."""
         row = _row(key, value, ttl)
         with _translated():
-            self._execute(_UPSERT, row)
+            self._execute(self._sql.upsert, row)
 
     def delete(self, key: str) -> bool:
         """As :meth:`Backend.delete`."""
         check_key(key)
         with _translated():
-            sql = "DELETE FROM kvbench WHERE key = ? AND deadline_ms > ?"
-            return self._execute(sql, (key, _now_ms())).rowcount > 0
+            return self._execute(self._sql.delete, (key, _now_ms())).rowcount > 0
 
     def exists(self, key: str) -> bool:
         """As :meth:`Backend.exists`."""
         check_key(key)
         with _translated():
-            sql = "SELECT 1 FROM kvbench WHERE key = ? AND deadline_ms > ?"
-            return self._execute(sql, (key, _now_ms())).fetchone() is not None
+            return self._execute(self._sql.deadline, (key, _now_ms())).fetchone() is not None
 
     def mget(self, keys: Sequence[str]) -> list[Value]:
         """As :meth:`Backend.mget`; one SELECT."""
@@ -162,8 +191,8 @@ class SqliteBackend(Backend):
             with _translated(), self._transaction():
                 return [self.get(key) for key in keys]
         with _translated():
-            sql = f"SELECT key, value FROM kvbench WHERE {_AMONG}"
-            found: dict[str, Value] = dict(self._execute(sql, (json.dumps(keys), _now_ms())))
+            rows = self._execute(self._sql.values_among, (json.dumps(keys), _now_ms()))
+            found: dict[str, Value] = dict(rows)
         return list(map(found.get, keys))
 
     def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
@@ -177,7 +206,7 @@ class SqliteBackend(Backend):
 
     def _write_rows(self, rows: list[tuple[str, bytes, int]]) -> None:
         with _translated(), self._transaction():
-            self._connection.executemany(_UPSERT, rows)
+            self._connection.executemany(self._sql.upsert, rows)
 
     def mdel(self, keys: Sequence[str]) -> int:
         """As :meth:`Backend.mdel`; one DELETE."""
@@ -186,8 +215,7 @@ class SqliteBackend(Backend):
             with _translated(), self._transaction():
                 return sum([self.delete(key) for key in keys])
         with _translated():
-            sql = f"DELETE FROM kvbench WHERE {_AMONG}"
-            return self._execute(sql, (json.dumps(keys), _now_ms())).rowcount
+            return self._execute(self._sql.delete_among, (json.dumps(keys), _now_ms())).rowcount
 
     def mexists(self, keys: Sequence[str]) -> list[bool]:
         """As :meth:`Backend.mexists`; one SELECT."""
@@ -196,8 +224,8 @@ class SqliteBackend(Backend):
             with _translated(), self._transaction():
                 return [self.exists(key) for key in keys]
         with _translated():
-            sql = f"SELECT key FROM kvbench WHERE {_AMONG}"
-            found = {row[0] for row in self._execute(sql, (json.dumps(keys), _now_ms()))}
+            rows = self._execute(self._sql.keys_among, (json.dumps(keys), _now_ms()))
+            found = {row[0] for row in rows}
         return [key in found for key in keys]
 
     def expire(self, key: str, ttl: float | None) -> bool:
@@ -205,16 +233,15 @@ class SqliteBackend(Backend):
         check_key(key)
         now_ms = _now_ms()
         with _translated():
-            sql = "UPDATE kvbench SET deadline_ms = ? WHERE key = ? AND deadline_ms > ?"
-            return self._execute(sql, (_deadline_ms(ttl), key, now_ms)).rowcount > 0
+            arguments = (_deadline_ms(ttl), key, now_ms)
+            return self._execute(self._sql.set_deadline, arguments).rowcount > 0
 
     def ttl(self, key: str) -> float | None:
         """As :meth:`Backend.ttl`."""
         check_key(key)
         now_ms = _now_ms()
         with _translated():
-            sql = "SELECT deadline_ms FROM kvbench WHERE key = ? AND deadline_ms > ?"
-            row = self._execute(sql, (key, now_ms)).fetchone()
+            row = self._execute(self._sql.deadline, (key, now_ms)).fetchone()
         if row is None:
             return None
         return -1.0 if row[0] == _NEVER_MS else (row[0] - now_ms) / 1000
@@ -223,8 +250,7 @@ class SqliteBackend(Backend):
         """As :meth:`Backend.setnx`; one INSERT, which takes over an expired row."""
         row = _row(key, value, ttl)
         with _translated():
-            sql = f"{_UPSERT} WHERE kvbench.deadline_ms <= ?"
-            return self._execute(sql, (*row, _now_ms())).rowcount > 0
+            return self._execute(self._sql.insert, (*row, _now_ms())).rowcount > 0
 
     def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
         """As :meth:`Backend.cas`; one transaction."""
@@ -232,14 +258,13 @@ class SqliteBackend(Backend):
         wanted, data = check_bytes(key, expected), check_bytes(key, new)
         new_deadline_ms = _deadline_ms(ttl)
         with _translated(), self._transaction():
-            sql = "SELECT value, deadline_ms FROM kvbench WHERE key = ? AND deadline_ms > ?"
-            row = self._execute(sql, (key, _now_ms())).fetchone()
+            row = self._execute(self._sql.record, (key, _now_ms())).fetchone()
             if row is None:
                 return None
             if row[0] != wanted:
                 return False
             deadline_ms = row[1] if ttl is None else new_deadline_ms
-            self._execute(_UPSERT, (key, data, deadline_ms))
+            self._execute(self._sql.upsert, (key, data, deadline_ms))
             return True
 
     @contextmanager
@@ -253,10 +278,21 @@ class SqliteBackend(Backend):
         self._execute("COMMIT")
 
 
-class _InMemory(SqliteBackend):
-    """``sqlite://:memory:``: nobody else can open it."""
+class _Private(SqliteBackend):
+    """A database in memory, or a guest's table: nobody else can open it."""
 
     capabilities = SqliteBackend.capabilities - {Capability.SHARED}
+
+
+def _path(url: str) -> tuple[str, bool]:
+    """The file that a URL names, and whether kvbench may be a guest there."""
+    path, has_query, query = url.partition("://")[2].partition("?")
+    if not path:
+        example = SqliteBackend.url_example
+        raise UrlError(url, f"name a file, e.g. {example}, or sqlite://:memory:")
+    if has_query and query != "create_table=1":
+        raise UrlError(url, "after ? only create_table=1 is known")
+    return path, bool(has_query)
 
 
 @contextmanager

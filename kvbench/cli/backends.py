@@ -23,6 +23,7 @@ class _Listing:
     scheme: str
     summary: str
     url_example: str
+    url_options: dict[str, str]
     installed: bool
     problem: str
     hint: str
@@ -41,6 +42,7 @@ def _listings() -> list[_Listing]:
                 scheme=registration.scheme,
                 summary=cls.summary if cls else "",
                 url_example=_example(registration.scheme, cls.url_example) if cls else "",
+                url_options=dict(cls.url_options) if cls else {},
                 installed=not registration.problem,
                 problem=registration.problem,
                 hint=registration.hint,
@@ -93,6 +95,7 @@ def _lines(one: _Listing, width: int) -> Iterator[str]:
         "problem": one.problem,
         "to use it": one.hint,
         "example": one.url_example,
+        "options": "; ".join([f"?{name}: {text}" for name, text in one.url_options.items()]),
         "can": ", ".join(one.capabilities),
         "batches": "; ".join([f"{kind}: {', '.join(names)}" for kind, names in kinds.items()]),
     }

@@ -62,15 +62,27 @@ def test_data_stays_and_what_has_expired_is_removed_at_open(url, tmp_path):
             assert transaction.stat(database)["entries"] == 2
 
 
-def test_other_data_of_an_environment_is_left_alone(url, tmp_path):
-    with lmdb.open(f"{tmp_path}/store") as environment, environment.begin(write=True) as change:
-        change.put(b"short", b"1")
-        change.put(b"zeros", bytes(20))
-    with LmdbBackend.open(url) as store:
-        assert store.mget(["short", "zeros"]) == [None, None]
-        store.set("short", b"mine")
-    with lmdb.open(f"{tmp_path}/store", max_dbs=1) as environment, environment.begin() as look:
-        assert look.get(b"short") == b"1" and look.get(b"zeros") == bytes(20)
+@pytest.mark.parametrize("has_ours", [False, True])
+def test_an_environment_with_other_data_is_refused_and_unchanged(url, tmp_path, has_ours):
+    """Our database's name would appear among the application's own keys."""
+    folder = tmp_path / "store"
+    with lmdb.open(str(folder), max_dbs=1) as environment:
+        with environment.begin(write=True) as change:
+            change.put(b"user:1", b"1")
+        if has_ours:
+            environment.open_db(b"kvbench")
+    (folder / "lock.mdb").unlink()
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(UsageError, match=r"not kvbench's .*: name a new folder"):
+        LmdbBackend.open(url)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_folder_with_other_files_is_refused_and_unchanged(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"notes\.txt"):
+        LmdbBackend.open(f"lmdb://{tmp_path}")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_backends_on_one_folder_share_it_until_the_last_is_closed(url, tmp_path):

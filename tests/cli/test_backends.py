@@ -31,3 +31,11 @@ def test_examples_are_of_the_scheme_that_they_stand_under():
     """redis:// and rediss:// had the example of valkey://, whose adapter they share."""
     for one in json.loads(listed("--json")):
         assert one["url_example"].startswith(f"{one['scheme']}://"), one
+
+
+def test_options_of_urls_are_listed():
+    """An application's database needs ?create_table=1: the list says so."""
+    assert "?create_table=1: work in an application's database" in listed(columns=120)
+    listings = {one["scheme"]: one for one in json.loads(listed("--json"))}
+    assert list(listings["sqlite"]["url_options"]) == ["create_table=1"]
+    assert listings["memory"]["url_options"] == {}

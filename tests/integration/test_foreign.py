@@ -101,7 +101,11 @@ def test_the_foreign_server_is_small_and_needs_nothing_but_its_language():
 
 def test_the_commands_of_the_readme_run(address, tmp_path):
     text = (FOREIGN / "README.md").read_text()
-    start, *scripts = re.findall(r"^ *```bash\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    install, start, *scripts = re.findall(
+        r"^ *```bash\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL
+    )
+    readme = (FOREIGN.parents[1] / "README.md").read_text()
+    assert f"```bash\n{install.strip()} && kvbench run " in readme, "which tests/test_docs.py runs"
     assert (
         start.strip() == f"go build -o server server.go && ./server -address {DOCUMENTED_ADDRESS}"
     )
