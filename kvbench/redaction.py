@@ -30,7 +30,8 @@ HIDDEN = "***"
 
 _SCHEME = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z0-9+.-]*)://")
 """The look behind keeps the search linear in a long text of letters."""
-_URL_IN_TEXT = re.compile(rf"{_SCHEME.pattern}\S+")
+_URL_IN_TEXT = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]*:/\S+")
+"""One slash is enough: a URL that was taken for a path has lost the other."""
 _IPV6_PLACE = re.compile(r"\[[0-9A-Fa-f:.]+(?:%[^]@]*)?\](?::\d*)?(?:[/?#]|$)")
 _PLACE_WITH_PORT = re.compile(r"[^/?#@:]*:\d{1,5}(?:[/?#]|$)")
 _AFTER_PLACE = re.compile("[/?#]")

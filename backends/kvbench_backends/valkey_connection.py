@@ -79,6 +79,8 @@ def connect(url: str) -> redis.Redis:
             socket_timeout=REQUEST_TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
         )
+        # redis-py looks at the URL's parameters when it makes a connection; this one stays closed.
+        client.connection_pool.make_connection()
     except (ValueError, TypeError) as error:
         raise UrlError(url, f"no Redis URL: {error}") from None
     return client

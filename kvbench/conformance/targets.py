@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from kvbench.backend import Backend
 from kvbench.clock import ManualClock
 from kvbench.conformance.case import Suite
-from kvbench.errors import UnsupportedError, UrlError, UsageError
+from kvbench.errors import KvbenchError, KvConnectionError, UnsupportedError, UrlError, UsageError
 from kvbench.foreign_text import target_name
 from kvbench.local_server import OWN_SERVER, LocalServer
 from kvbench.protocol.frames import frame
@@ -144,9 +144,12 @@ def open_target(text: str, suites: frozenset[Suite] = frozenset(Suite)) -> Targe
             _find_server(target, text)
         if Suite.BACKEND in possible:
             _open_store(target)
-    except BaseException:
+    except BaseException as error:
         target.close()
-        raise
+        if isinstance(error, KvbenchError) or not isinstance(error, Exception):
+            raise
+        # An adapter of a third party may raise anything.
+        raise KvConnectionError(f"{target.name}: {type(error).__name__}: {error}") from error
     return target
 
 
