@@ -24,6 +24,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
 HIDDEN = "***"
@@ -134,9 +135,7 @@ class Secrets:
 
     def redact(self, text: str) -> str:
         """``text`` without these secrets, and without those of any other URL in it."""
-        for word in sorted(self._words, key=len, reverse=True):
-            text = text.replace(word, self._words[word])
-        text = _URL_IN_TEXT.sub(lambda found: redact_url(found[0]), text)
+        # Whole secrets come first: a word that has a URL at its beginning can be misread.
         for secret in sorted(self._secrets, key=len, reverse=True):
             if secret not in text:
                 continue
@@ -144,7 +143,9 @@ class Secrets:
                 text = text.replace(secret, HIDDEN)
             else:
                 text = _as_value(secret).sub(HIDDEN, text)
-        return text
+        for word in sorted(self._words, key=len, reverse=True):
+            text = text.replace(word, self._words[word])
+        return _URL_IN_TEXT.sub(_redact_found, text)
 
     def _is_distinct(self, secret: str) -> bool:
         """Whether it can only be the secret, wherever it stands."""
@@ -157,6 +158,12 @@ class Secrets:
 
 SECRETS = Secrets()
 """Those of this process: everything that opens a URL adds it, everything that prints asks."""
+
+
+def _redact_found(found: re.Match[str]) -> str:
+    """A URL in a text, redacted; the sentence goes on behind it."""
+    url = found[0].rstrip("'\"`)]}>.,:;")
+    return redact_url(url) + found[0][len(url) :]
 
 
 def _secret_spans(url: str) -> list[tuple[int, int]]:
@@ -189,12 +196,14 @@ def _user_info(url: str) -> tuple[int, int] | None:
 
 
 def _parameter_spans(url: str) -> Iterator[tuple[int, int]]:
-    parameters = list(_PARAMETER.finditer(url))
-    for place, parameter in enumerate(parameters, 1):
-        end = parameters[place].start() if place < len(parameters) else len(url)
+    end = len(url)
+    for parameter in reversed(list(_PARAMETER.finditer(url))):
         # Twice, for a URL inside a URL.
         if _SENSITIVE.search(unquote(unquote(parameter[1])).lower()):
             yield parameter.end(), end
+        # A second ? or a # does not end a value: it is more likely a part of it.
+        if parameter[0][0] in "&;":
+            end = parameter.start()
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -215,10 +224,10 @@ def _secret_forms(secret: str) -> set[str]:
 
 
 def _written_forms(text: str) -> set[str]:
-    """A text as programs quote it."""
+    """A text as programs quote it, or as the path that they took it for."""
     forms = {text, " ".join(text.split()), repr(text)[1:-1], json.dumps(text)[1:-1]}
-    forms.add(json.dumps(text, ensure_ascii=False)[1:-1])
-    return {form for form in forms if form}
+    forms |= {json.dumps(text, ensure_ascii=False)[1:-1], str(PurePosixPath(text))}
+    return forms - {"", "."}
 
 
 def _as_value(secret: str) -> re.Pattern[str]:

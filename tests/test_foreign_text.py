@@ -50,7 +50,9 @@ def test_a_message_of_60_mib_is_cut_at_once():
     assert len(shown) == CHARS_MAX and shown.endswith("… [cut: 62,914,560 characters in all]")
 
 
-@pytest.mark.parametrize("text", ["a", "?", "a://", "%25", "x://?%25=", "a:", "@", "a://b:", "=&"])
+@pytest.mark.parametrize(
+    "text", ["a", "?", "a://", "%25", "x://?%25=", "?pw=", "x:/?pw=", "a:", "@", "a://b:", "=&"]
+)
 def test_no_text_makes_the_search_for_secrets_slow(text):
     """Nothing in it is quadratic in what a peer can send."""
     began = time.monotonic()

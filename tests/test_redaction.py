@@ -29,6 +29,7 @@ SHOWN = [
     ("x://host/0?auth_token=1&api-key=2&pw=3", "x://host/0?auth_token=***&api-key=***&pw=***"),
     ("x://[::1]:1/0?token=p@ss", "x://[::1]:1/0?token=***"),
     ("x://h:1/0?password=p@ss", "x://h:***"),
+    ("x://h?password=a?b#c=d", "x://h?password=***"),
     ("redis://me:${REDIS_PASSWORD}@host", "redis://me:***@host"),
 ]
 
@@ -145,6 +146,7 @@ def test_a_driver_cannot_quote_a_password(text, secret):
 def test_an_unknown_url_in_a_text_is_redacted_as_well():
     text = "cannot reach redis://me:secret@host: refused (x://h?token=a&b=c)"
     assert redacted(text) == "cannot reach redis://me:***@host: refused (x://h?token=***&b=c)"
+    assert redacted("x://h?token=a: 'y://h?pw=b', no") == "x://h?token=***: 'y://h?pw=***', no"
 
 
 @pytest.mark.parametrize("password", ["1", "10", "0.5", "12.3M", "100,000", "1000000", "9.99 ns"])

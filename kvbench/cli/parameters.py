@@ -59,7 +59,8 @@ class Words(click.ParamType):  # type: ignore[type-arg]  # not generic before cl
 
     def convert(self, value: str, param: object, ctx: object) -> tuple[str, ...]:
         """The words; BadParameter names the first that is none of them."""
-        typed = [word.strip() for word in value.split(",")]
+        # A URL at the wrong place stays whole: a part of it might be a part of its password.
+        typed = [value] if "://" in value else [word.strip() for word in value.split(",")]
         return tuple(dict.fromkeys([self._word.convert(word, param, ctx) for word in typed]))
 
     def shell_complete(

@@ -15,7 +15,8 @@ from kvbench.redaction import redact_url
 
 SCHEMES = ("kvb://", "kvb+async://")
 
-_NOT_IN_A_HOST = frozenset("@?#\\[]")
+_NOT_IN_A_HOST = frozenset("\\[]")
+_NOT_IN_A_PLACE = frozenset("@?#")
 _IPV6_ADVICE = "an IPv6 address is written [::1]:16380"
 
 
@@ -46,8 +47,9 @@ class Address:
         place, _, namespace = text[len(scheme) :].partition("/")
         if place.endswith(":") and namespace.startswith("/"):
             raise _wrong(text, f"the scheme of this protocol is {SCHEMES[0]}")
-        if "@" in place:
-            raise _wrong(text, "it takes no user and no password: write host:port/namespace")
+        if not _NOT_IN_A_PLACE.isdisjoint(place):
+            # What looks like a port or a host here can be a part of a password: it is not quoted.
+            raise _wrong(text, "there is no user, password or query: write host:port/namespace")
         host, port = _split(text, place)
         if not host or any(c in _NOT_IN_A_HOST or not c.isprintable() or c == " " for c in host):
             raise _wrong(text, "write host:port/namespace, such as 127.0.0.1:16380/tasks")
