@@ -132,6 +132,11 @@ class Secrets:
             secret = word[start:stop]
             if secret != HIDDEN and not _PLACEHOLDER.fullmatch(secret):
                 self._secrets |= set(_secret_forms(secret))
+            # An option parser splits a word at its first =, and quotes what is before it.
+            name_end = word.find("=", start, stop)
+            if name_end > start:
+                shown = redact_url(word[:start]) + HIDDEN
+                self._words |= dict.fromkeys(_written_forms(word[:name_end]), shown)
 
     def redact(self, text: str) -> str:
         """``text`` without these secrets, and without those of any other URL in it."""
