@@ -67,7 +67,9 @@ def scheme_of(url: str) -> str:
     """
     match = _SCHEME.match(url)
     if match is None:
-        raise UrlError(url, "no target URL; write scheme://..., e.g. memory:// or kvb://")
+        near = [f"{name}://" for name in nearest(url, schemes())]
+        example = " or ".join(near or ["memory://", "kvb://HOST:PORT"])
+        raise UrlError(url, f"no target URL; write SCHEME://..., e.g. {example}")
     scheme = match.group(1).lower()
     if scheme not in _entry_points():
         raise UnknownSchemeError(scheme, known=schemes(), nearest=nearest(scheme, schemes()))

@@ -103,6 +103,8 @@ def main() -> None:
         code = EXIT_USAGE
     except click.NoSuchOption as error:
         code = _complain(_no_option(error), EXIT_USAGE)
+    except click.MissingParameter as error:
+        code = _complain(_missing(error), EXIT_USAGE)
     except click.ClickException as error:
         code = _complain(error.format_message(), EXIT_USAGE)
     except (KvConnectionError, KvTimeoutError, BackendUnavailableError) as error:
@@ -125,3 +127,8 @@ def _no_option(error: click.NoSuchOption) -> str:
     path = error.ctx.command_path
     hint = did_you_mean(error.option_name, options, f"`{path} --help` lists them")
     return f"`{path}` has no option {error.option_name!r}; {hint}"
+
+
+def _missing(error: click.MissingParameter) -> str:
+    assert error.ctx is not None
+    return f"{error.format_message().rstrip('.')}; see `{error.ctx.command_path} --help`"

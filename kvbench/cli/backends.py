@@ -89,8 +89,7 @@ def _lines(one: _Listing, width: int) -> Iterator[str]:
     kinds: dict[str, list[str]] = {}
     for operation, kind in one.batch_kinds.items():
         kinds.setdefault(kind, []).append(operation)
-    state = "" if one.installed else "not usable yet"
-    yield from _wrapped(f"{one.scheme}://  ", "  ".join(filter(None, (one.summary, state))), width)
+    yield from _wrapped(f"{one.scheme}://  ", one.summary or "not known", width)
     facts = {
         "problem": one.problem,
         "to use it": one.hint,

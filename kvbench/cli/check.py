@@ -35,8 +35,8 @@ Examples:
   kvbench check 127.0.0.1:16380 --write-profile profile.toml
   kvbench check a:1 b:2 --profile a:1=a.toml --profile b:2=b.toml
 
-\b
 Ctrl-C ends a check early: what was found is reported, the rest is not-run. Again, at once.
+
 Exit codes: 0 conforms, 1 does not, 2 usage, 3 not verified, 4 target unreachable or the suite
 itself failed, 130 Ctrl-C. Of several targets the first of 1, 4, 3, 0 that one of them has.
 """

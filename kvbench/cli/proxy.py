@@ -20,10 +20,10 @@ _FILES = 65_536
     epilog="""\b
 Examples:
   kvbench proxy redis://127.0.0.1:6379/0 --delay 0.5ms
-  kvbench proxy 127.0.0.1:16380 --port 16381 --delay 20ms --jitter 5ms --bandwidth 10Mbit/s
+  kvbench proxy 127.0.0.1:16380 --delay 20ms --jitter 5ms
+  kvbench proxy 127.0.0.1:16380 --port 16381 --bandwidth 10Mbit/s
   kvbench proxy kvb://127.0.0.1:16380 --cut-after 4kB --reset
 
-\b
 While it runs, a line such as `delay 2ms` on its standard input (a pipe) sets another delay.
 """
 )

@@ -23,7 +23,6 @@ Examples:
   kvbench replay 127.0.0.1:16380 kvbench-failures/wire-vector-mget.json
   kvbench replay 127.0.0.1:16380 specs/vectors/counters.json
 
-\b
 Exit codes: 0 it behaves now, 1 it does not, 2 usage, 4 target unreachable.
 """
 )

@@ -22,7 +22,7 @@ _FILE_WIDTH = 100
 Examples:
   kvbench report results.jsonl
   kvbench report results.jsonl --format markdown --output report.md
-  kvbench report results.jsonl --format json | jq '.summary[].geometric_mean.estimate'
+  kvbench report results.jsonl --format json | jq '.summary[].geometric_mean'
 """
 )
 @click.argument("file", type=click.Path(path_type=Path))

@@ -75,8 +75,8 @@ Examples:
   kvbench run --suite batch-operations --rigorous
   kvbench run kvb:// --conformance verdicts.json
 
-\b
 Ctrl-C ends a run early: what is finished is written and printed. Again, at once.
+
 Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreachable, 130 Ctrl-C.
 """
 )

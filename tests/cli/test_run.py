@@ -45,7 +45,8 @@ def start(*args, **options):
     ("args", "words"),
     [
         (["memroy://"], "did you mean memory://?"),
-        (["memory"], "no target URL"),
+        (["memory"], "no target URL; write SCHEME://..., e.g. memory://"),
+        (["./cache.db"], "e.g. memory:// or kvb://HOST:PORT"),
         (["memory://", "memory://"], "given twice"),
         (["memory://somewhere"], "takes neither host nor path"),
         (["--batch-sizes", "ten"], "10,100,1000"),

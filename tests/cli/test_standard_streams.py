@@ -26,6 +26,7 @@ ARGUMENTS = {
     "run": ["memory://", *QUICK],
     "report": [RESULTS],
     "serve": ["--port", "0"],
+    "proxy": ["ADDRESS"],
     "backends": [],
     "env": [],
     "completion": ["bash"],
