@@ -7,7 +7,7 @@ below are the format: ``specs/vectors/schema.json`` is made from them.
 
 Bytes in a vector are hex with spaces for the reader, or a list of hex and repeats where that would
 be long. Every key in a vector begins with :data:`KEY_TOKEN`; a player that needs keys of its own
-replaces the token by eight other characters in the bytes of all frames (:meth:`Step.request`),
+replaces the token by as many other characters in the bytes of all frames (:meth:`Step.request`),
 and no length changes.
 """
 
@@ -27,8 +27,11 @@ import msgspec
 from kvbench.errors import KvbenchError
 from kvbench.model import Value
 
-KEY_TOKEN = "vec00000"
-"""How every key of every vector begins: eight characters, so that eight others can stand there."""
+KEY_TOKEN = "kvbench-check:vec0000000"
+"""How every key of every vector begins: 24 ASCII characters, so that 24 others can stand there.
+
+On a server that somebody else uses, the first of them say whose keys these are.
+"""
 
 STATUSES: Mapping[str, int] = {"OK": 0, "NULL": 1, "ERROR": 2, "INVALID": 3}
 """The statuses that a vector can expect."""
@@ -158,7 +161,7 @@ class Step(_Record, frozen=True):
     wait_ms: int = 0
 
     def request(self, token: str = KEY_TOKEN) -> bytes:
-        """The bytes to send, with ``token`` (eight ASCII characters) where the keys begin."""
+        """The bytes to send, with ``token`` (as long as KEY_TOKEN) where the keys begin."""
         return unhex(self.send).replace(KEY_TOKEN.encode(), token.encode())
 
 

@@ -15,10 +15,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kvbench.conformance.case import CaseFailed, Suite
+from kvbench.conformance.case import CaseFailed, SetupFailed, Suite
+from kvbench.conformance.conversation import WireReply
 from kvbench.conformance.profile import VOCABULARY, Profile
 from kvbench.conformance.targets import Target, why_absent
-from kvbench.conformance.wire import REPLY_TIMEOUT_S, WireConnection, WireContext, WireReply
+from kvbench.conformance.wire import NET_TTL_MS, REPLY_TIMEOUT_S, WireConnection, WireContext
 from kvbench.errors import KvConnectionError, ProtocolError
 from kvbench.protocol import requests
 from kvbench.protocol.frames import frame
@@ -104,6 +105,20 @@ def discover_wire(host: str, port: int) -> tuple[frozenset[str], dict[str, str]]
     if missing:
         facts["not found"] = ", ".join(missing)
     return frozenset(found), facts
+
+
+def net_ttl_ms(host: str, port: int, reply_timeout_s: float = _REPLY_TIMEOUT_S) -> int:
+    """NET_TTL_MS where a key that is stored with it is there; 0 where TTLs do not work."""
+    with WireContext(
+        host, port, capabilities=frozenset(), seed="", reply_timeout_s=reply_timeout_s
+    ) as context:
+        try:
+            connection, key = context.connect(), context.key("net")
+            context.stored(connection, key, "there", NET_TTL_MS)
+            context.expect_value(connection, key, "there")
+        except (CaseFailed, SetupFailed):
+            return 0
+    return NET_TTL_MS
 
 
 def _tell_itself(context: WireContext) -> dict[str, str]:
@@ -195,7 +210,7 @@ def _ask(connection: WireConnection, request: bytes) -> WireReply | None:
     """The reply, None when none came. Each question has a connection of its own."""
     try:
         return connection.exchange(request)
-    except CaseFailed:
+    except (CaseFailed, SetupFailed):
         return None
     finally:
         connection.close()

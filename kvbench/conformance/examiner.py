@@ -12,11 +12,14 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from kvbench.backend import BackendDescription
 from kvbench.conformance.case import Case, CaseFailed, DoesNotApply, SetupFailed, Suite
 from kvbench.conformance.cases import cases
+from kvbench.conformance.discover import net_ttl_ms
+from kvbench.conformance.guard import ForeignKeyError
 from kvbench.conformance.profile import Profile
 from kvbench.conformance.selection import Selection, first_cases, ledger
 from kvbench.conformance.store import StoreContext
@@ -144,7 +147,7 @@ class Examiner:
 
     def _examine(self, case: Case) -> Finding:
         try:
-            finding = _look(self._target, case, self.capabilities[case.suite], self._options)
+            finding = _run(case, self._context(case), self._options)
             if case.suite is Suite.WIRE and finding.outcome is Outcome.FAILED:
                 assert self._target.address is not None
                 timeout_s = self._options.reply_timeout_s
@@ -156,9 +159,38 @@ class Examiner:
             return Finding(Outcome.NOT_RUN, INTERRUPTED)
         return finding
 
+    def _context(self, case: Case) -> WireContext | StoreContext:
+        """What the case works with: its own connections, keys and seed."""
+        target, options = self._target, self._options
+        seed, capabilities = f"{options.seed}/{case.name}", self.capabilities[case.suite]
+        if case.suite is Suite.WIRE:
+            assert target.address is not None
+            return WireContext(
+                *target.address,
+                capabilities=capabilities,
+                seed=seed,
+                effort=options.effort,
+                reply_timeout_s=options.reply_timeout_s,
+                net_ttl_ms=self._net_ttl_ms,
+            )
+        assert target.store is not None
+        return StoreContext(
+            target.store,
+            target.another_store,
+            capabilities=capabilities,
+            seed=seed,
+            effort=options.effort,
+            clock=target.clock,
+        )
 
-def _look(target: Target, case: Case, capabilities: frozenset[str], options: Options) -> Finding:
-    context = _context(target, case, capabilities, options)
+    @cached_property
+    def _net_ttl_ms(self) -> int:
+        """What keys of the wire suite get where nothing else is asked for; seen once."""
+        assert self._target.address is not None
+        return net_ttl_ms(*self._target.address)
+
+
+def _run(case: Case, context: WireContext | StoreContext, options: Options) -> Finding:
     try:
         with context:
             case.run(context)  # type: ignore[arg-type]  # each suite's cases take its context
@@ -168,6 +200,8 @@ def _look(target: Target, case: Case, capabilities: frozenset[str], options: Opt
         return Finding(Outcome.NOT_RUN, str(error))
     except DoesNotApply as error:
         return Finding(Outcome.UNSUPPORTED, str(error))
+    except ForeignKeyError as error:
+        return Finding(Outcome.HARNESS_ERROR, f"{error}; nothing was sent")
     except (KvError, OSError) as error:
         broken = CaseFailed("an answer", f"{type(error).__name__}: {error}")
         return _failed(case, context, broken, options)
@@ -179,33 +213,6 @@ def _look(target: Target, case: Case, capabilities: frozenset[str], options: Opt
             return _failed(case, context, broken, options)
         return Finding(Outcome.HARNESS_ERROR, detail)
     return Finding(Outcome.PASSED)
-
-
-def _context(
-    target: Target, case: Case, capabilities: frozenset[str], options: Options
-) -> WireContext | StoreContext:
-    """What the case works with: its own connections, keys and seed."""
-    seed, effort = f"{options.seed}/{case.name}", options.effort
-    if case.suite is Suite.WIRE:
-        assert target.address is not None
-        host, port = target.address
-        return WireContext(
-            host,
-            port,
-            capabilities=capabilities,
-            seed=seed,
-            effort=effort,
-            reply_timeout_s=options.reply_timeout_s,
-        )
-    assert target.store is not None
-    return StoreContext(
-        target.store,
-        target.another_store,
-        capabilities=capabilities,
-        seed=seed,
-        effort=effort,
-        clock=target.clock,
-    )
 
 
 def _failed(

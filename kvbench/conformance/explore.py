@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
-from kvbench.conformance.case import CaseFailed
+from kvbench.conformance.case import CaseFailed, SetupFailed
 from kvbench.conformance.wire import WireContext
 from kvbench.errors import KvError
 
@@ -62,6 +62,7 @@ def explore(
 
     Raises:
         CaseFailed: an example fails; the text ends with the example.
+        SetupFailed: an example could not be looked at.
     """
     _keep_directory_clean()
     search = _Search(context, check)
@@ -85,6 +86,8 @@ def explore(
         test()
     except (Enough, CaseFailed, Flaky):
         # Flaky: it does not fail each time. What was seen was seen, and is reported.
+        if search.failure is None and search.hindrance is not None:
+            raise search.hindrance from None
         if search.failure is None:
             return
         context.moments[:] = search.shown.moments
@@ -100,6 +103,7 @@ class _Search(Generic[_T]):
         self._check = check
         self._end = time.monotonic() + DRAWING_S * context.effort
         self.failure: CaseFailed | None = None
+        self.hindrance: SetupFailed | None = None
         self.shown = context
 
     def look(self, example: _T) -> None:
@@ -114,11 +118,16 @@ class _Search(Generic[_T]):
             seed=outer.seed,
             effort=outer.effort,
             reply_timeout_s=outer.reply_timeout_s,
+            net_ttl_ms=outer.net_ttl_ms,
         )
         try:
             with inner:
                 self._check(inner, example)
             return
+        except SetupFailed as error:
+            # A smaller example would not be looked at, either.
+            self.hindrance = error
+            raise Enough from None
         except CaseFailed as error:
             failed = error
         except (KvError, OSError) as error:

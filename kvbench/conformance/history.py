@@ -18,9 +18,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 from kvbench.conformance.case import CaseFailed
+from kvbench.conformance.conversation import WireReply
 from kvbench.conformance.linearizability import Operation
 from kvbench.conformance.model import Action, Answer, Result
-from kvbench.conformance.wire import WireConnection, WireReply
+from kvbench.conformance.wire import WireConnection
 from kvbench.errors import ProtocolError
 from kvbench.protocol import requests, responses
 from kvbench.protocol.opcodes import Opcode, Status

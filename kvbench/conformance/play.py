@@ -12,8 +12,9 @@ from __future__ import annotations
 import time
 
 from kvbench.conformance.case import WIRE_BASE, Case, CaseFailed, Suite
+from kvbench.conformance.conversation import WireReply
 from kvbench.conformance.sameness import same_value
-from kvbench.conformance.wire import WireConnection, WireContext, WireReply
+from kvbench.conformance.wire import WireConnection, WireContext
 from kvbench.errors import ProtocolError
 from kvbench.model import Value
 from kvbench.protocol.opcodes import Status

@@ -23,8 +23,9 @@ import msgspec
 
 from kvbench import __version__, specs
 from kvbench.conformance.case import Case, CaseFailed
+from kvbench.conformance.conversation import Moment, WireReply
 from kvbench.conformance.transcript import exchanges
-from kvbench.conformance.wire import Moment, WireContext, WireReply
+from kvbench.conformance.wire import WireContext
 from kvbench.decoding import decode
 from kvbench.errors import UsageError
 from kvbench.foreign_text import clean

@@ -19,12 +19,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar, cast
 
 from kvbench.backend import Backend
 from kvbench.blocking import BlockingBackend
 from kvbench.clock import ManualClock
-from kvbench.conformance.case import CaseFailed, DoesNotApply
+from kvbench.conformance.case import CaseFailed, DoesNotApply, SetupFailed
+from kvbench.conformance.guard import fresh_prefix
+from kvbench.conformance.store_guard import GuardedStore, StoreGuard
 from kvbench.errors import KvError, UnsupportedError
 from kvbench.model import Capability, Value
 
@@ -36,6 +38,9 @@ WAITING_SLACK_S = 0.03
 
 BESIDE_TIMEOUT_S = 30.0
 """Concurrent work of one case ends well before that, or hangs."""
+
+NET_TTL_S = 3600.0
+"""How long a key is there at most that a killed run has left."""
 
 _SWITCH_INTERVAL_S = 1e-5
 """Threads change often, so that a store in this process is interrupted inside its calls."""
@@ -54,7 +59,8 @@ class StoreContext:
         clock: the clock that the store runs on, where the target allows it: time is then exact.
 
     Attributes:
-        store: the store, opened for this run.
+        store: the store, opened for this run, behind the guard: it takes only keys of this case.
+        adapter: the backend itself, for what it declares.
         rng: random numbers from the seed.
     """
 
@@ -68,13 +74,15 @@ class StoreContext:
         effort: int = 1,
         clock: ManualClock | None = None,
     ) -> None:
-        self.store = store
+        self.adapter = store
         self.capabilities = capabilities
         self.seed = seed
         self.effort = effort
         self.clock = clock
         self.rng = random.Random(seed)
-        self.prefix = f"{random.SystemRandom().getrandbits(40):08x}"[:8]
+        self.prefix = fresh_prefix()
+        self._guard = StoreGuard(self.prefix)
+        self.store = self._guarded(store)
         self._open_store = open_store
         self._opened: list[Backend] = []
         self._keys: dict[str, None] = {}
@@ -98,6 +106,14 @@ class StoreContext:
     def short_ttl_s(self) -> float:
         """A TTL of whole ticks that a case can wait for."""
         return max(SHORT_TTL_S, self.tick_s)
+
+    @property
+    def net_ttl_s(self) -> float | None:
+        """A TTL for what no clause says to be without one; None where keys cannot expire.
+
+        It outlives every case, and ends what a run leaves behind that is killed.
+        """
+        return NET_TTL_S if self.has_ttl else None
 
     def pass_short_ttl(self) -> None:
         """Let time pass until a key that was given :attr:`short_ttl_s` must be gone."""
@@ -134,7 +150,10 @@ class StoreContext:
                 raise
             raise DoesNotApply(f"it can be open only once: {error}") from None
         self._opened.append(store)
-        return store
+        return self._guarded(store)
+
+    def _guarded(self, store: Backend) -> Backend:
+        return cast("Backend", GuardedStore(store, self._guard))
 
     def beside(self, works: Sequence[Callable[[Backend], _T]]) -> list[_T]:
         """Run several works at the same time, each as another user of the store.
@@ -167,7 +186,7 @@ class StoreContext:
         """Whether a store that nobody else can open can be used by other threads."""
         if Capability.SHARED in self.capabilities:
             return
-        if isinstance(self.store, BlockingBackend):
+        if isinstance(self.adapter, BlockingBackend):
             raise DoesNotApply("an asynchronous store that is not shared has one event loop")
         probe = _Other(self, lambda store: store.exists(self.key("probe")), threading.Barrier(1))
         probe.start()
@@ -179,7 +198,8 @@ class StoreContext:
 
     def user(self) -> Backend:
         """A backend for another thread, opened there; the case's own where nothing is shared."""
-        return self._open_store() if Capability.SHARED in self.capabilities else self.store
+        is_shared = Capability.SHARED in self.capabilities
+        return self._guarded(self._open_store()) if is_shared else self.store
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass: exactly where the store runs on a manual clock, else by waiting."""
@@ -218,6 +238,8 @@ class StoreContext:
             result = call()
         except kinds:
             return
+        except SetupFailed:
+            raise  # The guard: the call was not made.
         except Exception as error:  # noqa: BLE001 - whatever the store raises instead is told
             raise CaseFailed(f"{what}: {names}", f"{type(error).__name__}: {error}") from None
         raise CaseFailed(f"{what}: {names}", f"no error, but {result!r}")
@@ -234,6 +256,7 @@ class StoreContext:
         for store in self._opened:
             with suppress(Exception):  # Cases about closing tell what is wrong with it.
                 store.close()
+        self._guard.clean(self.adapter)
         try:
             self.store.mdel(list(self._keys))
         except Exception:  # noqa: BLE001 - the store may be what is wrong; the case has told it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kvbench.conformance.wire import Moment
+from kvbench.conformance.conversation import Moment
 from kvbench.errors import ProtocolError
 from kvbench.protocol.frames import FrameReader
 from kvbench.protocol.opcodes import Opcode, Status

@@ -11,78 +11,27 @@ from __future__ import annotations
 import random
 import socket
 import time
-from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 from kvbench.conformance.case import CaseFailed, SetupFailed
+from kvbench.conformance.conversation import Moment, WireReply
+from kvbench.conformance.guard import EMPTY_KEY, ForeignKeyError, StreamGuard, fresh_prefix
 from kvbench.protocol import requests
 from kvbench.protocol.frames import FrameReader, frame
 from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.protocol.values import encode_value
-from kvbench.specs import STATUSES, Payload, Reply, StatusName
 
 REPLY_TIMEOUT_S = 5.0
 """A target that takes longer for one reply is silent. Loopback takes well under a millisecond."""
 
+NET_TTL_MS = 3_600_000
+"""How long a key is there at most that a killed run has left, where the target has TTLs."""
+
 REPLY_BYTES_MAX = 256 * 1024 * 1024
 """What a reply may declare before the suite hangs up: four times the protocol's default limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Something that happened on a connection.
-
-    Attributes:
-        at_ms: milliseconds since the case began.
-        connection: its name, ``a`` being the first.
-        direction: ``>`` sent, ``<`` received, ``!`` an event, told in ``note``.
-        data: the bytes.
-        note: the event.
-        pieces: they were sent in pieces of so many bytes; 0 for all at once.
-    """
-
-    at_ms: float
-    connection: str
-    direction: str
-    data: bytes = b""
-    note: str = ""
-    pieces: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class WireReply:
-    """A response as it came."""
-
-    status: int
-    payload: bytes
-
-    def __str__(self) -> str:
-        name = Status(self.status).name if self.status in list(Status) else "no such status"
-        shown = self.payload[:64].hex(" ")
-        more = f"... ({len(self.payload)} bytes)" if len(self.payload) > 64 else ""
-        return f"{self.status:02x} {name}, payload {shown or 'empty'}{more}"
-
-    @property
-    def is_refusal(self) -> bool:
-        """Whether the request was refused: ERROR or INVALID."""
-        return self.status in (Status.ERROR, Status.INVALID)
-
-    def expect(self, status: int, payload: bytes | None = None) -> Self:
-        """Fail the case unless this is the reply that the clause asks for; returns it."""
-        if self.status != status or (payload is not None and self.payload != payload):
-            wanted = str(WireReply(status, payload)) if payload is not None else f"{status:02x}"
-            raise CaseFailed(wanted, str(self), wanted=_reply((status,), payload))
-        return self
-
-    def expect_refusal(self) -> Self:
-        """Fail the case unless this is ERROR or INVALID; returns it."""
-        if not self.is_refusal:
-            refusal = _reply((Status.INVALID, Status.ERROR), None)
-            raise CaseFailed("a refusal: ERROR or INVALID", str(self), wanted=refusal)
-        return self
 
 
 class WireConnection:
@@ -91,6 +40,7 @@ class WireConnection:
     def __init__(self, context: WireContext, name: str) -> None:
         self.name = name
         self._context = context
+        self._guard = context.guard()
         self._reader = FrameReader(REPLY_BYTES_MAX)
         self._replies: list[WireReply] = []
         self._is_closed_by_target = False
@@ -107,7 +57,13 @@ class WireConnection:
         """Send bytes: all at once, or in pieces of so many bytes.
 
         A target that has closed already is no failure here: what it answered can still be read.
+
+        Raises:
+            ForeignKeyError: they could touch a key that is not the run's own. Nothing was sent.
+            SetupFailed: they could touch the empty key, and it was not seen absent.
         """
+        if self._guard is not None and self._guard.check(data, pieces):
+            self._context.see_empty_key_absent()
         self._log(">", data, pieces)
         step = pieces or max(1, len(data))
         try:
@@ -132,9 +88,20 @@ class WireConnection:
         Raises:
             CaseFailed: none came in time, the connection was closed, or the bytes are no frame.
         """
+        reply = self.read_or_end()
+        if reply is None:
+            raise CaseFailed("a response", "the connection was closed")
+        return reply
+
+    def read_or_end(self) -> WireReply | None:
+        """The next response; None when the connection was closed instead.
+
+        Raises:
+            CaseFailed: neither in time, or the bytes are no frame.
+        """
         while not self._replies:
             if not self._receive(self._context.reply_timeout_s):
-                raise CaseFailed("a response", "the connection was closed")
+                return None
         return self._replies.pop(0)
 
     def read_many(self, count: int) -> list[WireReply]:
@@ -220,9 +187,11 @@ class WireContext:
         capabilities: what the target declares or was found to have.
         seed: of everything random in the case.
         effort: 1 by default, more with ``--rigorous``: multiplies examples and rounds.
+        net_ttl_ms: the TTL of what no clause says to be without one, in ms; 0 for none.
+        is_guarded: whether only keys with the prefix can be written (kvbench.conformance.guard).
 
     Attributes:
-        prefix: how each key of this case begins: eight ASCII characters.
+        prefix: how each key of this case begins: as many ASCII characters as KEY_TOKEN.
         rng: random numbers from the seed.
         moments: all that happened, in order.
         shown: the context whose conversation a failure shows: this one, or a failing example's.
@@ -237,6 +206,8 @@ class WireContext:
         seed: str,
         effort: int = 1,
         reply_timeout_s: float = REPLY_TIMEOUT_S,
+        net_ttl_ms: int = 0,
+        is_guarded: bool = True,
     ) -> None:
         self.host = host
         self.port = port
@@ -244,13 +215,15 @@ class WireContext:
         self.seed = seed
         self.effort = effort
         self.reply_timeout_s = reply_timeout_s
+        self.net_ttl_ms = net_ttl_ms
         self.rng = random.Random(seed)
-        # Two runs against one server at the same time must not meet, whatever their seeds are.
-        self.prefix = f"{random.SystemRandom().getrandbits(40):08x}"[:8]
+        self.prefix = fresh_prefix()
         self.moments: list[Moment] = []
         self.shown = self
         self._keys: set[bytes] = set()
         self._connections: list[WireConnection] = []
+        self._is_guarded = is_guarded
+        self._is_empty_key_absent = False
         self._began = time.monotonic()
 
     @property
@@ -267,6 +240,39 @@ class WireContext:
         connection = WireConnection(self, _name(len(self._connections)))
         self._connections.append(connection)
         return connection
+
+    def guard(self) -> StreamGuard | None:
+        """What a connection's bytes have to pass; None where any key is allowed."""
+        return StreamGuard(self.prefix) if self._is_guarded else None
+
+    def may_send(self, *pieces: bytes) -> bool:
+        """Whether a new connection could send these pieces without an error of the guard."""
+        guard = StreamGuard(self.prefix)
+        try:
+            for piece in pieces:
+                guard.check(piece)
+        except ForeignKeyError:
+            return False
+        return True
+
+    def see_empty_key_absent(self) -> None:
+        """Look whether anybody has stored the empty key; what the case stores there is deleted.
+
+        Raises:
+            SetupFailed: somebody has, or the target does not say.
+        """
+        if self._is_empty_key_absent:
+            return
+        try:
+            with self._unrecorded("looker") as looker:
+                looker.send(frame(Opcode.GET, EMPTY_KEY))
+                reply = looker.read_or_end()
+        except CaseFailed as error:
+            raise SetupFailed(f"GET of the empty key, before it is written: {error}") from None
+        if reply is not None and reply.status == Status.OK:
+            raise SetupFailed("the empty key holds a value, which may be somebody else's")
+        self._is_empty_key_absent = True
+        self._keys.add(EMPTY_KEY)
 
     def key(self, name: str = "k") -> str:
         """A key of this case's own; it is deleted at the end."""
@@ -287,12 +293,15 @@ class WireContext:
         """The keys of this case's own, sorted."""
         return sorted(self._keys)
 
-    def stored(self, connection: WireConnection, key: str, value: object, ttl_ms: int = 0) -> None:
-        """Store a value as a step before the one that is checked.
+    def stored(
+        self, connection: WireConnection, key: str, value: object, ttl_ms: int | None = None
+    ) -> None:
+        """Store a value as a step before the one that is checked; by default with the net's TTL.
 
         Raises:
             SetupFailed: it was not OK.
         """
+        ttl_ms = self.net_ttl_ms if ttl_ms is None else ttl_ms
         request = requests.set_request(Opcode.SET, b"", key, value, ttl_ms)
         reply = connection.exchange(request)
         if reply.status != Status.OK:
@@ -321,23 +330,22 @@ class WireContext:
 
     def _delete_keys(self) -> None:
         """Best effort: a target that is down keeps its keys, and has failed anyway."""
+        if not self._keys:
+            return
+        with suppress(CaseFailed, SetupFailed), self._unrecorded("cleaner") as cleaner:
+            for key in self._keys:
+                cleaner.send(frame(Opcode.DEL, key))
+                cleaner.read()
+
+    @contextmanager
+    def _unrecorded(self, name: str) -> Iterator[WireConnection]:
+        """A connection that is no part of the conversation which a failure shows."""
         kept, self.moments = self.moments, []
         try:
-            if self._keys:
-                with closing(WireConnection(self, "cleaner")) as cleaner:
-                    for key in self._keys:
-                        cleaner.send(frame(Opcode.DEL, key))
-                        cleaner.read()
-        except CaseFailed:
-            pass
+            with closing(WireConnection(self, name)) as connection:
+                yield connection
         finally:
             self.moments = kept
-
-
-def _reply(statuses: tuple[int, ...], payload: bytes | None) -> Reply:
-    """An expected reply in the words of the vectors; a payload of None may be anything."""
-    names = [name for name, code in STATUSES.items() if code in statuses]
-    return Reply(cast(list[StatusName], names), Payload() if payload is None else payload.hex())
 
 
 def _name(index: int) -> str:

@@ -37,6 +37,9 @@ class ThreadedDispatcher(Dispatcher):
         """The requests that the bytes of one read complete."""
         return reader.feed(data)
 
+    def ended(self, rest: bytes) -> None:
+        """A connection has ended; ``rest`` is what came of a request that is not complete."""
+
     def let_others_in(self) -> None:
         """Let requests in that are waiting; there may be none."""
         self.lock.release()
@@ -65,6 +68,8 @@ class _Handler(socketserver.BaseRequestHandler):
                     return
         except OSError:
             return
+        finally:
+            dispatcher.ended(bytes(reader._partial))
 
 
 @contextmanager

@@ -200,7 +200,7 @@ def test_an_interrupted_check_says_so(address, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kvbench.conformance.examiner._look", interrupt)
+    monkeypatch.setattr("kvbench.conformance.examiner._run", interrupt)
     found = check_target(Target("x", address=address), WIRE, options("DEL-*"))
     assert was_interrupted(found)
     assert found.summary == "not verified"

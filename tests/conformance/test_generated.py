@@ -214,7 +214,7 @@ def test_shrinking_against_a_silent_target_ends_in_time(monkeypatch):
     monkeypatch.setattr(explore_module, "SHRINKING_S", 0.2)
 
     def check(context: WireContext, value: object) -> None:
-        context.connect().request(2, b"nonsense")
+        context.connect().request(2, b"\xff\xff" + context.key().encode())
 
     with serving(broken.Hangs()) as port:
         context = WireContext(

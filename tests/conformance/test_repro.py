@@ -129,11 +129,11 @@ def test_a_case_in_code_leaves_what_it_sent_and_what_should_have_come(broken, ri
     file = own_case(broken, run)
     assert file.failure.is_judged
     vector = file.vectors[0]
-    assert vector.keys == ["vec00000big"]
+    assert vector.keys == ["kvbench-check:vec0000000big"]
     assert vector.id == "wire-own-thing"
     stored, got, last = vector.steps[0], vector.steps[1], vector.steps[-1]
     assert stored.connection == "b"
-    assert b"vec00000big" in stored.request()
+    assert b"kvbench-check:vec0000000big" in stored.request()
     assert [part.times for part in stored.send if isinstance(part, specs.Repeat)] == [1000]
     assert got.pieces == 3
     assert any(step.finish for step in vector.steps)
@@ -187,7 +187,7 @@ def test_where_no_reply_tells_the_case_runs_again(broken, right):
         walk.run(context)
     file = make_repro(walk, context, failed.value, "there:1")
     assert not file.failure.is_judged
-    assert b"vec00000" in b"".join(step.request() for step in file.vectors[0].steps)
+    assert b"kvbench-check:vec0000000" in b"".join(step.request() for step in file.vectors[0].steps)
     assert run_again(file.failure, broken).outcome is Outcome.FAILED
     assert run_again(file.failure, right).outcome is Outcome.PASSED
 

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 
 from kvbench.protocol.frames import HEADER_BYTES, FrameReader, frame
 from kvbench.protocol.opcodes import Opcode
-from kvbench.specs import Step, Vector
+from kvbench.specs import KEY_TOKEN, Step, Vector
 
 REPLY_TIMEOUT_S = 10.0
-KEY_OF_THIS_PLAYER = "tests-01"
+KEY_OF_THIS_PLAYER = "kvbench-check:tests-0001"
+assert len(KEY_OF_THIS_PLAYER) == len(KEY_TOKEN)
 
 
 def cut(data: bytes, pieces: int) -> list[bytes]:
@@ -99,7 +100,7 @@ class Player:
     async def delete(self, keys: list[str]) -> None:
         reader, writer = await asyncio.open_connection(*self.address)
         for key in keys:
-            name = key.encode().replace(b"vec00000", self.token.encode())
+            name = key.replace(KEY_TOKEN, self.token).encode()
             writer.write(frame(Opcode.DEL, name))
         async with asyncio.timeout(REPLY_TIMEOUT_S):
             for _ in keys:

@@ -29,7 +29,7 @@ def keys_do_not_share_values(ctx: StoreContext) -> None:
     """Many keys, each with its own value, are all read back later."""
     keys = ctx.keys(100)
     for number, key in enumerate(keys):
-        ctx.store.set(key, ctx.value(number))
+        ctx.store.set(key, ctx.value(number), ctx.net_ttl_s)
     for number, key in enumerate(keys):
         ctx.expect(ctx.store.get(key), ctx.value(number), f"get of key {number}")
 

@@ -10,6 +10,7 @@ from typing import cast
 from kvbench.conformance.case import CaseFailed, backend_case
 from kvbench.conformance.cases.backend_base import LONG_TTL_S
 from kvbench.conformance.store import StoreContext
+from kvbench.conformance.store_guard import NO_TEXT
 from kvbench.model import Pairs, Value
 
 MANY = 100_000
@@ -141,7 +142,7 @@ def keys_of_an_mset_expire(ctx: StoreContext) -> None:
 def mset_of_what_is_no_pair(ctx: StoreContext) -> None:
     """An element that is no pair is refused, and nothing is stored."""
     key = ctx.key()
-    for bad in ((key,), (key, ctx.value(), None), 5, None):
+    for bad in ((key,), (key, ctx.value(), None), NO_TEXT, None):
         pairs = cast("Pairs", [(key, ctx.value()), bad])
         ctx.expect_error((TypeError,), partial(ctx.store.mset, pairs), f"mset of {bad}")
     ctx.expect_error((TypeError,), lambda: ctx.store.mset(cast("Pairs", 5)), "mset of an int")
@@ -278,7 +279,8 @@ def a_hundred_thousand_keys(ctx: StoreContext) -> None:
     """A large batch means the same as a small one."""
     keys = [f"{ctx.key('many')}:{number}" for number in range(MANY)]
     try:
-        ctx.store.mset({key: ctx.value(number) for number, key in enumerate(keys)})
+        items = {key: ctx.value(number) for number, key in enumerate(keys)}
+        ctx.store.mset(items, ctx.net_ttl_s)
         found = ctx.store.mget(keys)
         wrong = [number for number in range(MANY) if found[number] != ctx.value(number)]
         if len(found) != MANY or wrong:
@@ -295,8 +297,9 @@ def refused_batches_are_not_applied_in_part(ctx: StoreContext) -> None:
     """One bad key, value or TTL, in any place, means that nothing is stored."""
     kept, new = ctx.key("kept"), ctx.key("new")
     ctx.store.set(kept, ctx.value())
+    long = ctx.prefix + "x" * 257
     good: list[tuple[str, object]] = [(kept, ctx.value(1)), (new, ctx.value(2))]
-    for bad in ((ctx.key("bad"), object()), ("", ctx.value()), ("x" * 257, ctx.value())):
+    for bad in ((ctx.key("bad"), object()), ("", ctx.value()), (long, ctx.value())):
         for place in range(3):
             pairs = cast("list[tuple[str, Value]]", [*good[:place], bad, *good[place:]])
             entries = [(key, value, None) for key, value in pairs]

@@ -29,9 +29,9 @@ METHODS = (
 
 def _adapter(ctx: StoreContext) -> tuple[type[BackendDescription], type[BackendDescription]]:
     """The adapter's own class, behind its blocking face if it has one, and its interface."""
-    if isinstance(ctx.store, BlockingBackend):
-        return type(ctx.store.inner), AsyncBackend
-    return type(ctx.store), Backend
+    if isinstance(ctx.adapter, BlockingBackend):
+        return type(ctx.adapter.inner), AsyncBackend
+    return type(ctx.adapter), Backend
 
 
 def _optional_calls(ctx: StoreContext, key: str) -> dict[str, Calls]:

@@ -61,7 +61,7 @@ def a_large_batch_is_never_seen_half_done(context: WireContext) -> None:
         numbers = [range(start, start + 6) for start in (turn * 12, turn * 12 + 6)]
         # Reading against the direction of writing meets a batch in the middle most often.
         plans = [
-            *[[_mset(keys, number) for number in some] for some in numbers],
+            *[[_mset(keys, number, context.net_ttl_ms) for number in some] for some in numbers],
             [Action("mget", keys)] * 8,
             [Action("mget", backwards)] * 8,
         ]
@@ -70,8 +70,8 @@ def a_large_batch_is_never_seen_half_done(context: WireContext) -> None:
         _expect_answers(context, history)
 
 
-def _mset(keys: tuple[str, ...], number: int) -> Action:
-    return Action("mset", keys, (number,) * len(keys))
+def _mset(keys: tuple[str, ...], number: int, ttl_ms: int) -> Action:
+    return Action("mset", keys, (number,) * len(keys), ttl_ms)
 
 
 def _expect_whole_batches(context: WireContext, history: Sequence[Operation]) -> None:

@@ -57,7 +57,7 @@ def as_many_responses_as_requests(context: WireContext) -> None:
         frame(Opcode.GET, b""),
         frame(Opcode.SET, struct.pack(">H", len(name)) + name),
         requests.key_request(Opcode.EXISTS, b"", key),
-        frame(0, b"no such operation"),
+        frame(0, name),
         requests.key_request(Opcode.DEL, b"", key),
         requests.key_request(Opcode.GET, b"", key),
         frame(Opcode.INFO, b""),
@@ -90,10 +90,11 @@ def answers_after_the_last_request(context: WireContext) -> None:
 @wire_case("CONN-006")
 def cut_off_anywhere(context: WireContext) -> None:
     """A SET that is cut off before its header, key, TTL or value ends, by FIN or RST: no trace."""
-    key = context.key()
+    key = context.key("cut off")
     request = requests.set_request(Opcode.SET, b"", key, "value", 0)
+    inside_key = request.index(b"cut off") + 3
     observer = context.connect()
-    for length in (3, 5, 9, len(request) - 12, len(request) - 5, len(request) - 1):
+    for length in (3, 5, inside_key, len(request) - 12, len(request) - 5, len(request) - 1):
         for is_orderly in (True, False):
             connection = context.connect()
             connection.send(request[:length])
@@ -102,7 +103,8 @@ def cut_off_anywhere(context: WireContext) -> None:
                 connection.expect_closed()
             else:
                 connection.reset()
-            context.expect_value(observer, key, ...)
+            for trace in (context.key("cut"), key):
+                context.expect_value(observer, trace, ...)
 
 
 @wire_case("CONN-011")

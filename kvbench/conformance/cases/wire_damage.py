@@ -1,11 +1,13 @@
 """Requests that are none: damaged payloads, damaged streams and noise.
 
-What is drawn is sent to servers that may hold other people's keys. So every key that a drawn
-request could write begins with the example's prefix, and opcodes without a meaning in the protocol
-are not sent: on a server that gives them one, nobody knows what they do.
+What is drawn is sent to servers that may hold other people's keys. So only what the guard lets pass
+is sent (:mod:`kvbench.conformance.guard`), and the drawing sees to it that there is enough of that.
 """
 
 from __future__ import annotations
+
+import re
+import struct
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -16,10 +18,14 @@ from kvbench.conformance.history import decode, encode
 from kvbench.conformance.model import CORE, OPERATIONS, Action, shown
 from kvbench.conformance.strategies import actions
 from kvbench.conformance.wire import WireConnection, WireContext
-from kvbench.errors import ProtocolError
-from kvbench.protocol import requests
-from kvbench.protocol.frames import HEADER_BYTES, FrameReader, frame
+from kvbench.protocol.frames import HEADER_BYTES, frame
 from kvbench.protocol.opcodes import Opcode, Status
+
+_HARMLESS = (0x00, Opcode.GET, Opcode.EXISTS, Opcode.PING, Opcode.INFO, Opcode.MGET)
+"""Opcodes that may come with any payload on any server, or with none."""
+
+_ONE_KEY_MORE = b"one key more"
+"""Stands for a key of the example's, with its length: what follows a batch may be read as that."""
 
 _COUNTED_BY_FRAME = frozenset({"get", "del", "exists", "ttl"})
 """Their key is the whole payload: a shorter one is another key."""
@@ -28,9 +34,9 @@ _COUNTED_BY_FRAME = frozenset({"get", "del", "exists", "ttl"})
 @wire_case("FRAME-004")
 def payloads_that_end_early_or_late(context: WireContext) -> None:
     """Every operation's payload, cut short anywhere or with bytes behind it: refused."""
+    extra = st.sampled_from((b"\0", b"\xff", b"\0" * 9, _ONE_KEY_MORE, b"\xff" * 9))
     for name in sorted((CORE | OPERATIONS & context.capabilities) - _COUNTED_BY_FRAME):
-        drawn = st.tuples(actions([name]), st.binary(min_size=1, max_size=9))
-        explore(context, drawn, _ends_are_checked, examples=4)
+        explore(context, st.tuples(actions([name]), extra), _ends_are_checked, examples=4)
 
 
 def _ends_are_checked(context: WireContext, drawn: tuple[Action, bytes]) -> None:
@@ -41,7 +47,11 @@ def _ends_are_checked(context: WireContext, drawn: tuple[Action, bytes]) -> None
     context.stored(connection, key, "before")
     request = encode(action, context.prefix)
     payload = request[HEADER_BYTES:]
+    if extra == _ONE_KEY_MORE:
+        extra = encode(Action("mdel", ("b",)), context.prefix)[HEADER_BYTES + 2 :]
     for damaged in [payload[:end] for end in range(len(payload))] + [payload + extra]:
+        if not context.may_send(frame(request[0], damaged)):
+            continue
         reply = connection.request(request[0], damaged)
         if not reply.is_refusal:
             raise CaseFailed(
@@ -64,9 +74,16 @@ def _damages() -> SearchStrategy[list[Damage]]:
     )
 
 
-def _damaged(data: bytes, damages: list[Damage]) -> bytes:
+def _damaged(data: bytes, damages: list[Damage], prefix: str) -> bytes:
+    """The bytes with damages anywhere but within the prefix of a key, which would not be sent."""
     for kind, where, some in damages:
-        place = where % (len(data) + 1)
+        inside = {
+            place
+            for key in re.finditer(re.escape(prefix.encode()), data)
+            for place in range(key.start(), key.end())
+        }
+        places = [place for place in range(len(data) + 1) if place not in inside]
+        place = places[where % len(places)]
         head, tail = data[:place], data[place:]
         match kind:
             case "flip":
@@ -98,8 +115,8 @@ def _refusals_are_harmless(context: WireContext, drawn: tuple[Action, list[list[
     request = encode(action, context.prefix)
     before = _snapshot(context, connection)
     for damages in attempts:
-        damaged = frame(request[0], _damaged(request[HEADER_BYTES:], damages))
-        if not _is_ours(context, damaged):
+        damaged = frame(request[0], _damaged(request[HEADER_BYTES:], damages, context.prefix))
+        if not context.may_send(damaged):
             continue
         is_refused = connection.exchange(damaged).is_refusal
         after = _snapshot(context, connection)
@@ -120,22 +137,41 @@ def _snapshot(context: WireContext, connection: WireConnection) -> dict[str, str
 def any_bytes_are_survived(context: WireContext) -> None:
     """Noise, and damaged streams of requests: answered or closed in time, others undisturbed."""
     names = sorted(CORE | OPERATIONS & context.capabilities)
-    streams = st.one_of(
-        st.tuples(st.lists(actions(names), min_size=1, max_size=4), _damages()),
-        st.binary(max_size=64),
-    )
-    explore(context, streams, _stream_is_survived, examples=60)
+    steps = st.lists(actions(names), min_size=1, max_size=4)
+    streams = st.one_of(st.tuples(steps, _damages(), st.booleans()), _noise())
+    explore(context, streams, _stream_is_survived, examples=120)
+
+
+def _noise() -> SearchStrategy[bytes]:
+    """Bytes of all kinds, each run of them behind an opcode that writes nothing, or 00."""
+    length = st.one_of(st.integers(0, 40), st.integers(0, 2**32 - 1))
+    run = st.builds(_run, st.sampled_from(_HARMLESS), length, st.binary(max_size=40))
+    return st.one_of(st.binary(max_size=4), st.lists(run, min_size=1, max_size=3).map(b"".join))
+
+
+def _run(opcode: int, length: int, content: bytes) -> bytes:
+    return struct.pack(">BI", opcode, length) + content
+
+
+def _stream(context: WireContext, drawn: bytes | tuple[list[Action], list[Damage], bool]) -> bytes:
+    """Noise; requests with damages anywhere; or with the same damages in every payload."""
+    if isinstance(drawn, bytes):
+        return drawn
+    steps, damages, is_in_payloads = drawn
+    requests = [encode(one, context.prefix) for one in steps]
+    if not is_in_payloads:
+        return _damaged(b"".join(requests), damages, context.prefix)
+    damaged = [
+        frame(one[0], _damaged(one[HEADER_BYTES:], damages, context.prefix)) for one in requests
+    ]
+    return b"".join([one for one in damaged if context.may_send(one)])
 
 
 def _stream_is_survived(
-    context: WireContext, drawn: bytes | tuple[list[Action], list[Damage]]
+    context: WireContext, drawn: bytes | tuple[list[Action], list[Damage], bool]
 ) -> None:
-    if isinstance(drawn, bytes):
-        stream = drawn
-    else:
-        steps, damages = drawn
-        stream = _damaged(b"".join([encode(one, context.prefix) for one in steps]), damages)
-    if not _is_ours(context, stream):
+    stream = _stream(context, drawn)
+    if not context.may_send(stream):
         return
     witness = context.connect()
     key = context.key(":witness")
@@ -149,46 +185,3 @@ def _stream_is_survived(
             raise CaseFailed("responses, then a close", str(reply))
     context.expect_value(witness, key, "undisturbed")
     context.expect_value(context.connect(), key, "undisturbed")
-
-
-def _is_ours(context: WireContext, stream: bytes) -> bool:
-    """Whether the stream can write only keys with the context's prefix, which then owns them."""
-    prefix = context.prefix.encode()
-    for opcode, payload in FrameReader().feed(stream):
-        if opcode and opcode not in list(Opcode):
-            return False
-        written = _keys_written(opcode, payload)
-        if not all(key.startswith(prefix) for key in written):
-            return False
-        context.own(written)
-    return True
-
-
-def _keys_written(opcode: int, payload: bytes) -> list[bytes]:
-    """The keys that a request may write; none when it is malformed, or only reads."""
-    try:
-        match opcode:
-            case Opcode.DEL:
-                return [requests.parse_key(payload)]
-            case Opcode.SET | Opcode.SETNX:
-                return [requests.parse_set(payload)[0]]
-            case Opcode.INCR | Opcode.DECR:
-                return [requests.parse_counter(payload)[0]]
-            case Opcode.CAS:
-                return [requests.parse_cas(payload)[0]]
-            case Opcode.LOCK | Opcode.EXTEND:
-                return [requests.parse_lock(payload)[0]]
-            case Opcode.UNLOCK:
-                return [requests.parse_unlock(payload)[0]]
-            case Opcode.EXPIRE:
-                return [requests.parse_expire(payload)[0]]
-            case Opcode.MDEL:
-                return requests.parse_keys(payload)
-            case Opcode.MSET:
-                return list(requests.parse_mset(payload)[1])
-            case Opcode.MSETEX:
-                return [key for key, _, _ in requests.parse_msetex(payload)]
-            case _:
-                return []
-    except ProtocolError:
-        return []

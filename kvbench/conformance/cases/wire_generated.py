@@ -121,15 +121,23 @@ def _names_hold(context: WireContext, names: list[str]) -> None:
 
 @wire_case("FRAME-005")
 def requests_in_any_pieces(context: WireContext) -> None:
-    """One SET cut at every byte, then random requests cut at random places."""
+    """SET cut at every byte where it may be, and GET at all; then random requests and places."""
     connection = context.connect()
     key = context.key()
     for number, cut in enumerate(range(1, len(encode(Action("set", (key,), (0,)))))):
         request = encode(Action("set", (key,), (number,)))
+        pieces = [request[:cut], request[cut:]]
+        # A server that acts on half a key would touch somebody else's.
+        if context.may_send(*pieces):
+            _send_pieces(connection, pieces)
+            connection.read().expect(Status.OK, b"")
+            context.expect_value(connection, key, number)
+    context.stored(connection, key, "in pieces")
+    request = encode(Action("get", (key,)))
+    for cut in range(1, len(request)):
         _send_pieces(connection, [request[:cut], request[cut:]])
-        connection.read().expect(Status.OK, b"")
-        context.expect_value(connection, key, number)
-    cuts = st.lists(st.integers(1, 200), max_size=4)
+        connection.read().expect(Status.OK, encode_value("in pieces"))
+    cuts = st.lists(st.integers(1, 300), max_size=6)
     steps = st.lists(actions(CORE), min_size=1, max_size=4)
     explore(context, st.tuples(steps, cuts), _pieces_are_understood, examples=30)
 
@@ -137,9 +145,14 @@ def requests_in_any_pieces(context: WireContext) -> None:
 def _pieces_are_understood(context: WireContext, drawn: tuple[list[Action], list[int]]) -> None:
     steps, cuts = drawn
     stream = b"".join([encode(action, context.prefix) for action in steps])
-    places = [0, *sorted({cut for cut in cuts if cut < len(stream)}), len(stream)]
+    pieces = [stream]
+    for cut in sorted({cut for cut in cuts if cut < len(stream)}):
+        place = cut - len(stream) + len(pieces[-1])
+        finer = [*pieces[:-1], pieces[-1][:place], pieces[-1][place:]]
+        if context.may_send(*finer):
+            pieces = finer
     connection = context.connect()
-    _send_pieces(connection, [stream[a:b] for a, b in pairwise(places)])
+    _send_pieces(connection, pieces)
     _expect_model(context, connection, steps)
 
 

@@ -92,7 +92,7 @@ def _expect_only_read(context: WireContext, read: Callable[[str], bytes]) -> Non
     connection = context.connect()
     short, endless, absent = context.key("short"), context.key("endless"), context.key("absent")
     context.stored(connection, short, 1, ttl_ms=LEFT_MS + 2 * GONE_MS)
-    context.stored(connection, endless, 2)
+    context.stored(connection, endless, 2, ttl_ms=0)
     began = time.monotonic()
     for _ in range(3):
         for key in (short, endless, absent):

@@ -61,7 +61,8 @@ def keys_of_every_length(context: WireContext) -> None:
     connection = context.connect()
     for length in range(len(context.prefix) + 1, KEY_BYTES_MAX + 1):
         key = context.key("k" * (length - len(context.prefix)))
-        stored = connection.exchange(_STORING["set"](key, length))
+        request = requests.set_request(Opcode.SET, b"", key, length, context.net_ttl_ms)
+        stored = connection.exchange(request)
         if stored.status != Status.OK:
             raise CaseFailed(f"OK to SET of a key of {length} bytes", str(stored))
         _expect_same(connection, key, length)
