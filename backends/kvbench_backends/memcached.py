@@ -38,13 +38,22 @@ from kvbench.errors import (
     UrlError,
 )
 from kvbench.local_server import LocalServer
-from kvbench.model import BatchKind, Capability, Pairs, Value, check_bytes, pairs_to_dict
+from kvbench.model import (
+    BatchKind,
+    Capability,
+    Pairs,
+    Value,
+    check_bytes,
+    pair_list,
+    pairs_to_dict,
+)
 from kvbench_backends.memcached_text import (
     TRANSLATED,
     check_answers,
     encode_key,
     encode_keys,
     exchange,
+    exchange_values,
     expiry_time,
     expiry_time_after,
     set_command,
@@ -78,6 +87,7 @@ class MemcachedBackend(Backend):
             Capability.TTL_EACH,
             Capability.SETNX,
             Capability.CAS,
+            Capability.PIPELINING,
             Capability.SHARED,
         }
     )
@@ -183,19 +193,20 @@ class MemcachedBackend(Backend):
             KvServerError: some keys were refused; it names them, and the others are stored.
         """
         items, expiry = pairs_to_dict(pairs), expiry_time(self._client, ttl)
-        self._store({key: set_command(key, value, expiry) for key, value in items.items()})
+        self._store([(key, set_command(key, value, expiry)) for key, value in items.items()])
 
     def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
         """As :meth:`Backend.mset_each`; pipelined. Errors as :meth:`mset`."""
         client = self._client
-        self._store(
-            {key: set_command(key, data, expiry_time(client, ttl)) for key, data, ttl in entries}
-        )
+        commands = {
+            key: set_command(key, data, expiry_time(client, ttl)) for key, data, ttl in entries
+        }
+        self._store([*commands.items()])
 
-    def _store(self, commands: Mapping[str, bytes]) -> None:
-        answers = exchange(self._client, list(commands.values()))
+    def _store(self, commands: list[tuple[str, bytes]]) -> None:
+        answers = exchange(self._client, [command for _, command in commands])
         pairs = zip(commands, answers, strict=True)
-        refused = [(key, answer) for key, answer in pairs if answer != b"STORED"]
+        refused = [(key, answer) for (key, _), answer in pairs if answer != b"STORED"]
         if refused:
             keys = ", ".join([repr(key) for key, _ in refused[:5]])
             why = refused[0][1].decode(errors="replace")
@@ -206,13 +217,33 @@ class MemcachedBackend(Backend):
 
     def mdel(self, keys: Sequence[str]) -> int:
         """As :meth:`Backend.mdel`; pipelined. KvServerError: some keys may have been removed."""
-        names = dict.fromkeys(encode_keys(keys))
-        answers = exchange(self._client, [b"delete %b\r\n" % name for name in names])
-        check_answers(answers, b"DELETED", b"NOT_FOUND")
-        return answers.count(b"DELETED")
+        return sum(self._delete_all(list(dict.fromkeys(encode_keys(keys)))))
 
     def mexists(self, keys: Sequence[str]) -> list[bool]:
         """As :meth:`Backend.mexists`; pipelined meta gets, which fetch no values."""
+        return self.pipelined_exists(keys)
+
+    def pipelined_get(self, keys: Sequence[str]) -> list[Value]:
+        """As :meth:`Backend.pipelined_get`; meta gets."""
+        commands = [b"mg %b v\r\n" % name for name in encode_keys(keys)]
+        return cast("list[Value]", exchange_values(self._client, commands))
+
+    def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
+        """As :meth:`Backend.pipelined_set`; errors as :meth:`mset`."""
+        items, expiry = pair_list(pairs), expiry_time(self._client, ttl)
+        self._store([(key, set_command(key, value, expiry)) for key, value in items])
+
+    def pipelined_delete(self, keys: Sequence[str]) -> list[bool]:
+        """As :meth:`Backend.pipelined_delete`."""
+        return self._delete_all(encode_keys(keys))
+
+    def _delete_all(self, names: list[bytes]) -> list[bool]:
+        answers = exchange(self._client, [b"delete %b\r\n" % name for name in names])
+        check_answers(answers, b"DELETED", b"NOT_FOUND")
+        return [answer == b"DELETED" for answer in answers]
+
+    def pipelined_exists(self, keys: Sequence[str]) -> list[bool]:
+        """As :meth:`Backend.pipelined_exists`; meta gets, which fetch no values."""
         answers = exchange(self._client, [b"mg %b\r\n" % name for name in encode_keys(keys)])
         check_answers(answers, b"HD", b"EN")
         return [answer == b"HD" for answer in answers]

@@ -8,10 +8,11 @@ the commands whose answer is one line: here are they, their answers, and the tra
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from kvbench.duplex import send_while_receiving
 from kvbench.errors import (
     KvConnectionError,
     KvError,
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
 KEY_BYTES_MAX = 250
 """memcached's own limit, set when it is compiled."""
 
-PIPELINE_COMMANDS_MAX = 1000
-"""Commands sent before their answers are read. The answers (64 bytes at most) must fit into the
-socket's buffers: a server that cannot answer stops reading, and both would wait for ever."""
+_COMMANDS_PER_TIMEOUT = 1000
+"""A pipeline may take the client's timeout for each so many commands."""
 
 _RELATIVE_S_MAX = 30 * 86_400
 """memcached reads larger expiry times as seconds since 1970."""
@@ -91,39 +91,79 @@ def _server_time(client: pymemcache.Client) -> int:
 
 
 def exchange(client: pymemcache.Client, commands: list[bytes]) -> list[bytes]:
-    """Send commands of which each has one line of answer; returns the lines.
+    """Send commands of which each has one line of answer, in one flush; returns the lines.
 
     An error is an answer like another. After one the connection is closed, since memcached may have
     said more than a line; it opens again when it is needed.
     """
-    answers: list[bytes] = []
+    received = bytearray()
+    missing = len(commands)
+
+    def feed(data: bytes) -> bool:
+        nonlocal missing
+        received.extend(data)
+        missing -= data.count(b"\n")
+        return missing <= 0
+
+    _send(client, commands, feed)
+    lines = bytes(received).split(b"\r\n")[: len(commands)]
+    _close_after_errors(client, lines)
+    return lines
+
+
+def exchange_values(client: pymemcache.Client, commands: list[bytes]) -> list[bytes | None]:
+    """Send meta gets with the flag ``v`` in one flush; returns the values, None for a miss.
+
+    Raises:
+        KvServerError: memcached refused some of them; all have been answered.
+    """
+    received = bytearray()
+    found: list[bytes | None] = []
+    errors: list[bytes] = []
+
+    def feed(data: bytes) -> bool:
+        received.extend(data)
+        place = 0
+        while (end := received.find(b"\r\n", place)) >= 0:
+            line, start = bytes(received[place:end]), end + 2
+            if line.startswith(b"VA "):  # VA SIZE, a line's end, so many bytes, a line's end
+                size = int(line.split()[1])
+                if len(received) < start + size + 2:
+                    break
+                found.append(bytes(received[start : start + size]))
+                place = start + size + 2
+            else:
+                found.append(None)
+                place = start
+                if line != b"EN":
+                    errors.append(line)
+        del received[:place]
+        return len(found) >= len(commands)
+
+    _send(client, commands, feed)
+    _close_after_errors(client, errors)
+    check_answers(errors)
+    return found[: len(commands)]
+
+
+def _send(client: pymemcache.Client, commands: list[bytes], feed: Callable[[bytes], bool]) -> None:
+    """Send all commands while what comes is read, on the client's own connection."""
+    if not commands:
+        return
     with TRANSLATED:
         try:
-            for start in range(0, len(commands), PIPELINE_COMMANDS_MAX):
-                chunk = commands[start : start + PIPELINE_COMMANDS_MAX]
-                if client.sock is None:
-                    client.version()  # The least call that connects.
-                client.sock.sendall(b"".join(chunk))
-                lines = _read_lines(client, len(chunk))
-                answers += lines
-                if any(line.startswith(_REFUSED) for line in lines):
-                    client.close()
+            if client.sock is None:
+                client.version()  # The least call that connects.
+            timeout_s = client.sock.gettimeout() * (1 + len(commands) // _COMMANDS_PER_TIMEOUT)
+            send_while_receiving(client.sock, b"".join(commands), feed, timeout_s)
         except BaseException:
             client.close()
             raise
-    return answers
 
 
-def _read_lines(client: pymemcache.Client, count: int) -> list[bytes]:
-    data = bytearray()
-    seen = 0
-    while seen < count:
-        piece: bytes = client.sock.recv(65_536)
-        if not piece:
-            raise KvConnectionError("memcached closed the connection")
-        data += piece
-        seen += piece.count(b"\n")
-    return bytes(data).split(b"\r\n")[:count]
+def _close_after_errors(client: pymemcache.Client, lines: list[bytes]) -> None:
+    if any(line.startswith(_REFUSED) for line in lines):
+        client.close()
 
 
 def check_answers(answers: list[bytes], *known: bytes) -> None:

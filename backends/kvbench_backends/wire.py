@@ -55,7 +55,7 @@ class WireBackend(Backend):
     url_example = "kvb://127.0.0.1:16380/namespace"
     is_network = True
     default_port = DEFAULT_PORT
-    capabilities = frozenset(Capability) - {Capability.PIPELINING}
+    capabilities = frozenset(Capability)
     batch_kinds = _BATCH_KINDS
 
     def __init__(self, client: SyncKvClient, server: LocalServer | None) -> None:
@@ -163,6 +163,22 @@ class WireBackend(Backend):
         """As :meth:`Backend.extend_lock`."""
         return self._client.extend_lock(key, owner, ttl)
 
+    def pipelined_get(self, keys: Sequence[str]) -> list[Value]:
+        """As :meth:`Backend.pipelined_get`."""
+        return self._client.pipelined_get(keys)
+
+    def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
+        """As :meth:`Backend.pipelined_set`."""
+        self._client.pipelined_set(pairs, ttl)
+
+    def pipelined_delete(self, keys: Sequence[str]) -> list[bool]:
+        """As :meth:`Backend.pipelined_delete`."""
+        return self._client.pipelined_delete(keys)
+
+    def pipelined_exists(self, keys: Sequence[str]) -> list[bool]:
+        """As :meth:`Backend.pipelined_exists`."""
+        return self._client.pipelined_exists(keys)
+
 
 class AsyncWireBackend(AsyncBackend):
     """A server of the wire protocol, through :class:`KvClient`."""
@@ -171,7 +187,7 @@ class AsyncWireBackend(AsyncBackend):
     url_example = "kvb+async://127.0.0.1:16380/namespace"
     is_network = True
     default_port = DEFAULT_PORT
-    capabilities = frozenset(Capability) - {Capability.PIPELINING}
+    capabilities = frozenset(Capability)
     batch_kinds = _BATCH_KINDS
 
     def __init__(
@@ -292,3 +308,19 @@ class AsyncWireBackend(AsyncBackend):
     async def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
         """As :meth:`Backend.extend_lock`."""
         return await self._client.extend_lock(key, owner, ttl)
+
+    async def pipelined_get(self, keys: Sequence[str]) -> list[Value]:
+        """As :meth:`Backend.pipelined_get`."""
+        return await self._client.pipelined_get(keys)
+
+    async def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
+        """As :meth:`Backend.pipelined_set`."""
+        await self._client.pipelined_set(pairs, ttl)
+
+    async def pipelined_delete(self, keys: Sequence[str]) -> list[bool]:
+        """As :meth:`Backend.pipelined_delete`."""
+        return await self._client.pipelined_delete(keys)
+
+    async def pipelined_exists(self, keys: Sequence[str]) -> list[bool]:
+        """As :meth:`Backend.pipelined_exists`."""
+        return await self._client.pipelined_exists(keys)

@@ -2,7 +2,8 @@
 
 ``commands`` are requests as data, shared by all; ``sync`` and ``aio`` (over ``connection``) move
 their bytes; ``pool`` does it over connections that ``lending`` lends out; ``streams`` cut what is
-long; ``lock`` holds a lock in a ``with``; ``forks`` keep a child's hands off its parent's sockets.
+long; ``exchanges`` are calls on a blocking connection; ``lock`` holds a lock in a ``with``;
+``forks`` keep a child's hands off its parent's sockets.
 """
 
 from __future__ import annotations

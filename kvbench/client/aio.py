@@ -184,6 +184,27 @@ class KvClient:
             connection.abort("closed, for the reply to an earlier request made no sense")
             raise
 
+    async def _call_each(self, parts: list[Command[T]]) -> list[T]:
+        """All requests at once, in one turn of the loop; the results in their order."""
+        connection = self._connection
+        if connection is None or not connection.is_usable:
+            connection = await self._usable()
+        requests = [connection.submit(part.request) for part in parts]
+        try:
+            responses = [await request.response for request in requests]
+        except BaseException:
+            # The last first: the connection then finds at once that others still wait.
+            for request in reversed(requests):
+                connection.give_up(request)
+                if not request.response.cancelled():
+                    request.response.exception()  # Seen, or asyncio would log each of them.
+            raise
+        try:
+            return commands.results(parts, responses)
+        except KvProtocolError:
+            connection.abort("closed, for the reply to an earlier request made no sense")
+            raise
+
     async def _call_all(self, parts: list[Command[T]]) -> list[T]:
         return [await self._call(part) for part in parts]
 
@@ -275,6 +296,26 @@ class KvClient:
     async def mexists(self, keys: Iterable[str]) -> list[bool]:
         """Whether each of ``keys`` is there, in their order."""
         return commands.joined(await self._call_all(commands.mexists(self._prefix, keys)))
+
+    async def pipelined_get(self, keys: Iterable[str]) -> list[Value]:
+        """A GET for each key, sent together: what :meth:`get` answers to each, in their order.
+
+        Not a batch: each request is applied by itself. Its siblings do the same; when the server
+        refuses some of the requests, they raise the first KvServerError, and the others stand.
+        """
+        return await self._call_each(commands.each(commands.get, self._prefix, keys))
+
+    async def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
+        """A SET for each pair of a mapping or of pairs, sent together, applied in their order."""
+        await self._call_each(commands.set_each(self._prefix, pairs, ttl))
+
+    async def pipelined_delete(self, keys: Iterable[str]) -> list[bool]:
+        """A DEL for each key, sent together: whether each was there."""
+        return await self._call_each(commands.each(commands.delete, self._prefix, keys))
+
+    async def pipelined_exists(self, keys: Iterable[str]) -> list[bool]:
+        """An EXISTS for each key, sent together: whether each is there."""
+        return await self._call_each(commands.each(commands.exists, self._prefix, keys))
 
     async def mget_stream(
         self, keys: AnyIterable[str], *, chunk_size: int = 1000, window: int = 4

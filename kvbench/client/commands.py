@@ -9,14 +9,14 @@ several commands (BATCH-006); the results of split lists are put together by :fu
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from kvbench.errors import KvProtocolError, KvServerError, ProtocolError
-from kvbench.model import Pairs, Value, lock_ttl_to_ms, ttl_to_ms
+from kvbench.model import Pairs, Value, lock_ttl_to_ms, pair_list, ttl_to_ms
 from kvbench.protocol import requests, responses
 from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import BATCH_KEYS_MAX, EXTENSIONS, PROTOCOL_VERSION, Opcode, Status
@@ -168,7 +168,7 @@ def mget(prefix: bytes, keys: Iterable[str]) -> list[Command[list[Value]]]:
 def mset(prefix: bytes, pairs: Pairs, ttl: float | None) -> list[Command[None]]:
     """MSET: one TTL for all."""
     ttl_ms = ttl_to_ms(ttl)
-    ready = _pair_list(pairs)
+    ready = cast("list[tuple[str, object]]", pair_list(pairs))
     try:
         return [
             Command(requests.mset_request(prefix, some, ttl_ms), responses.parse_empty_reply)
@@ -212,6 +212,38 @@ def mexists(prefix: bytes, keys: Iterable[str]) -> list[Command[list[bool]]]:
         Command(request, partial(responses.parse_flags, count=count))
         for request, count in _keys_requests(Opcode.MEXISTS, prefix, keys)
     ]
+
+
+def each(
+    command: Callable[[bytes, str], Command[T]], prefix: bytes, keys: Iterable[str]
+) -> list[Command[T]]:
+    """One single-key request for each key, to be sent together."""
+    _refuse_text(keys)
+    return [command(prefix, key) for key in keys]
+
+
+def set_each(prefix: bytes, pairs: Pairs, ttl: float | None) -> list[Command[None]]:
+    """One SET for each pair, to be sent together."""
+    return [set(prefix, key, value, ttl) for key, value in pair_list(pairs)]
+
+
+def results(parts: Sequence[Command[T]], responses: Iterable[tuple[int, bytes]]) -> list[T]:
+    """What the responses to requests that were sent together mean, in their order.
+
+    Raises:
+        KvServerError: the server refused one, the first of them; the others were answered.
+        KvProtocolError: a response makes no sense; the connection must be closed.
+    """
+    found: list[T] = []
+    refused: KvServerError | None = None
+    for part, (status, payload) in zip(parts, responses, strict=True):
+        try:
+            found.append(part.result(status, payload))
+        except KvServerError as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
+    return found
 
 
 def joined(parts: Sequence[list[T]]) -> list[T]:
@@ -258,19 +290,6 @@ def _chunks(items: list[T]) -> list[list[T]]:
     if len(items) <= BATCH_KEYS_MAX:
         return [items] if items else []
     return [items[i : i + BATCH_KEYS_MAX] for i in range(0, len(items), BATCH_KEYS_MAX)]
-
-
-def _pair_list(pairs: Pairs) -> list[tuple[str, object]]:
-    """Pairs as a list of tuples; checked by loops in C while they are tuples already."""
-    if isinstance(pairs, Mapping):
-        return [*pairs.items()]
-    ready: list[tuple[str, object]] = list(pairs)
-    if frozenset(map(type, ready)) <= {tuple} and frozenset(map(len, ready)) <= {2}:
-        return ready
-    for pair in ready:
-        if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise TypeError(f"mset takes a mapping or (key, value) pairs, not {pair!r}")
-    return [(key, value) for key, value in ready]
 
 
 def _named(key: str) -> str:

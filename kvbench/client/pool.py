@@ -129,6 +129,26 @@ class KvPool(Lending):
         async with self.acquire() as client:
             return await client.mexists(keys)
 
+    async def pipelined_get(self, keys: Iterable[str]) -> list[Value]:
+        """As :meth:`KvClient.pipelined_get`."""
+        async with self.acquire() as client:
+            return await client.pipelined_get(keys)
+
+    async def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
+        """As :meth:`KvClient.pipelined_set`."""
+        async with self.acquire() as client:
+            await client.pipelined_set(pairs, ttl)
+
+    async def pipelined_delete(self, keys: Iterable[str]) -> list[bool]:
+        """As :meth:`KvClient.pipelined_delete`."""
+        async with self.acquire() as client:
+            return await client.pipelined_delete(keys)
+
+    async def pipelined_exists(self, keys: Iterable[str]) -> list[bool]:
+        """As :meth:`KvClient.pipelined_exists`."""
+        async with self.acquire() as client:
+            return await client.pipelined_exists(keys)
+
     async def mget_stream(
         self, keys: AnyIterable[str], *, chunk_size: int = 1000, window: int = 4
     ) -> AsyncGenerator[tuple[str, Value], None]:

@@ -14,8 +14,7 @@ import logging
 import select
 import socket
 import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
@@ -23,6 +22,7 @@ from typing import Self, TypeVar
 from kvbench.client import commands
 from kvbench.client.address import Address
 from kvbench.client.commands import Command
+from kvbench.client.exchanges import RECV_BYTES, exchange_many, exchange_one
 from kvbench.client.forks import watch
 from kvbench.client.sockets import check_timeouts, no_connection, prepare
 from kvbench.errors import (
@@ -38,7 +38,6 @@ from kvbench.protocol.opcodes import Status
 
 T = TypeVar("T")
 
-_RECV_BYTES = 65_536
 _log = logging.getLogger("kvbench.client")
 
 
@@ -152,7 +151,27 @@ class SyncKvClient:
         self._drop()
 
     def _call(self, command: Command[T]) -> T:
-        """Send a request and read its reply; other threads wait, the same one is refused.
+        def talk(stream: socket.socket) -> T:
+            timeout_s = self._request_timeout_s
+            response = exchange_one(stream, self._reader, command.request, timeout_s)
+            return command.result(*response)
+
+        return self._converse(talk)
+
+    def _call_each(self, parts: list[Command[T]]) -> list[T]:
+        """All requests in one flush; the results in their order."""
+        if not parts:
+            return []
+
+        def talk(stream: socket.socket) -> list[T]:
+            requests = [part.request for part in parts]
+            timeout_s = self._request_timeout_s
+            return commands.results(parts, exchange_many(stream, self._reader, requests, timeout_s))
+
+        return self._converse(talk)
+
+    def _converse(self, talk: Callable[[socket.socket], T]) -> T:
+        """Send and receive for one call; other threads wait, the same one is refused.
 
         A signal handler can run between any two lines. Before the mark is set, its call is a whole
         one of its own, for nothing of ours was sent yet. While it is set, its call is refused.
@@ -162,14 +181,19 @@ class SyncKvClient:
                 raise KvReentryError(self._name)
             try:
                 self._is_in_call = True
-                return self._answer(command)
+                return self._answer(talk)
             finally:
                 self._is_in_call = False
 
-    def _answer(self, command: Command[T]) -> T:
+    def _answer(self, talk: Callable[[socket.socket], T]) -> T:
         stream = self._usable()
         try:
-            status, payload = self._exchange(stream, command.request)
+            return talk(stream)
+        except KvServerError:
+            raise  # An answer like another: the connection is as good as before.
+        except KvProtocolError as error:
+            self._drop()
+            raise KvProtocolError(f"{self._name}: {error}; connection closed") from None
         except TimeoutError:
             self._drop()
             raise KvTimeoutError(
@@ -179,11 +203,6 @@ class SyncKvClient:
         except OSError as error:
             raise self._broken(stream, error) from None
         except BaseException:
-            self._drop()
-            raise
-        try:
-            return command.result(status, payload)
-        except KvProtocolError:
             self._drop()
             raise
 
@@ -217,7 +236,7 @@ class SyncKvClient:
     def _refuse_unasked(self, stream: socket.socket) -> None:
         """Nothing is due, yet something came: the end, the server's last word, or nonsense."""
         try:
-            data = stream.recv(_RECV_BYTES)
+            data = stream.recv(RECV_BYTES)
         except OSError:
             data = b""
         finally:
@@ -227,40 +246,6 @@ class SyncKvClient:
             raise KvServerError(frames[0][0], frames[0][1].decode("utf-8", "replace"))
         if data:
             _log.warning("%s: more responses came than were due; connection closed", self._name)
-
-    def _exchange(self, stream: socket.socket, request: bytes) -> tuple[int, bytes]:
-        """Send a request and read the one response that is due, all within the timeout."""
-        timeout_s = self._request_timeout_s
-        deadline = time.monotonic() + timeout_s
-        stream.sendall(request)
-        left_s = deadline - time.monotonic()
-        is_shortened = left_s < 0.95 * timeout_s  # Else the rest is as good as the whole.
-        reader = self._reader
-        while True:
-            if is_shortened:
-                if left_s <= 0:
-                    raise TimeoutError
-                stream.settimeout(left_s)
-            data = stream.recv(_RECV_BYTES)
-            if not data:
-                raise ConnectionResetError("the server closed it")
-            frames = reader.feed(data)
-            if frames:
-                break
-            if reader.oversize_bytes:
-                raise KvProtocolError(
-                    f"{self._name}: a reply of {reader.oversize_bytes} bytes is over the limit; "
-                    "connection closed"
-                )
-            is_shortened = True
-            left_s = deadline - time.monotonic()
-        if len(frames) > 1 or reader.buffered_bytes or reader.oversize_bytes:
-            raise KvProtocolError(
-                f"{self._name}: more came than the one response that was due; connection closed"
-            )
-        if is_shortened:
-            stream.settimeout(timeout_s)
-        return frames[0]
 
     def _call_all(self, parts: list[Command[T]]) -> list[T]:
         return [self._call(part) for part in parts]
@@ -351,6 +336,26 @@ class SyncKvClient:
     def mexists(self, keys: Iterable[str]) -> list[bool]:
         """Whether each of ``keys`` is there, in their order."""
         return commands.joined(self._call_all(commands.mexists(self._prefix, keys)))
+
+    def pipelined_get(self, keys: Iterable[str]) -> list[Value]:
+        """A GET for each key, sent together: what :meth:`get` answers to each, in their order.
+
+        Not a batch: each request is applied by itself. Its siblings do the same; when the server
+        refuses some of the requests, they raise the first KvServerError, and the others stand.
+        """
+        return self._call_each(commands.each(commands.get, self._prefix, keys))
+
+    def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
+        """A SET for each pair of a mapping or of pairs, sent together, applied in their order."""
+        self._call_each(commands.set_each(self._prefix, pairs, ttl))
+
+    def pipelined_delete(self, keys: Iterable[str]) -> list[bool]:
+        """A DEL for each key, sent together: whether each was there."""
+        return self._call_each(commands.each(commands.delete, self._prefix, keys))
+
+    def pipelined_exists(self, keys: Iterable[str]) -> list[bool]:
+        """An EXISTS for each key, sent together: whether each is there."""
+        return self._call_each(commands.each(commands.exists, self._prefix, keys))
 
     def mget_stream(
         self, keys: Iterable[str], *, chunk_size: int = 1000

@@ -32,7 +32,8 @@ NO_TEXT = 7_310_458_226_091
 _WRITES_KEY = (
     "set", "delete", "expire", "setnx", "incr", "decr", "cas", "lock", "unlock", "extend_lock",
 )  # fmt: skip
-_WRITES_KEYS = ("mdel", "mset", "mset_each")
+_WRITES_LIST = ("mdel", "pipelined_delete")
+_WRITES_KEYS = (*_WRITES_LIST, "mset", "mset_each", "pipelined_set")
 
 
 class StoreGuard:
@@ -135,7 +136,7 @@ def _keys_of_batch(operation: str, batch: object) -> list[object]:
         return []
     if isinstance(batch, str | bytes):
         return [batch, *batch]
-    if operation == "mdel" or isinstance(batch, Mapping):
+    if operation in _WRITES_LIST or isinstance(batch, Mapping):
         return list(batch)
     # Pairs or entries; an element that is none may be taken for a key.
     return [one[0] if isinstance(one, tuple | list) and one else one for one in batch]

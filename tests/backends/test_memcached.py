@@ -14,7 +14,6 @@ from collections.abc import Iterator
 
 import pytest
 from kvbench_backends.memcached import MemcachedBackend
-from kvbench_backends.memcached_text import PIPELINE_COMMANDS_MAX
 
 from kvbench.errors import (
     BackendUnavailableError,
@@ -131,8 +130,9 @@ def test_a_batch_that_is_refused_in_part_names_what_was_refused(store):
 
 
 @needs_memcached
-def test_batches_longer_than_a_pipeline_keep_their_counts(store):
-    keys = [f"k{index}" for index in range(2 * PIPELINE_COMMANDS_MAX + 1)]
+def test_long_batches_keep_their_counts(store):
+    """Memcached stops reading while nobody fetches its answers: they are read while we send."""
+    keys = [f"{index:0250}" for index in range(50_000)]
     store.mset(dict.fromkeys(keys, b"v" * 500))
     assert store.mexists(["none", *keys]) == [False, *[True] * len(keys)]
     assert store.mdel([*keys, "none", *keys]) == len(keys)
@@ -195,3 +195,31 @@ def test_a_server_of_another_kind_or_age_is_refused_at_open(answer, error):
         with pytest.raises(error):
             MemcachedBackend.open(f"memcached://127.0.0.1:{server.getsockname()[1]}")
         thread.join()
+
+
+@needs_memcached
+def test_pipelined_gets_cut_values_that_look_like_answers(store):
+    """Line ends and answers within a value are part of it; pieces come as they come."""
+    values = [b"", b"\r\n", b"EN\r\n", b"VA 3\r\nabc\r\n", b"x" * 500_000 + b"\r", b"ERROR\r\n"]
+    keys = [f"cut{number}" for number in range(len(values))]
+    store.pipelined_set(zip(keys, values, strict=True))
+    asked = [*keys, "none", *keys[::-1]] * 5
+    assert store.pipelined_get(asked) == [*values, None, *values[::-1]] * 5
+    assert store.pipelined_delete([*keys, keys[0]]) == [True] * len(keys) + [False]
+
+
+@needs_memcached
+def test_a_pipelined_set_that_is_refused_names_its_key(store):
+    with pytest.raises(KvServerError, match="refused 1 of 3 keys, and stored the others: 'large'"):
+        store.pipelined_set([("one", b"1"), ("large", b"x" * 2_000_000), ("two", b"2")])
+    assert store.pipelined_get(["one", "large", "two"]) == [b"1", None, b"2"]
+
+
+@needs_memcached
+def test_answers_are_read_while_requests_leave(store):
+    """A server stops reading while nobody fetches its answers; both would wait for ever."""
+    store.set("large", bytes(1_000_000))
+    asked = ["large"] * 64 + ["none" * 60] * 40_000
+    found = store.pipelined_get(asked)
+    assert [len(one) for one in found[:64]] == [1_000_000] * 64 and set(found[64:]) == {None}
+    store.delete("large")

@@ -171,7 +171,7 @@ def test_a_text_is_no_list_of_keys():
 
 def test_what_is_no_pair_is_refused():
     for pairs in ("ab", ["ab"], [("a", 1, 2)], [("a",)], [5], [("a", 1), None]):
-        with pytest.raises(TypeError, match="mset takes a mapping or"):
+        with pytest.raises(TypeError, match="pairs must be a mapping or"):
             commands.mset(b"", pairs, None)
     for entries in ([("a", 1)], {"a": 1}, ["abc"], [5]):
         with pytest.raises(TypeError, match="mset_each takes"):

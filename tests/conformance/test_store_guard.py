@@ -73,6 +73,8 @@ def context(store) -> StoreContext:
         lambda store, own: store.mset([(own, b"v"), ("k", b"v")]),
         lambda store, own: store.mset([(own, b"v"), "k"]),
         lambda store, own: store.mset_each([(own, b"v", None), ("k", b"v", None)]),
+        lambda store, own: store.pipelined_delete([own, "k"]),
+        lambda store, own: store.pipelined_set([(own, b"v"), ("k", b"v")]),
         lambda store, own: store.set(own[:-3], b"v"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import cast
 from kvbench.conformance.case import backend_case
 from kvbench.conformance.cases.backend_base import LONG_TTL_S
 from kvbench.conformance.store import StoreContext
+from kvbench.conformance.store_guard import NO_TEXT
 from kvbench.model import Pairs, Value
 
 PIPELINING = ("pipelining",)
@@ -17,6 +18,9 @@ MANY = 20_000
 
 LARGE_BYTES, LARGE_KEYS, LARGE_GETS = 1_000_000, 16, 64
 """More than the buffers of two sockets hold, and little enough for a small server to keep."""
+
+LONG_NAME = "absent".ljust(240, "-")
+"""So many requests for it fill the buffers of two sockets, too."""
 
 
 def _stored(ctx: StoreContext, count: int) -> list[str]:
@@ -117,10 +121,10 @@ def large_values(ctx: StoreContext) -> None:
     found = ctx.store.pipelined_get(keys)
     wrong = [place for place in range(LARGE_KEYS) if found[place] != values[place]]
     ctx.expect(wrong, [], "places of wrong values")
-    # Requests that alone fill a socket's buffers, while the server is busy with replies.
-    asked = [keys[0]] * LARGE_GETS + [ctx.key("absent")] * MANY + [keys[1]]
+    # The server has to write before it can read on, and so has whoever asks.
+    asked = [keys[0]] * LARGE_GETS + [ctx.key(LONG_NAME)] * (2 * MANY) + [keys[1]]
     found = ctx.store.pipelined_get(asked)
-    expected = [*[values[0]] * LARGE_GETS, *[None] * MANY, values[1]]
+    expected = [*[values[0]] * LARGE_GETS, *[None] * (2 * MANY), values[1]]
     ctx.expect(found == expected, True, "pipelined_get of large values and many absent keys")
     ctx.store.pipelined_delete(keys)
 
@@ -130,15 +134,16 @@ def refused_pipelines_are_not_applied_in_part(ctx: StoreContext) -> None:
     """One bad key, value or TTL, in any place, means that nothing happens."""
     kept, new = ctx.key("kept"), ctx.key("new")
     ctx.store.set(kept, ctx.value())
+    long = ctx.prefix + "x" * 257
     good: list[tuple[str, object]] = [(kept, ctx.value(1)), (new, ctx.value(2))]
-    for bad in ((ctx.key("bad"), object()), ("", ctx.value()), ("x" * 257, ctx.value()), (kept,)):
+    for bad in ((ctx.key("bad"), object()), ("", ctx.value()), (long, ctx.value()), (kept,)):
         for place in range(3):
             pairs = cast("Pairs", [*good[:place], bad, *good[place:]])
             what = f"pipelined_set with a bad pair in place {place}"
             call = partial(ctx.store.pipelined_set, pairs)
             ctx.expect_error((TypeError, ValueError), call, what)
             keys = [kept, new]
-            keys.insert(place, cast("str", 5))
+            keys.insert(place, cast("str", NO_TEXT))
             for refused in (ctx.store.pipelined_delete, ctx.store.pipelined_get):
                 ctx.expect_error((TypeError,), partial(refused, keys), "a pipeline with a bad key")
             ctx.expect(ctx.store.mget([kept, new]), [ctx.value(), None], "mget after a refusal")
