@@ -19,7 +19,7 @@ MANY = 20_000
 LARGE_BYTES, LARGE_KEYS, LARGE_GETS = 1_000_000, 16, 64
 """More than the buffers of two sockets hold, and little enough for a small server to keep."""
 
-LONG_NAME = "absent".ljust(240, "-")
+LONG_NAME = "absent".ljust(200, "-")
 """So many requests for it fill the buffers of two sockets, too."""
 
 
