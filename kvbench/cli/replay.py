@@ -23,18 +23,28 @@ Examples:
   kvbench replay 127.0.0.1:16380 kvbench-failures/wire-vector-mget.json
   kvbench replay 127.0.0.1:16380 specs/vectors/counters.json
 
+Keys of others are safe: what FILE sends is read as a sloppy server would read it, and a file that
+could write a key beyond its prefix is refused unless --allow-any-key is given.
+
 Exit codes: 0 it behaves now, 1 it does not, 2 usage, 4 target unreachable.
 """
 )
 @click.argument("address", type=Target(), metavar="HOST:PORT")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--allow-any-key",
+    is_flag=True,
+    help="Play what writes other keys, too, and delete the keys that FILE lists.",
+)
 @click.pass_context
-def command(ctx: click.Context, address: str, file: Path) -> None:
+def command(ctx: click.Context, address: str, file: Path, allow_any_key: bool) -> None:
     """Play FILE, which `kvbench check` wrote when a case failed, against a server.
 
     Each step is shown with what crosses the connection and, where it differs, what should have
-    come. FILE can also be a file of vectors. Keys get a prefix of their own and are removed.
+    come. FILE can also be a file of vectors. Keys get the prefix kvbench-check: with ten random
+    letters, and are removed.
     """
+    from kvbench.conformance.playable import check_keys
     from kvbench.conformance.repro import read_repro
     from kvbench.conformance.targets import parse_address
 
@@ -44,11 +54,13 @@ def command(ctx: click.Context, address: str, file: Path) -> None:
         _tell_story(repro.failure)
     if not repro.vectors:
         raise UsageError(f"{file} holds no conversation to play")
+    for vector in repro.vectors if not allow_any_key else ():
+        check_keys(vector)
     wrong = 0
     for vector in repro.vectors:
         show(f"{vector.id}: {vector.description}")
         is_strict = repro.failure is not None and repro.failure.is_strict
-        wrong += _play(host, port, vector, is_strict=is_strict)
+        wrong += _play(host, port, vector, is_strict=is_strict, is_guarded=not allow_any_key)
     if repro.failure is not None and not repro.failure.is_judged:
         wrong += _judge(repro.failure, (host, port))
     show("It still differs." if wrong else "It behaves: nothing differs.")
@@ -62,14 +74,14 @@ def _tell_story(story: Story) -> None:
     show(f"  {' ' * len(f'then, at {story.target}:')} got {story.actual}")
 
 
-def _play(host: str, port: int, vector: Vector, *, is_strict: bool) -> int:
+def _play(host: str, port: int, vector: Vector, *, is_strict: bool, is_guarded: bool) -> int:
     """Play one vector and show it; how many of its replies are wrong."""
     from kvbench.conformance.replay import replay
     from kvbench.conformance.wire import WireContext
 
     wrong = 0
     needed = frozenset(vector.needs)
-    with WireContext(host, port, capabilities=needed, seed="") as context:
+    with WireContext(host, port, capabilities=needed, seed="", is_guarded=is_guarded) as context:
         for number, played in enumerate(replay(context, vector, is_strict=is_strict), 1):
             _show(number, played)
             wrong += len(played.problems)

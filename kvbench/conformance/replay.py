@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kvbench.conformance.case import CaseFailed, Suite
+from kvbench.conformance.case import CaseFailed, SetupFailed, Suite
 from kvbench.conformance.cases import cases
 from kvbench.conformance.discover import discover_wire
 from kvbench.conformance.examiner import Examiner, Finding, Options
@@ -20,7 +20,7 @@ from kvbench.conformance.selection import Selection
 from kvbench.conformance.targets import Target
 from kvbench.conformance.transcript import exchanges
 from kvbench.conformance.wire import WireConnection, WireContext
-from kvbench.errors import KvConnectionError
+from kvbench.errors import KvConnectionError, UsageError
 from kvbench.specs import KEY_TOKEN, Step, Vector
 from kvbench.verdicts import Exchange
 
@@ -45,6 +45,7 @@ def replay(context: WireContext, vector: Vector, *, is_strict: bool) -> Iterator
 
     Raises:
         KvConnectionError: nobody answers there.
+        UsageError: it could write the empty key, which may be somebody else's.
     """
     context.own([key.replace(KEY_TOKEN, context.prefix).encode() for key in vector.keys])
     connections: dict[str, WireConnection] = {}
@@ -83,7 +84,10 @@ def _take(
     """Act out a step; what should have come and did not."""
     problems: list[tuple[str, str]] = []
     if step.send:
-        connection.send(step.request(token), step.pieces)
+        try:
+            connection.send(step.request(token), step.pieces)
+        except SetupFailed as error:
+            raise UsageError(f"{error}; to play this all the same, pass --allow-any-key") from None
     if step.finish:
         connection.finish()
     for expected in step.expect:

@@ -24,6 +24,8 @@ import msgspec
 from kvbench import __version__, specs
 from kvbench.conformance.case import Case, CaseFailed
 from kvbench.conformance.conversation import Moment, WireReply
+from kvbench.conformance.examiner import EFFORT_RIGOROUS
+from kvbench.conformance.playable import STEPS_MAX, check_numbers
 from kvbench.conformance.transcript import exchanges
 from kvbench.conformance.wire import WireContext
 from kvbench.decoding import decode
@@ -36,8 +38,8 @@ from kvbench.verdicts import Exchange
 DIRECTORY = "kvbench-failures"
 """Where files go unless the user names another place; made when something fails."""
 
-STEPS_MAX = 2000
-"""A conversation that is longer is nothing to read or to send around: no file."""
+FILE_BYTES_MAX = 64 * 1024 * 1024
+"""A larger file is none that the suite has written."""
 
 _PAUSE_MS = 20.0
 """A shorter gap between two sends is the machine's; a longer one is the case, waiting."""
@@ -150,16 +152,18 @@ def read_repro(path: Path) -> ReproFile:
     """Read a repro file, or a file of vectors.
 
     Raises:
-        UsageError: it cannot be read, is neither, or holds bytes that are no hex.
+        UsageError: it cannot be read, is neither, or could not be played to an end.
     """
     try:
-        file = decode(msgspec.json.Decoder(ReproFile).decode, path.read_bytes())
+        with path.open("rb") as stream:
+            content = stream.read(FILE_BYTES_MAX + 1)
+        if len(content) > FILE_BYTES_MAX:
+            raise ValueError(f"it has more than {FILE_BYTES_MAX} bytes")
+        file = decode(msgspec.json.Decoder(ReproFile).decode, content)
+        if file.failure is not None and not 1 <= file.failure.effort <= EFFORT_RIGOROUS:
+            raise ValueError(f"effort is 1 to {EFFORT_RIGOROUS}, not {file.failure.effort}")
         for vector in file.vectors:
-            for step in vector.steps:
-                step.request()
-                for reply in step.expect:
-                    if not isinstance(reply.payload, Payload):
-                        specs.unhex(reply.payload)
+            check_numbers(vector)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
