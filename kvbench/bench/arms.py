@@ -78,6 +78,14 @@ class Session(ABC):
             KvError: the store failed. What was sent may have been applied.
         """
 
+    def _tell(self) -> dict[str, str]:
+        """What the open store says of itself; one that answers wrongly even there is closed."""
+        try:
+            return dict(self.description.describe())
+        except BaseException:
+            self.close()
+            raise
+
     def close(self) -> None:
         """Close the target and all that opening it started."""
         self.backend.close()
@@ -103,7 +111,7 @@ class SyncSession(Session):
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.description = backend
-        self.facts = dict(backend.describe())
+        self.facts = self._tell()
 
     def time_slice(self, operation: Operation, arm: Arm, batches: Iterable[Batch]) -> Slice:
         """As :meth:`Session.time_slice`."""
@@ -129,7 +137,7 @@ class AsyncSession(Session):
             raise
         self.backend = BlockingBackend(self._inner, self._runner)
         self.description = self._inner
-        self.facts = {**self._inner.describe(), "event_loop": loop_name}
+        self.facts = {**self._tell(), "event_loop": loop_name}
 
     def time_slice(self, operation: Operation, arm: Arm, batches: Iterable[Batch]) -> Slice:
         """As :meth:`Session.time_slice`."""

@@ -54,7 +54,7 @@ def _head(conformance: Conformance, matrix: Matrix) -> Iterator[str]:
         count(matrix.clause_count, "clause"),
         count(len(conformance.targets), "target"),
     ]
-    yield escape_markdown(plain(" · ".join(facts)))
+    yield _text(" · ".join(facts))
 
 
 def _summary(targets: Sequence[TargetVerdicts]) -> Iterator[str]:
@@ -65,16 +65,17 @@ def _summary(targets: Sequence[TargetVerdicts]) -> Iterator[str]:
     yield _row(["Target", "Verdict", *LEVELS, "Besides", "Suites", "Time"])
     yield _row([":---", ":---", *["---:"] * len(LEVELS), ":---", ":---", "---:"])
     for target in targets:
+        summary = _text(target.summary)
         version = " ".join([target.facts[name] for name in ("product", "version")
                             if name in target.facts])  # fmt: skip
         besides = [f"{number} {SIGNS[outcome].word}" for outcome, number in others(target).items()]
         yield _row(
             [
-                f"{_code(target.target)} {escape_markdown(plain(version))}".rstrip(),
-                target.summary if target.conforms else f"**{target.summary}**",
+                f"{_code(target.target)} {_text(version)}".rstrip(),
+                summary if target.conforms else f"**{summary}**",
                 *[str(tally(target, level)) for level in LEVELS],
                 ", ".join(besides),
-                " ".join(target.suites),
+                _text(" ".join(target.suites)),
                 f"{target.elapsed_s:.1f} s",
             ]
         )
@@ -114,7 +115,7 @@ def _section(section: Section, labels: Sequence[str]) -> Iterator[str]:
     yield _row([":---", ":---", *[":---:"] * len(labels), ":---"])
     for row in section.rows:
         cells = map(_cell, row.cells)
-        yield _row([row.clause, row.level, *cells, _sentence(row.text)])
+        yield _row([_text(row.clause), _text(row.level), *cells, _sentence(row.text)])
     if section.notes:
         yield ""
         yield from map(_note, section.notes)
@@ -134,12 +135,12 @@ def _cell(cell: Cell) -> str:
 
 def _note(note: Note) -> str:
     places = "; ".join([_place(*place) for place in note.places.items()])
-    text = escape_markdown(note.text)
+    text = _text(note.text)
     return f"- <sup>{note.number}</sup> {SIGNS[note.outcome].word}: {text} ({places})"
 
 
 def _place(label: str, named: Sequence[str]) -> str:
-    shown = ", ".join(named[:CLAUSES_SHOWN_MAX])
+    shown = _text(", ".join(named[:CLAUSES_SHOWN_MAX]))
     more = f" and {len(named) - CLAUSES_SHOWN_MAX} more" if len(named) > CLAUSES_SHOWN_MAX else ""
     return f"{code_span(label)} {shown}{more}"
 
@@ -154,6 +155,10 @@ def _sentence(text: str) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def _text(text: str) -> str:
+    return escape_markdown(plain(text))
 
 
 def _code(text: str) -> str:

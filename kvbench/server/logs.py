@@ -1,7 +1,7 @@
 """Log lines on standard error: prose for people, or one JSON object a line for machines.
 
 A log call may carry ``extra={"facts": {...}}``: figures and names that a machine should not have to
-read out of prose.
+read out of prose. What a client sent cannot control a terminal or forge a line.
 """
 
 from __future__ import annotations
@@ -9,6 +9,15 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime
+from types import TracebackType
+
+from kvbench.foreign_text import clean
+
+_TRACEBACK_LINES_MAX = 100
+
+_ExceptionInfo = (
+    tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+)
 
 
 class JsonFormatter(logging.Formatter):
@@ -20,7 +29,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": clean(record.getMessage()),
             **getattr(record, "facts", {}),
         }
         if record.exc_info:
@@ -37,9 +46,13 @@ class TextFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name.
         """The line without a traceback."""
         facts = getattr(record, "facts", {})
-        return " ".join(
-            [super().formatMessage(record), *[f"{name}={value}" for name, value in facts.items()]]
-        )
+        words = [super().formatMessage(record), *[f"{name}={one}" for name, one in facts.items()]]
+        return clean(" ".join(words))
+
+    def formatException(self, ei: _ExceptionInfo) -> str:  # noqa: N802 - logging's name.
+        """The end of the traceback, its lines indented, so that none looks like a record."""
+        lines = super().formatException(ei).splitlines()[-_TRACEBACK_LINES_MAX:]
+        return "\n".join([f"  {clean(line)}" for line in lines])
 
 
 def configure_logs(level: str, *, as_json: bool) -> None:
