@@ -34,6 +34,13 @@ _WRITES_KEY = (
 )  # fmt: skip
 _WRITES_LIST = ("mdel", "pipelined_delete")
 _WRITES_KEYS = (*_WRITES_LIST, "mset", "mset_each", "pipelined_set")
+_HARMLESS = frozenset(
+    {
+        "get", "exists", "mget", "mexists", "ttl", "pipelined_get", "pipelined_exists", "close",
+        "describe", "batch_kind", "open", "open_on_clock",
+    }
+)  # fmt: skip
+"""Methods that write nothing. One that is in no list is never called."""
 
 
 class StoreGuard:
@@ -95,6 +102,8 @@ class GuardedStore:
             setattr(self, operation, self._guarded(operation))
 
     def __getattr__(self, name: str) -> object:
+        if callable(getattr(Backend, name, None)) and name not in _HARMLESS:
+            raise ForeignKeyError(f"the guard does not know whether {name} writes")
         return getattr(self._store, name)
 
     def _guarded(self, operation: str) -> Callable[..., object]:

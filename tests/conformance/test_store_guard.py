@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from kvbench_backends.memory import MemoryBackend
 
+from kvbench.backend import Backend
 from kvbench.conformance.case import SetupFailed, Suite
 from kvbench.conformance.cases import cases
 from kvbench.conformance.examiner import Examiner, Options
@@ -76,6 +77,8 @@ def context(store) -> StoreContext:
         lambda store, own: store.pipelined_delete([own, "k"]),
         lambda store, own: store.pipelined_set([(own, b"v"), ("k", b"v")]),
         lambda store, own: store.set(own[:-3], b"v"),
+        lambda store, own: store.pipelined_set({own: b"v", "k": b"v"}),
+        lambda store, own: store.pipelined_delete([own, "k"]),
     ],
 )
 def test_no_call_reaches_a_foreign_key(call):
@@ -83,6 +86,20 @@ def test_no_call_reaches_a_foreign_key(call):
     with context(store) as ctx, pytest.raises(ForeignKeyError):
         call(ctx.store, ctx.key())
     assert store.held == FOREIGN
+
+
+def test_a_method_that_the_guard_does_not_know_is_never_called(monkeypatch):
+    """A backend gets a method that writes: the guard has to learn it first."""
+    monkeypatch.setattr(Backend, "increase_all", lambda self: None, raising=False)
+    with context(Careless()) as ctx, pytest.raises(ForeignKeyError, match="increase_all"):
+        ctx.store.increase_all()
+
+
+def test_every_method_of_a_backend_is_known():
+    public = {name for name, one in vars(Backend).items() if callable(one) and name[0] != "_"}
+    with context(Careless()) as ctx:
+        for name in public | {"describe", "batch_kind", "open", "open_on_clock"}:
+            assert callable(getattr(ctx.store, name))
 
 
 def test_own_keys_pass_and_anything_can_be_read():

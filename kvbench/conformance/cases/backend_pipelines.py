@@ -105,7 +105,7 @@ def none_and_many(ctx: StoreContext) -> None:
     store.pipelined_set({})
     keys = ctx.keys(MANY)
     values = [ctx.value(number) for number in range(MANY)]
-    store.pipelined_set(dict(zip(keys, values, strict=True)))
+    store.pipelined_set(dict(zip(keys, values, strict=True)), ctx.net_ttl_s)
     ctx.expect(store.pipelined_get(keys) == values, True, f"pipelined_get gives {MANY} values")
     ctx.expect(sum(store.pipelined_exists(keys)), MANY, "keys of which pipelined_exists is True")
     ctx.expect(sum(store.pipelined_delete(keys)), MANY, "keys that pipelined_delete removed")
@@ -117,7 +117,7 @@ def large_values(ctx: StoreContext) -> None:
     """Values that no buffer holds go and come, also when one key is asked for again and again."""
     keys = ctx.keys(LARGE_KEYS)
     values: list[Value] = [(b"%02d" % number) * (LARGE_BYTES // 2) for number in range(LARGE_KEYS)]
-    ctx.store.pipelined_set(list(zip(keys, values, strict=True)))
+    ctx.store.pipelined_set(list(zip(keys, values, strict=True)), ctx.net_ttl_s)
     found = ctx.store.pipelined_get(keys)
     wrong = [place for place in range(LARGE_KEYS) if found[place] != values[place]]
     ctx.expect(wrong, [], "places of wrong values")
