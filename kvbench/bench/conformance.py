@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kvbench.bench.plan import Operation
+from kvbench.registry import target_url
 from kvbench.verdicts import VIOLATIONS, Conformance, TargetVerdicts
 
 _GROUND = frozenset(
@@ -27,7 +28,7 @@ _PATHS: Mapping[Operation, frozenset[str]] = {
 
 def verdict_of(conformance: Conformance, target: str) -> TargetVerdicts | None:
     """What a conformance run says of a target; None when it did not look at it."""
-    return next((found for found in conformance.targets if found.target == target), None)
+    return next((one for one in conformance.targets if target_url(one.target) == target), None)
 
 
 def withheld(verdicts: TargetVerdicts) -> dict[Operation, str]:

@@ -171,14 +171,19 @@ def why_absent(address: tuple[str, int], reply_timeout_s: float, patience_s: flo
             break
         except OSError as error:
             if time.monotonic() >= until:
-                return f"nobody answers at {place}: {error}"
+                return (
+                    f"{place}: no connection: {error.strerror or error}; is a server running there?"
+                )
             time.sleep(0.05)
     with probe:
         try:
             probe.sendall(frame(Opcode.GET, b"kvbench:probe"))
             probe.recv(1)
         except TimeoutError:
-            return f"{place} has not answered a GET within {reply_timeout_s:g} s"
+            return (
+                f"{place} has not answered a GET within {reply_timeout_s:g} s: does it speak the "
+                f"wire protocol? Another kind of store needs its scheme, e.g. redis://{place}"
+            )
         except OSError:
             pass  # Closed: somebody is there.
     return ""

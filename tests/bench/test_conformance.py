@@ -46,6 +46,14 @@ def test_what_is_declared_or_kept_withholds_nothing(outcome):
     assert withheld(verdict_of(verdicts_with("BMGET-001", outcome), "memory://")) == {}
 
 
+def test_a_server_that_was_checked_by_its_address_is_found_by_its_url():
+    """`check HOST:PORT` names it so; `run HOST:PORT` measures kvb://HOST:PORT."""
+    target = judge("127.0.0.1:16380", ("wire",), (), {}, (), 0.1)
+    found = Conformance(SCHEMA, "1", "2026-01-01T00:00:00Z", "0", (target,))
+    assert verdict_of(found, "kvb://127.0.0.1:16380") is target
+    assert verdict_of(found, "kvb://127.0.0.1:16381") is None
+
+
 def test_a_failed_should_withholds_nothing():
     found = verdicts_with("BMGET-001", Outcome.OPTIONAL_FAILED, "SHOULD")
     assert withheld(verdict_of(found, "memory://")) == {}

@@ -159,7 +159,7 @@ def test_a_profile_wins_and_says_so():
 def test_adapters_say_what_they_can_do():
     with open_target("memory://") as target:
         found = discover(target, Profile())
-    assert found.capabilities == {Suite.BACKEND: frozenset(Capability) - {"shared"}}
+    assert found.capabilities == {Suite.BACKEND: frozenset(Capability) - {"shared", "pipelining"}}
 
 
 def test_both_suites_of_one_target():
