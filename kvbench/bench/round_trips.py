@@ -5,7 +5,9 @@ trips takes longer by n times the delay: time against delay is a line with the s
 call costs otherwise, the proxy's own work included, does not change the slope.
 
 The delays are visited forth and back, so that a machine that grows slower affects them equally.
-Each delay counts by its median, which a few slow calls do not change.
+Each delay counts by its fastest call: other work can only make a call slower, and the proxy never
+delays by less than it was asked to. Measured with a native batch while two or four busy loops had
+both cores of a machine: 0.99 to 1.07 from the fastest calls, -0.6 to 1.9 from the medians.
 """
 
 from __future__ import annotations
@@ -29,15 +31,15 @@ many round trips, and is the mean of as many delays."""
 
 
 def round_trips(delays_ns: Sequence[int], times_ns: Sequence[int]) -> float:
-    """Round trips of one call: the slope of the line through the median times.
+    """Round trips of one call: the slope of the line through the shortest times.
 
     Args:
         delays_ns: delay of each sample, in nanoseconds; at least two different ones.
         times_ns: time of the call in that sample, in nanoseconds.
 
     Returns:
-        The least-squares slope over the medians, 1.0 for a call that waits for one reply. About 0
-        for one that does not wait for the server at all.
+        The least-squares slope: 1.0 for a call that waits for one reply, about 0 for one that does
+        not wait for the server at all.
 
     Raises:
         ValueError: the two are not equally long, or hold fewer than two different delays.
@@ -49,9 +51,9 @@ def round_trips(delays_ns: Sequence[int], times_ns: Sequence[int]) -> float:
     levels = np.unique(delays)
     if len(levels) < 2:
         raise ValueError("a slope needs at least two different delays")
-    medians = np.array([np.median(times[delays == level]) for level in levels])
+    shortest = np.array([times[delays == level].min() for level in levels])
     centred = levels - levels.mean()
-    return float(centred @ medians / (centred @ centred))
+    return float(centred @ shortest / (centred @ centred))
 
 
 def measure_round_trips(

@@ -151,9 +151,10 @@ class Connection:
             loop.call_later(_FLUSH_PAUSE_S, self._reset, tries - 1)
             return
         for transport in self._open:
-            connected: socket.socket = transport.get_extra_info("socket")
-            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
-            transport.abort()
+            if not transport.is_closing():
+                connected: socket.socket = transport.get_extra_info("socket")
+                connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+                transport.abort()
 
 
 class Side(asyncio.Protocol):

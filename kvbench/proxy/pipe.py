@@ -167,7 +167,9 @@ class Pipe:
     def _pass_on(self) -> None:
         """Write what has arrived, and come again for the next."""
         now_ns = time.monotonic_ns()
-        while self._on_the_way and self.sink is not None and not self._is_sink_full:
+        while self._on_the_way and not self._is_sink_full:
+            if self.sink is None or self.sink.is_closing():
+                break
             due_ns, item = self._on_the_way[0]
             if due_ns > now_ns:
                 if not self._is_awaited:
@@ -191,11 +193,13 @@ class Pipe:
         self._pass_on()
 
     def _pause_source(self) -> None:
-        if self.source is not None and not self._is_source_paused:
+        source = self.source
+        if source is not None and not source.is_closing() and not self._is_source_paused:
             self._is_source_paused = True
-            self.source.pause_reading()
+            source.pause_reading()
 
     def _resume_source(self) -> None:
-        if self.source is not None and not self._is_ended:
+        source = self.source
+        if source is not None and not source.is_closing() and not self._is_ended:
             self._is_source_paused = False
-            self.source.resume_reading()
+            source.resume_reading()

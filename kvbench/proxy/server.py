@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -31,6 +32,8 @@ TRAFFIC_KEPT = 100
 """The connections, latest last, whose traffic is kept one by one; sums are kept of all."""
 
 _BACKLOG = 1024
+
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
 
 
 class Proxy:
@@ -221,6 +224,8 @@ def _reason(error: OSError) -> str:
     """Why, in the system's words."""
     if isinstance(error, TimeoutError):
         return f"no answer within {CONNECT_TIMEOUT_S:g} s"
-    if isinstance(error, socket.gaierror) or not error.errno:
-        return str(error)
-    return os.strerror(error.errno)
+    if isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    # For a name with several addresses asyncio puts all their errors into one text.
+    numbers = [error.errno] if error.errno else map(int, _ERRNO.findall(str(error)))
+    return ", ".join(dict.fromkeys(map(os.strerror, numbers))) or str(error)

@@ -13,6 +13,8 @@ import threading
 import time
 from pathlib import Path
 
+from kvbench.proxy.target import format_address
+
 KVBENCH = [sys.executable, "-P", "-m", "kvbench", "proxy"]
 DEADLINE_S = 10.0
 
@@ -23,9 +25,10 @@ def echo(peer):
 
 
 @contextlib.contextmanager
-def serving(serve, port=0):
+def serving(serve, port=0, host="127.0.0.1"):
     """A server whose every connection is a thread in ``serve(socket)``; yields ``host:port``."""
-    listener = socket.create_server(("127.0.0.1", port))
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family)
     peers = []
 
     def serve_one(peer):
@@ -43,7 +46,7 @@ def serving(serve, port=0):
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()
     try:
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        yield format_address(*listener.getsockname()[:2])
     finally:
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)

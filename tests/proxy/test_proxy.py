@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -38,7 +39,11 @@ def echo_address():
 
 
 def send_in_background(client, data):
-    thread = threading.Thread(target=client.sendall, args=(data,), daemon=True)
+    def send():
+        with contextlib.suppress(OSError):  # The receiver, or what is between, ends it.
+            client.sendall(data)
+
+    thread = threading.Thread(target=send, daemon=True)
     thread.start()
     return thread
 
@@ -193,6 +198,28 @@ def test_a_connection_is_cut_after_so_many_bytes(reset):
                 time.sleep(0.01)
 
 
+@pytest.mark.parametrize("reset", [(), ("--reset",)], ids=["close", "reset"])
+def test_a_cut_with_much_on_its_way_is_no_error_of_the_proxy(reset):
+    """Both directions are busy when one of them is cut, and what is late finds its sink closing."""
+
+    def send_and_read(peer):
+        send_in_background(peer, BLOB * 8)
+        receive(peer)
+
+    with (
+        serving(send_and_read) as target,
+        proxying(target, "--delay", "1ms", "--cut-after", "3MB", *reset) as (process, address),
+    ):
+        for _ in range(5):
+            with connect(address) as client, contextlib.suppress(ConnectionError):
+                sender = send_in_background(client, BLOB * 8)
+                receive(client)
+            sender.join()
+        process.terminate()
+        assert process.wait(5) == 0
+        assert process.stderr.read() == ""
+
+
 def test_requests_are_cut_as_well():
     got = []
     with (
@@ -291,7 +318,7 @@ def test_a_client_that_floods_and_does_not_read_is_bounded(echo_address, options
 
 
 def test_nothing_is_lost_when_a_flood_is_read_after_all(echo_address):
-    data = BLOB * 48
+    data = BLOB * 128  # Four sockets and two pipes together can hold some 50 MB.
     with (
         running(echo_address, Conditions(delay_ns=1_000_000)) as proxy,
         connect(proxy.address) as client,
@@ -311,6 +338,28 @@ def test_a_target_that_is_down_is_one_clear_error():
         running(address),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [("localhost:1", "Connection refused"), ("no-such-host.invalid:1", "")],
+)
+def test_a_target_by_name_that_cannot_be_reached(target, reason):
+    """A name may have several addresses, and so several errors, or none."""
+    with pytest.raises(KvConnectionError) as failed, running(target):
+        pass
+    assert f"cannot reach the target {target}: {reason}" in str(failed.value)
+    assert "Errno" not in str(failed.value)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+def test_a_target_may_have_an_ipv6_address():
+    with (
+        serving(echo, host="::1") as target,
+        running(target) as proxy,
+        connect(proxy.address) as client,
+    ):
+        round_trip_s(client, 1)
 
 
 def test_a_target_that_goes_down_resets_clients_and_may_come_back():
