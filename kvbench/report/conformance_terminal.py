@@ -1,8 +1,8 @@
 """Verdicts for a terminal: what is wrong first, what was not verified next, sums and verdict last.
 
 The last lines are what stays on a screen, so they hold the answer. A case that fails several
-clauses is told once. Lines are never wrapped here: a terminal does that, and a log should not have
-it. No meaning hangs on colour alone.
+clauses is reported once. On a terminal long lines are wrapped between words; a log gets them whole,
+so that they can be searched. No meaning hangs on colour alone.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ FAILURES_SHOWN = 10
 """Explained in full; the rest get a line each. Whoever has more reads the JSON or HTML."""
 
 _CLAUSES_NAMED = 8
+_HANGING = 2
 _DETAIL_CHARS = 160
 _STYLES = {
     Outcome.FAILED: "bold red",
@@ -50,11 +51,25 @@ def render_terminal(conformance: Conformance, console: Console) -> None:
     """Print what a run found out, target by target."""
     for target in conformance.targets:
         for line in _lines(target):
-            console.print(line, highlight=False, soft_wrap=True)
+            _print(line, console)
     if len(conformance.targets) > 1:
         console.print(Text("All targets", "bold"))
         for target in conformance.targets:
-            console.print(_verdict_line(target), highlight=False, soft_wrap=True)
+            _print(_verdict_line(target), console)
+
+
+def _print(line: Text, console: Console) -> None:
+    """Print a line; what does not fit the terminal goes on below it, further to the right."""
+    indent = len(line.plain) - len(line.plain.lstrip())
+    if not console.is_terminal or line.cell_len <= console.width:
+        console.print(line, highlight=False, soft_wrap=True)
+        return
+    rest_indent = indent + _HANGING
+    parts = line[indent:].wrap(console, max(console.width - rest_indent, _HANGING))
+    for place, part in enumerate(parts):
+        part.rstrip()
+        margin = Text(" " * (rest_indent if place else indent))
+        console.print(margin.append_text(part), highlight=False, soft_wrap=True)
 
 
 def _lines(target: TargetVerdicts) -> Iterator[Text]:

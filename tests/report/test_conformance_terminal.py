@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from conformance_builders import CONTROL, GOOD, NASTY_FAILURE, conformance, target, verdict
@@ -23,6 +24,18 @@ def test_a_target_that_conforms_is_a_few_lines():
     assert "kvb:// conforms (wire suite, 1.2 s)" in text
     assert "Not kept" not in text
     assert len(text.splitlines()) < 10
+
+
+def test_a_terminal_gets_whole_words_and_a_log_whole_lines():
+    """The terminal itself cut words in two, and went on in the first column."""
+    long = target("host:1", verdict("MGET-001", "unsupported", "it is " + "not declared " * 12))
+    terminal, log = render(long, force_terminal=True, no_color=True), render(long)
+    assert max(map(len, log.splitlines())) > 100
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", terminal)
+    assert max(map(len, plain.splitlines())) <= 60
+    assert plain.split() == log.split()
+    [first] = [n for n, line in enumerate(plain.splitlines()) if line.startswith("  unsupported")]
+    assert all(line.startswith("    ") for line in plain.splitlines()[first + 1 : first + 4])
 
 
 def test_every_outcome_has_its_place():
