@@ -63,3 +63,23 @@ def bench(session: nox.Session) -> None:
     """The engine's promises about speed, and a quick run of the main job."""
     session.run("pytest", "tests/benchmarks", "-o", "python_files=bench_*.py", "-rP")
     session.run("kvbench", "run", "--quick", "--batch-sizes", "10,100")
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """How often intervals hold what they estimate, by simulation: the table of docs/method.md."""
+    session.run(sys.executable, "-m", "tests.method.coverage", *session.posargs)
+
+
+@nox.session
+def agreement(session: nox.Session) -> None:
+    """Whether the default command gives the same answer eight times; wants a quiet machine."""
+    session.run(sys.executable, "-m", "tests.method.agreement", *session.posargs)
+
+
+@nox.session
+def schema(session: nox.Session) -> None:
+    """Write specs/results.schema.json anew from the types of kvbench.results."""
+    from kvbench.results import results_schema
+
+    Path("specs/results.schema.json").write_bytes(results_schema())

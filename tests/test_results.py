@@ -7,7 +7,9 @@ either the run as far as it got, or an error that names the line: never anything
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
+import jsonschema
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,20 +19,22 @@ from kvbench.errors import ResultsError
 from kvbench.foreign_text import clean
 from kvbench.results import (
     SCHEMA,
+    ArmFigures,
     Cell,
+    Curve,
+    Figure,
     Floors,
     Footer,
     Header,
-    Interval,
-    Rate,
-    Reference,
-    Samples,
+    Misfit,
+    Round,
     Target,
+    TwoGroups,
     encode_record,
     read_results,
+    results_schema,
 )
 
-FIGURES = {"mget": {"10": 1.31, "1000": 1.03}}
 HEADER = Header(
     schema=SCHEMA,
     started_at="2026-11-23T02:14:05Z",
@@ -38,31 +42,50 @@ HEADER = Header(
     settings={"batch_sizes": [10], "seed": 7, "quick": False, "report": None},
     environment={"cpu": "AMD EPYC", "cores": 2, "load_before": 0.4, "versions": {"numpy": "2.4"}},
     suite="batch-operations",
-    reference=Reference("seed", "another machine", FIGURES, {}, FIGURES, {}, {}, FIGURES),
-    floors=Floors(48.2, 61.0, 24_300.0, True),
 )
-TARGET = Target("kvb://", True, {"product": "kvbench"}, Interval(1.0, 0.98, 1.02), "mget/10")
+TARGET = Target("kvb://", True, {"product": "kvbench"}, Figure(1.0, 0.98, 1.02, [1.0, 1.01]))
+SPEEDUP = Figure(4.31, 4.2, 4.43, [4.3, 4.32])
+INDIVIDUAL = ArmFigures(
+    Figure(32_258.0, 31_900.0, 32_600.0, [32_000.5, 32_500.25]),
+    Figure(31_000.0),
+    Figure(32_258.0),
+    client_cpu=0.61,
+    groups=TwoGroups(21.0, 5, 48.0, 3),
+)
+BATCH = ArmFigures(Figure(7_485.0), Figure(133_600.0), Figure(74_850.0))
 CELL = Cell(
     target="kvb://",
     op="mget",
     batch_size=10,
     batch_kind="native",
-    speedup=Interval(4.31, 4.2, 4.43),
-    individual=Rate(31_000.0, 32_258.0, 32_258.0),
-    batch=Rate(133_600.0, 7_485.0, 74_850.0),
-    blocks=2,
-    samples=Samples([32_000.5, 32_500.25], [7_480.0, 7_490.0]),
+    arms={"individual": INDIVIDUAL, "batch": BATCH},
+    ratios={"individual/batch": SPEEDUP},
+    speedup=SPEEDUP,
+    rounds=2,
+    waited=0.07,
     drift=0.012,
     is_stable=False,
-    client_cpu=0.61,
+    round_trips=1.01,
+    round_trips_at=10,
 )
 NO_NUMBER = Cell(
     target="kvb://", op="mset", batch_size=10, batch_kind="native", reason="fällt aus: «∞» 😀"
 )
-FOOTER = Footer("complete", 31.4, 2, 1.25, "")
+FOOTER = Footer("complete", 31.4, 2, 1.25, "", ["kvb:// mset 10"])
 RECORDS = (HEADER, TARGET, CELL, NO_NUMBER, FOOTER)
 LINES = tuple(map(encode_record, RECORDS))
 FILE = b"".join(LINES)
+
+FLOORS = Floors(Figure(48.2), Figure(61.0), Figure(24_300.0), None, True)
+CURVE = Curve(
+    target="kvb://",
+    op="mget",
+    fixed_ns=Figure(30_000.0, 29_000.0, 31_000.0),
+    per_key_ns=Figure(300.0),
+    half_gain_size=Figure(100.0),
+    misfits=[Misfit(1000, 1.2)],
+)
+ROUND = Round(1, 1.5, "its worker process ended by signal 9")
 
 
 @pytest.fixture
@@ -99,30 +122,27 @@ def test_a_line_is_one_json_object_with_its_type_first():
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
-intervals = st.builds(Interval, finite, finite, finite)
-rates = st.builds(Rate, finite, finite, finite)
+figures = st.builds(
+    Figure, finite, st.none() | finite, st.none() | finite, st.lists(finite, max_size=4)
+)
+arms = st.builds(ArmFigures, figures, figures, figures, finite)
 texts = st.text(max_size=40)
 facts = st.dictionaries(texts, texts | finite | st.booleans() | st.none(), max_size=4)
-samples = st.builds(Samples, st.lists(finite, max_size=5), st.lists(finite, max_size=5))
 cells = st.builds(
     Cell,
     target=texts,
     op=texts,
     batch_size=st.integers(1, 10**9),
     batch_kind=texts,
-    speedup=st.none() | intervals,
-    individual=st.none() | rates,
-    batch=st.none() | rates,
-    samples=st.none() | samples,
+    arms=st.dictionaries(texts, arms, max_size=3),
+    ratios=st.dictionaries(texts, figures, max_size=3),
+    speedup=st.none() | figures,
     reason=texts,
 )
 targets = st.builds(
-    Target, texts, st.booleans(), st.dictionaries(texts, texts, max_size=3), st.none() | intervals
+    Target, texts, st.booleans(), st.dictionaries(texts, texts, max_size=3), st.none() | figures
 )
-floors = st.builds(Floors, finite, finite, finite, st.booleans())
-headers = st.builds(
-    Header, st.just(SCHEMA), texts, texts, facts, facts, texts, st.none(), st.none() | floors
-)
+headers = st.builds(Header, st.just(SCHEMA), texts, texts, facts, facts, texts)
 
 in_one_file = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
@@ -130,13 +150,16 @@ in_one_file = settings(suppress_health_check=[HealthCheck.function_scoped_fixtur
 @in_one_file
 @given(header=headers, body=st.lists(cells | targets, max_size=6))
 def test_any_records_survive_the_file(path, header, body):
-    found = [record for record in body if isinstance(record, Cell)]
+    # Of each thing the last record counts, in the place of the first.
+    kept = clean(body)
+    found = {(o.target, o.op, o.batch_size): o for o in kept if isinstance(o, Cell)}
+    opened = {one.target: one for one in kept if isinstance(one, Target)}
     footer = Footer("interrupted", 1.5, len(found), reason="interrupted by the user")
     path.write_bytes(b"".join(map(encode_record, [header, *body, footer])))
     results = read_results(path)
     assert results.header == clean(header)
-    assert list(results.cells) == clean(found)
-    assert list(results.targets) == clean([one for one in body if isinstance(one, Target)])
+    assert results.cells == tuple(found.values())
+    assert results.targets == tuple(opened.values())
     assert results.footer == footer
     assert not results.is_complete
 
@@ -158,6 +181,30 @@ def test_a_file_cut_at_any_byte_is_interrupted_or_named(path):
         assert results.is_complete == (FOOTER in whole)
         interrupted += not results.is_complete
     assert interrupted > 300
+
+
+def test_a_later_record_replaces_an_earlier_one_in_its_place(path):
+    first = msgspec.structs.replace(CELL, rounds=1)
+    body = [HEADER, TARGET, first, NO_NUMBER, ROUND, FLOORS, CURVE, CELL, CURVE, FOOTER]
+    path.write_bytes(b"".join(map(encode_record, body)))
+    results = read_results(path)
+    assert results.cells == (CELL, NO_NUMBER)
+    assert results.curves == (CURVE,)
+    assert results.floors == FLOORS
+    assert results.rounds == (ROUND,)
+
+
+def test_the_schema_in_the_specification_is_that_of_the_types():
+    """specs/results.schema.json is generated: `nox -s schema` writes it."""
+    written = Path(__file__).parents[1] / "specs/results.schema.json"
+    assert written.read_bytes() == results_schema()
+
+
+@pytest.mark.parametrize(
+    "record", [*RECORDS, FLOORS, CURVE, ROUND], ids=lambda record: type(record).__name__
+)
+def test_every_record_is_valid_by_the_schema(record):
+    jsonschema.validate(json.loads(encode_record(record)), json.loads(results_schema()))
 
 
 def ends() -> list[tuple[int, object]]:
@@ -222,7 +269,7 @@ def test_blank_lines_do_not_shift_the_numbers(path):
         (LINES[0] + b"[" * 100_000 + b"\n", 2, "damaged"),
         (LINES[0] + b'{"type":"target","target":"\xff"}\n', 2, "damaged"),
         (LINES[0] + LINES[2].replace(b"4.31", b"1e999") + LINES[4], 2, "out of range"),
-        (b'{"type":"header","schema":"kvbench-results/2"}\n', 1, "reads 'kvbench-results/1'"),
+        (b'{"type":"header","schema":"kvbench-results/1"}\n', 1, "reads 'kvbench-results/2'"),
         (LINES[0].replace(SCHEMA.encode(), b"x/9"), 1, "schema 'x/9'"),
     ],
 )

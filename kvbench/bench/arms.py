@@ -26,7 +26,7 @@ from typing import TypeVar, cast
 from kvbench.backend import AsyncBackend, Backend, BackendDescription
 from kvbench.bench.plan import Operation
 from kvbench.blocking import BlockingBackend
-from kvbench.model import Value
+from kvbench.model import Capability, Value
 from kvbench.registry import backend_class
 
 _T = TypeVar("_T")
@@ -35,15 +35,31 @@ Batch = list[str] | dict[str, Value]
 """What one pass works on: keys, or for MSET a mapping."""
 
 
-_SINGLE = {Operation.MGET: "get", Operation.MDEL: "delete", Operation.MEXISTS: "exists"}
-"""The single call whose answers a batch operation collects."""
+_SINGLE = {
+    Operation.MGET: "get",
+    Operation.MSET: "set",
+    Operation.MDEL: "delete",
+    Operation.MEXISTS: "exists",
+}
+"""The single call that does the work of a batch operation key by key."""
 
 
 class Arm(StrEnum):
-    """One way to do the same work. A pipelined arm (B single calls, one flush) belongs here."""
+    """One way to do the same work. To add one: its name here, and how it does a pass below."""
 
     INDIVIDUAL = "individual"
+    """A single call for each key, one after the other."""
+    PIPELINED = "pipelined"
+    """A single call for each key, sent together, replies read together."""
     BATCH = "batch"
+    """One batch call."""
+    SELF = "self"
+    """INDIVIDUAL once more, under another name: what chance alone makes of a ratio."""
+
+
+def is_single(arm: Arm) -> bool:
+    """Whether an arm makes one call after the other, so that its time per key has no batch size."""
+    return arm in (Arm.INDIVIDUAL, Arm.SELF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +105,12 @@ class Session(ABC):
     def close(self) -> None:
         """Close the target and all that opening it started."""
         self.backend.close()
+
+
+def arms_of(session: Session) -> tuple[Arm, ...]:
+    """The arms that have a batch size and that a target can do, in the order of reports."""
+    can_pipeline = Capability.PIPELINING in session.description.capabilities
+    return (Arm.PIPELINED, Arm.BATCH) if can_pipeline else (Arm.BATCH,)
 
 
 def open_session(url: str) -> Session:
@@ -184,39 +206,48 @@ def _event_loop() -> tuple[str, Callable[[], asyncio.AbstractEventLoop]]:
     return "asyncio", asyncio.new_event_loop
 
 
+def _method(operation: Operation, arm: Arm) -> str:
+    """The backend's method that an arm calls: once a batch, or once a key."""
+    match arm:
+        case Arm.BATCH:
+            return operation
+        case Arm.PIPELINED:
+            return f"pipelined_{_SINGLE[operation]}"
+        case Arm.INDIVIDUAL | Arm.SELF:
+            return _SINGLE[operation]
+
+
 def _sync_pass(backend: Backend, operation: Operation, arm: Arm) -> Callable[[Batch], object]:
     """One pass as a callable; a batch call is the bound method itself, with nothing around it."""
-    if arm is Arm.BATCH:
-        return cast("Callable[[Batch], object]", getattr(backend, operation))
+    method = getattr(backend, _method(operation, arm))
+    if not is_single(arm):
+        return cast("Callable[[Batch], object]", method)
     if operation is Operation.MSET:
-        set_one = backend.set
 
         def set_each(batch: Batch) -> None:
             for key, value in cast("dict[str, Value]", batch).items():
-                set_one(key, value)
+                method(key, value)
 
         return set_each
-    call_one: Callable[[str], object] = getattr(backend, _SINGLE[operation])
-    return lambda batch: [call_one(key) for key in batch]
+    return lambda batch: [method(key) for key in batch]
 
 
 def _async_pass(
     backend: AsyncBackend, operation: Operation, arm: Arm
 ) -> Callable[[Batch], Awaitable[object]]:
     """The asynchronous twin of :func:`_sync_pass`."""
-    if arm is Arm.BATCH:
-        return cast("Callable[[Batch], Awaitable[object]]", getattr(backend, operation))
+    method = getattr(backend, _method(operation, arm))
+    if not is_single(arm):
+        return cast("Callable[[Batch], Awaitable[object]]", method)
     if operation is Operation.MSET:
-        set_one = backend.set
 
         async def set_each(batch: Batch) -> None:
             for key, value in cast("dict[str, Value]", batch).items():
-                await set_one(key, value)
+                await method(key, value)
 
         return set_each
-    call_one: Callable[[str], Awaitable[object]] = getattr(backend, _SINGLE[operation])
 
     async def call_each(batch: Batch) -> list[object]:
-        return [await call_one(key) for key in batch]
+        return [await method(key) for key in batch]
 
     return call_each

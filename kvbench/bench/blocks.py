@@ -1,197 +1,228 @@
-"""Paired blocks: how a cell is measured.
+"""Paired blocks: how the lanes of an operation are measured within a round.
 
-A lane is an arm with as many passes as fill a slice. A block runs every lane twice, forwards and
-backwards (ABBA), so that a machine which slows down steadily slows all lanes alike; half of the
-blocks start with one lane, half with the other, in shuffled order. A lane whose single pass takes
-much longer than a slice runs once a block instead, and the balanced starts alone cancel the drift.
+A lane is an arm at a batch size. A block runs every lane twice, in a shuffled order and then
+backwards (ABBA), so that a machine which slows down steadily slows all lanes alike. A lane whose
+slice takes very long runs once a block instead, and the shuffled orders alone cancel the drift.
 
-Deletes need keys that are there. They work on key sets that are filled again, off the clock, as
-often as needed within a slice; every lane sees a store of the same size. The other operations go
-over the same B keys in each pass.
+All lanes of an operation work on the same keys: single calls go through them one by one, batch
+calls in windows of their size. So the single calls are one lane, whatever the batch sizes, and
+every lane sees the same store in the same state of the CPU's caches.
+
+Deletes need keys that are there: what a slice has removed is filled in again before the next one,
+off the clock.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice, permutations, repeat
+from itertools import chain
 
-from kvbench.bench.arms import Arm, Batch, Session, Slice
-from kvbench.bench.plan import Operation, Settings
+from kvbench.bench.arms import Batch, Session, Slice, is_single
+from kvbench.bench.contention import waited_ns
+from kvbench.bench.messages import Lane, LaneSample
+from kvbench.bench.plan import Operation
 from kvbench.bench.workload import Workload
 
+KEYS_MIN = 1_000
+"""Keys that the lanes work on, unless one batch has more: they stay in a CPU's cache."""
+
 DELETE_KEYS = 10_000
-"""Keys that stand ready for deletes, unless one batch has more: they stay in a CPU's cache."""
+"""The same for deletes, which need a key for each call of a slice."""
 
 _DELETE_BYTES = 64 << 20
 """The same limit for large values."""
 
-_PASSES_MAX = 1_000_000
+_UNITS_MAX = 1_000_000
 _SLOW_SLICES = 10
-"""A pass of this many slices runs once a block: twice would double the time for little."""
+"""A slice this many times too long runs once a block: twice would double the time for little."""
 
 _CONTROL_RUNS = 20
 _CONTROL_STEPS = 500
 
 
 class Work:
-    """One cell's work: its keys and values, and how to make them ready.
+    """The keys and values of an operation, ready to be worked on in any lane.
 
     Args:
         session: the target.
         workload: where keys and values come from.
         operation: what is measured.
-        batch_size: keys in a pass.
+        batch_sizes: of the lanes that will be timed.
 
     Raises:
         KvError: the store failed; keys may be in it.
     """
 
     def __init__(
-        self, session: Session, workload: Workload, operation: Operation, batch_size: int
+        self,
+        session: Session,
+        workload: Workload,
+        operation: Operation,
+        batch_sizes: Sequence[int],
     ) -> None:
         self.operation = operation
-        self.batch_size = batch_size
         self._session = session
         self._workload = workload
-        sets = _delete_sets(batch_size, workload.value_size) if operation is Operation.MDEL else 1
-        self._pairs = workload.pairs(sets * batch_size)
-        keys = list(self._pairs)
-        self._key_sets: list[Batch] = [
-            keys[i * batch_size : (i + 1) * batch_size] for i in range(sets)
-        ]
-        self._same: Batch = self._pairs if operation is Operation.MSET else keys
-        self._sets_ready = 1
-        self._fill()
+        self._pairs = workload.pairs(_key_count(operation, batch_sizes, workload.value_size))
+        self._keys = list(self._pairs)
+        self._next_key: dict[Lane, int] = {}
+        self._workload.fill(session.backend, self._pairs)
+        self._removed: list[str] = []
 
-    def _fill(self) -> None:
-        count = self._sets_ready * self.batch_size
-        self._workload.fill(self._session.backend, dict(islice(self._pairs.items(), count)))
-
-    def time(self, arm: Arm, passes: int) -> Slice:
-        """Time so many passes of an arm; for deletes, without the filling."""
+    def time(self, lane: Lane, units: int) -> Slice:
+        """Time so many calls (or flushes) of a lane; for deletes, without the filling."""
         if self.operation is not Operation.MDEL:
-            return self._time(arm, repeat(self._same, passes))
-        # What calibration needed at most stands ready for every lane from then on.
-        self._sets_ready = max(self._sets_ready, min(passes, len(self._key_sets)))
+            return self._time(lane, self._batches(lane, units))
         total = Slice()
-        while passes > 0:
-            batches = self._key_sets[:passes]
-            self._fill()
-            total += self._time(arm, batches)
-            passes -= len(batches)
+        units_max = len(self._keys) // lane.batch_size
+        while units > 0:
+            batches = self._batches(lane, min(units, units_max))
+            self._fill_removed()
+            self._removed = list(chain.from_iterable(batches))
+            total += self._time(lane, batches)
+            units -= units_max
         return total
 
-    def _time(self, arm: Arm, batches: Iterable[Batch]) -> Slice:
-        return self._session.time_slice(self.operation, arm, batches)
+    def renew(self) -> None:
+        """After a block of MSET: store the keys anew, with the TTL that removes lost ones."""
+        if self.operation is Operation.MSET and self._workload.safety_ttl_s is not None:
+            self._workload.fill(self._session.backend, self._pairs)
+
+    def _fill_removed(self) -> None:
+        pairs = {key: self._pairs[key] for key in self._removed}
+        self._workload.fill(self._session.backend, pairs)
+
+    def _time(self, lane: Lane, batches: list[Batch]) -> Slice:
+        return self._session.time_slice(self.operation, lane.arm, batches)
+
+    def _batches(self, lane: Lane, units: int) -> list[Batch]:
+        """The next keys of a lane, going round through all of them: one window a call or flush.
+
+        Single calls come in few long windows: the arm calls once for each key of a window.
+        """
+        start = self._next_key.get(lane, 0)
+        windows: list[Batch] = []
+        left = units * lane.batch_size
+        while left > 0:
+            size = min(left, len(self._keys) - start)
+            if not is_single(lane.arm):
+                # A batch does not wrap around the end.
+                start = start if size >= lane.batch_size else 0
+                size = lane.batch_size
+            keys = self._keys[start : start + size]
+            is_mset = self.operation is Operation.MSET
+            windows.append({key: self._pairs[key] for key in keys} if is_mset else keys)
+            start = (start + size) % len(self._keys)
+            left -= size
+        self._next_key[lane] = start
+        return windows
 
 
-def _delete_sets(batch_size: int, value_size: int) -> int:
-    keys = min(DELETE_KEYS, _DELETE_BYTES // max(1, value_size))
-    return max(1, keys // batch_size)
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """An arm, and the passes that make a slice of it last the slice time.
-
-    Attributes:
-        arm: the way to do the work.
-        passes: batches of keys in one slice.
-        slice_ns: what a slice of them took in calibration.
-    """
-
-    arm: Arm
-    passes: int
-    slice_ns: int
+def _key_count(operation: Operation, batch_sizes: Sequence[int], value_size: int) -> int:
+    wanted = DELETE_KEYS if operation is Operation.MDEL else KEYS_MIN
+    return max(min(wanted, _DELETE_BYTES // max(1, value_size)), *batch_sizes, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """What the blocks of a cell gave.
+    """What the blocks of a group gave.
 
     Attributes:
-        ns_per_key: for each lane, the time per key in each block, in nanoseconds.
-        control_ns: the control lane's time beside each block.
-        client_cpu: share of the timed wall time that this process spent on a CPU.
+        lanes: a sample of each lane, in the order in which they were given.
+        control_ns: the control lane's time before each block.
+        waited: share of the time of the blocks that was spent waiting for a core.
     """
 
-    ns_per_key: tuple[list[float], ...]
+    lanes: list[LaneSample]
     control_ns: list[int]
-    client_cpu: float
+    waited: float
 
 
-def calibrate(work: Work, arm: Arm, slice_ns: int) -> Lane:
-    """Find the passes that last ``slice_ns``, doubling as pyperf does; warms the arm up as well."""
-    passes = 1
+def calibrate(work: Work, lane: Lane, sample_ns: int) -> Lane:
+    """Find the units that last ``sample_ns``, doubling as pyperf does; warms the lane up too."""
+    units = 1
     while True:
-        took_ns = max(1, work.time(arm, passes).wall_ns)
-        if took_ns * 2 >= slice_ns or passes >= _PASSES_MAX:
+        took_ns = max(1, work.time(lane, units).wall_ns)
+        if took_ns * 2 >= sample_ns or units >= _UNITS_MAX:
             break
-        passes = min(_PASSES_MAX, passes * max(2, min(16, slice_ns // took_ns)))
-    passes_wanted = min(_PASSES_MAX, max(1, round(passes * slice_ns / took_ns)))
-    return Lane(arm, passes_wanted, took_ns * passes_wanted // passes)
+        units = min(_UNITS_MAX, units * max(2, min(16, sample_ns // took_ns)))
+    wanted = min(_UNITS_MAX, max(1, round(units * sample_ns / took_ns)))
+    return Lane(lane.arm, lane.batch_size, wanted, took_ns * wanted // units)
 
 
 def block_orders(
     lanes: int, blocks: int, rng: random.Random, *, mirrored: bool
 ) -> list[tuple[int, ...]]:
-    """Which lane runs when, for each block.
+    """Which lane runs when, for each block: shuffled, and if ``mirrored`` backwards as well.
 
-    Each order of lanes starts equally many blocks (give or take one), shuffled. ``mirrored`` runs
-    it backwards as well: AB becomes ABBA.
+    With two lanes the starts are balanced: half of the blocks begin with either, give or take one.
     """
-    orders = list(permutations(range(lanes)))
-    rng.shuffle(orders)
-    starts = [orders[block % len(orders)] for block in range(blocks)]
-    rng.shuffle(starts)
-    return [order + order[::-1] if mirrored else order for order in starts]
+    orders = []
+    for _ in range(0, blocks, 2):
+        order = list(range(lanes))
+        rng.shuffle(order)
+        orders += [tuple(order), tuple(reversed(order))]
+    return [order + order[::-1] if mirrored else order for order in orders[:blocks]]
 
 
 def run_blocks(
     work: Work,
     lanes: Sequence[Lane],
-    settings: Settings,
-    seed: str,
+    blocks: int,
+    sample_ns: int,
+    rng: random.Random,
+    server_pids: tuple[int, ...],
     after_block: Callable[[int], None],
 ) -> Blocks:
     """Measure every lane in every block.
 
     Args:
-        work: the cell's work; made ready.
-        lanes: calibrated lanes; two of the same arm make an A/A comparison.
-        settings: for the number of blocks and the slice time.
-        seed: of the order of lanes.
-        after_block: told how many blocks are done, off the clock.
+        work: made ready.
+        lanes: calibrated.
+        blocks: how many.
+        sample_ns: how long a slice was meant to last.
+        rng: of the order of lanes.
+        server_pids: processes of private servers, whose waiting for a core counts as well.
+        after_block: called with how many blocks are done, off the clock.
 
     Raises:
         KvError: the store failed.
     """
-    mirrored = is_mirrored(lanes, settings.slice_ns)
-    orders = block_orders(len(lanes), settings.blocks, random.Random(seed), mirrored=mirrored)
+    orders = block_orders(len(lanes), blocks, rng, mirrored=is_mirrored(lanes, sample_ns))
     for lane in lanes:
-        work.time(lane.arm, lane.passes)  # Discarded: the first slice pays for cold caches.
-    ns_per_key: tuple[list[float], ...] = tuple([[] for _ in lanes])
+        work.time(lane, lane.units)  # Discarded: the first slice pays for cold caches.
+    samples: list[list[float]] = [[] for _ in lanes]
+    everything = [Slice() for _ in lanes]
     control_ns = []
-    everything = Slice()
+    waited, began_ns = waited_ns(server_pids), time.perf_counter_ns()
     for done, order in enumerate(orders, start=1):
         control_ns.append(time_control())
         totals = [Slice() for _ in lanes]
         for index in order:
-            totals[index] += work.time(lanes[index].arm, lanes[index].passes)
-        for lane, total, samples in zip(lanes, totals, ns_per_key, strict=True):
-            keys = lane.passes * work.batch_size * (len(order) // len(lanes))
-            samples.append(total.wall_ns / keys)
-            everything += total
+            totals[index] += work.time(lanes[index], lanes[index].units)
+        for index, (lane, total) in enumerate(zip(lanes, totals, strict=True)):
+            keys = lane.units * lane.batch_size * (len(order) // len(lanes))
+            samples[index].append(total.wall_ns / keys)
+            everything[index] += total
+        work.renew()
         after_block(done)
-    return Blocks(ns_per_key, control_ns, min(1.0, everything.cpu_ns / everything.wall_ns))
+    took_ns = time.perf_counter_ns() - began_ns
+    return Blocks(
+        [
+            LaneSample(lane.arm, lane.batch_size, ns, min(1.0, total.cpu_ns / total.wall_ns))
+            for lane, ns, total in zip(lanes, samples, everything, strict=True)
+        ],
+        control_ns,
+        (waited_ns(server_pids) - waited) / took_ns,
+    )
 
 
-def is_mirrored(lanes: Sequence[Lane], slice_ns: int) -> bool:
+def is_mirrored(lanes: Sequence[Lane], sample_ns: int) -> bool:
     """Whether each lane runs twice a block: not when one slice alone takes very long."""
-    return max([lane.slice_ns for lane in lanes]) < _SLOW_SLICES * slice_ns
+    return max([lane.sample_ns for lane in lanes]) < _SLOW_SLICES * sample_ns
 
 
 def time_control() -> int:

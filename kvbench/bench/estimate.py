@@ -1,53 +1,202 @@
-"""How long a run will take: first a guess from the plan, then from what was seen of each target."""
+"""Estimates from rounds. Pure: numbers in, numbers out.
+
+The independent unit is the round: a fresh process, fresh connections, fresh private servers. What
+blocks within a round share (memory layout, placement, the state of the machine in that second) is
+constant there and differs between rounds, so only the spread *between* rounds says how far the
+next run may be off. Kalibera & Jones, "Rigorous Benchmarking in Reasonable Time" (2013), section
+6: the interval of a mean of means at the highest level of repetition comes from the variance at
+that level alone, with Student's t, whatever the levels below do.
+
+- A round's figure is the median over its few blocks: a single interrupted block does not move it.
+- Rounds are combined by the mean of logarithms (the geometric mean). So a ratio of two estimates is
+  the estimate of the ratio, and a row of a table agrees with itself to the last digit.
+- The interval is Student's t on those logarithms, with one degree of freedom fewer than rounds. The
+  percentile bootstrap, which is common for this, is too narrow for the five to twenty rounds of a
+  run (docs/method.md has the coverage of both).
+"""
 
 from __future__ import annotations
 
-from kvbench.bench.arms import Arm
-from kvbench.bench.blocks import Lane, is_mirrored
-from kvbench.bench.plan import Operation, Plan, Settings
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from functools import cache
 
-_CALL_NS_NETWORK = 60_000.0
-_CALL_NS_IN_PROCESS = 200.0
-_OVERHEAD = 1.3
-"""Calibration, checks, filling and statistics, as a factor on the timed slices."""
+from kvbench.results import Figure, TwoGroups
+
+CONFIDENCE = 0.95
+
+DRIFT_MAX = 0.05
+"""A control lane that moved by more than this makes a result unstable."""
+
+WAITED_MAX = 0.05
+"""Waiting for a core for a larger share of the time than this makes a result unstable."""
+
+_GROUP_ROUNDS_MIN = 2
+"""A single round apart is an outlier, not a group."""
+
+_GROUP_RATIO_MIN = 1.15
+"""Groups closer than this are of no practical interest."""
+
+_GROUP_SEPARATION = 3.0
+"""How many times the wider group's range lies between two groups. Six to twenty rounds from one
+normal or lognormal distribution are called two groups in under 1% of cases."""
 
 
-class TimeLeft:
-    """Keeps count of what is still to be done, in expected seconds.
+def round_estimate(blocks: Sequence[float]) -> float:
+    """A round's figure: the median over its blocks."""
+    return statistics.median(blocks)
+
+
+def combine(rounds: Sequence[float]) -> Figure:
+    """The geometric mean over rounds with its 95% interval; no interval from a single round.
 
     Args:
-        plan: the run.
-        is_network: for each target of the plan, whether its calls leave the process.
+        rounds: one positive figure for each round, at least one.
+
+    Raises:
+        ValueError: there is none, or one is not positive.
     """
-
-    def __init__(self, plan: Plan, is_network: list[bool]) -> None:
-        self._settings = plan.settings
-        self._cells = [
-            (place, *cell) for place, one in enumerate(plan.targets) for cell in one.cells
-        ]
-        self._call_ns = [_CALL_NS_NETWORK if far else _CALL_NS_IN_PROCESS for far in is_network]
-
-    def learn(self, target: int, individual: Lane, batch_size: int) -> None:
-        """A target's single calls were calibrated: believe that rather than the guess."""
-        self._call_ns[target] = individual.slice_ns / (individual.passes * batch_size)
-
-    def finish(self, target: int, operation: Operation, batch_size: int) -> None:
-        """A cell is done, or will not be."""
-        self._cells.remove((target, operation, batch_size))
-
-    def seconds(self, current_share: float = 0.0) -> float:
-        """Expected seconds to the end, when this share of the first unfinished cell is done."""
-        times = [
-            cell_seconds(self._settings, self._call_ns[target], batch_size)
-            for target, _, batch_size in self._cells
-        ]
-        return sum(times) - (times[0] * current_share if times else 0.0)
+    logs = [math.log(one) for one in rounds]
+    if not logs:
+        raise ValueError("an estimate needs at least one round")
+    middle = math.fsum(logs) / len(logs)
+    estimate = math.exp(middle)
+    if len(logs) == 1:
+        return Figure(estimate, rounds=list(rounds))
+    half = t_quantile(len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+    return Figure(estimate, math.exp(middle - half), math.exp(middle + half), list(rounds))
 
 
-def cell_seconds(settings: Settings, call_ns: float, batch_size: int) -> float:
-    """Expected seconds for a cell whose single calls take ``call_ns`` each."""
-    slice_ns = max(settings.slice_ns, round(call_ns * batch_size))
-    lane = Lane(Arm.INDIVIDUAL, 1, slice_ns)
-    repeats = 2 if is_mirrored([lane], settings.slice_ns) else 1
-    block_ns = repeats * (slice_ns + settings.slice_ns)
-    return _OVERHEAD * (settings.blocks + 1) * block_ns / 1e9
+def jackknife(
+    rounds: Sequence[Sequence[float]], derive: Callable[[list[float]], float | None]
+) -> Figure | None:
+    """A figure that is derived from several means over rounds, with its 95% interval.
+
+    ``derive`` gets the geometric means of the columns. Each round is left out once; the
+    pseudo-values get Student's t (Tukey 1958; Miller, "The jackknife: a review", 1974).
+
+    Args:
+        rounds: a row for each round, all of one length.
+        derive: the figure, None where it does not exist.
+
+    Returns:
+        None when the figure does not exist for all rounds together; without an interval when it
+        does not exist with one of them left out, or when there is a single round.
+    """
+    estimate = derive(_geometric_means(rounds))
+    if estimate is None:
+        return None
+    count = len(rounds)
+    if count < 2:
+        return Figure(estimate)
+    pseudo = []
+    for left_out in range(count):
+        rest = [row for place, row in enumerate(rounds) if place != left_out]
+        without = derive(_geometric_means(rest))
+        if without is None:
+            return Figure(estimate)
+        pseudo.append(count * estimate - (count - 1) * without)
+    half = t_quantile(count - 1) * statistics.stdev(pseudo) / math.sqrt(count)
+    return Figure(estimate, estimate - half, estimate + half)
+
+
+def _geometric_means(rows: Sequence[Sequence[float]]) -> list[float]:
+    columns = zip(*rows, strict=True)
+    return [math.exp(math.fsum(map(math.log, one)) / len(rows)) for one in columns]
+
+
+def half_width(figure: Figure) -> float | None:
+    """Half of the interval's width as a share of the estimate; None without an interval."""
+    if figure.low is None or figure.high is None:
+        return None
+    return (figure.high - figure.low) / 2 / figure.estimate
+
+
+def inverse(figure: Figure, scale: float = 1.0) -> Figure:
+    """``scale`` over a positive figure, its interval and its rounds: times become rates."""
+    is_open = figure.low is None or figure.high is None
+    return Figure(
+        scale / figure.estimate,
+        None if is_open else scale / figure.high,  # type: ignore[operator]  # is_open says so
+        None if is_open else scale / figure.low,  # type: ignore[operator]
+        [scale / one for one in figure.rounds],
+    )
+
+
+def scaled(figure: Figure, factor: float) -> Figure:
+    """A figure, its interval and its rounds times ``factor``."""
+    return Figure(
+        figure.estimate * factor,
+        None if figure.low is None else figure.low * factor,
+        None if figure.high is None else figure.high * factor,
+        [one * factor for one in figure.rounds],
+    )
+
+
+def two_groups(ns_per_key: Sequence[float]) -> TwoGroups | None:
+    """The two groups that rounds fall into, None when they are one.
+
+    The largest gap between sorted neighbours (in logarithms) parts them, if it is several times the
+    range of the wider group and each group has two rounds at least.
+    """
+    ordered = sorted(ns_per_key)
+    logs = [math.log(one) for one in ordered]
+    places = range(_GROUP_ROUNDS_MIN, len(logs) - _GROUP_ROUNDS_MIN + 1)
+    if not places:
+        return None
+    place = max(places, key=lambda i: logs[i] - logs[i - 1])
+    gap = logs[place] - logs[place - 1]
+    widest = max(logs[place - 1] - logs[0], logs[-1] - logs[place])
+    if gap < math.log(_GROUP_RATIO_MIN) or gap < _GROUP_SEPARATION * widest:
+        return None
+    fast, slow = ordered[:place], ordered[place:]
+    return TwoGroups(
+        statistics.geometric_mean(fast), len(fast), statistics.geometric_mean(slow), len(slow)
+    )
+
+
+def drift(control_ns: Sequence[float]) -> float:
+    """How far the control lane moved about its median, as a share of it.
+
+    Half of what lies between its 10th and 90th percentile: a machine whose speed changes shows, a
+    single hiccup, which the medians shrug off as well, does not.
+    """
+    if len(control_ns) < 2:
+        return 0.0
+    tenths = statistics.quantiles(control_ns, n=10, method="inclusive")
+    return (tenths[8] - tenths[0]) / 2 / tenths[4]
+
+
+@cache
+def t_quantile(degrees: int, confidence: float = CONFIDENCE) -> float:
+    """Two-sided quantile of Student's t: 2.776 for 4 degrees of freedom and 95%.
+
+    The distribution has a closed form for whole degrees of freedom (Abramowitz & Stegun 26.7.3 and
+    26.7.4); bisection inverts it to twelve digits.
+
+    Raises:
+        ValueError: there are no degrees of freedom.
+    """
+    if degrees < 1:
+        raise ValueError("Student's t needs at least one degree of freedom")
+    low, high = 0.0, 1e6
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _t_inside(middle, degrees) < confidence else (low, middle)
+    return (low + high) / 2
+
+
+def _t_inside(t: float, degrees: int) -> float:
+    """Probability that Student's t lies between ``-t`` and ``t``."""
+    angle = math.atan(t / math.sqrt(degrees))
+    square = math.cos(angle) ** 2
+    is_odd = degrees % 2
+    term = math.cos(angle) if is_odd else 1.0
+    total = term if degrees > 1 else 0.0
+    for k in range(3 if is_odd else 2, degrees - 1, 2):
+        term *= square * (k - 1) / k
+        total += term
+    if is_odd:
+        return 2 / math.pi * (angle + math.sin(angle) * total)
+    return math.sin(angle) * total

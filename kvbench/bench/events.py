@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kvbench.results import Cell, Footer, Header, Target
+from kvbench.results import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """Something goes on: the occasion to show progress. Sent off the clock only.
+class Progressed:
+    """Something goes on: the occasion to show progress.
 
     Attributes:
         text: what is being done, e.g. ``kvb:// mget × 100``.
@@ -27,7 +27,14 @@ class Step:
 class Recorded:
     """A record is complete: to be written, and shown if one likes."""
 
-    record: Header | Target | Cell | Footer
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that the user should know now, in one line."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,5 +52,5 @@ class KeysLeft:
     reason: str
 
 
-Event = Step | Recorded | KeysLeft
+Event = Progressed | Recorded | Warned | KeysLeft
 Observer = Callable[[Event], None]

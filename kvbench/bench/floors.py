@@ -1,7 +1,9 @@
-"""What no figure can be better than: the harness's own cost and a bare round trip.
+"""What the harness costs by itself, and a bare round trip: what figures stand on.
 
-Each is a median, measured once a run under the same conditions as the cells, so that a reader sees
-how far a figure is from the floor.
+Each is a median, measured in every round where the cells are measured, so that a reader sees how
+far a figure is from the floor. A round trip depends on placement: client and server on one core
+need no other core to wake. So it is measured both ways, and no call over loopback should be faster
+than the faster of the two.
 """
 
 from __future__ import annotations
@@ -12,22 +14,23 @@ import subprocess
 import sys
 import time
 
-from kvbench.bench.arms import Arm, open_session
-from kvbench.bench.blocks import Work
-from kvbench.bench.plan import Operation, Settings
-from kvbench.bench.workload import Workload
-from kvbench.results import Floors
+from kvbench.bench.arms import Arm, Batch, open_session
+from kvbench.bench.messages import FloorSample
+from kvbench.bench.placement import Placement
+from kvbench.bench.plan import Operation
 
-_TIMER_RUNS = 200
+_TIMER_RUNS = 50
 _TIMER_READINGS = 200
 _LOOP_RUNS = 50
 _LOOP_KEYS = 1000
-_ROUND_TRIPS = 2000
+_ROUND_TRIPS = 1000
 _ROUND_TRIPS_DISCARDED = 200
 _ECHO_TIMEOUT_S = 10.0
 
 _ECHO = """
-import socket, sys
+import os, socket, sys
+if sys.argv[1:]:
+    os.sched_setaffinity(0, map(int, sys.argv[1:]))
 listener = socket.create_server(("127.0.0.1", 0))
 listener.settimeout(10)
 sys.stdout.write(f"{listener.getsockname()[1]}\\n")
@@ -42,20 +45,20 @@ while data := peer.recv(64):
 share an interpreter and measure its lock. It ends when its only connection does."""
 
 
-def measure_floors(*, keep_awake: bool) -> Floors:
-    """Measure all floors; takes about a third of a second.
+def measure_floors(placement: Placement) -> FloorSample:
+    """Measure all floors where a round's cells are measured; takes about a third of a second.
 
     Args:
-        keep_awake: recorded beside the figures: whether the cores are being kept awake.
+        placement: in force for this process; the echo server goes where private servers go.
 
     Raises:
         OSError: this machine allows no connection to itself.
     """
-    return Floors(
+    return FloorSample(
         timer_ns=time_timer(),
-        loop_ns_per_call=time_loop(),
-        loopback_round_trip_ns=time_loopback(),
-        keep_awake=keep_awake,
+        loop_ns=time_loop(),
+        round_trip_apart_ns=time_loopback(placement.servers),
+        round_trip_together_ns=time_loopback(placement.generator) if placement.is_on else None,
     )
 
 
@@ -76,16 +79,23 @@ def time_loop() -> float:
     """One single call of a backend that does nothing, loop included, in nanoseconds."""
     session = open_session("null://")
     try:
-        work = Work(session, Workload(Settings()), Operation.MGET, _LOOP_KEYS)
-        samples = [work.time(Arm.INDIVIDUAL, 1).wall_ns for _ in range(_LOOP_RUNS)]
+        keys: list[Batch] = [[str(number) for number in range(_LOOP_KEYS)]]
+        samples = [
+            session.time_slice(Operation.MGET, Arm.INDIVIDUAL, keys).wall_ns
+            for _ in range(_LOOP_RUNS)
+        ]
         return statistics.median(samples) / _LOOP_KEYS
     finally:
         session.close()
 
 
-def time_loopback() -> float:
-    """One byte to a blocking echo server on loopback and back, in nanoseconds."""
-    command = [sys.executable, "-I", "-S", "-c", _ECHO]
+def time_loopback(cores: tuple[int, ...] = ()) -> float:
+    """One byte to a blocking echo server on loopback and back, in nanoseconds.
+
+    Args:
+        cores: where the echo server runs; empty for wherever the system puts it.
+    """
+    command = [sys.executable, "-I", "-S", "-c", _ECHO, *map(str, cores)]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
     ) as server:

@@ -1,9 +1,9 @@
 """Ctrl-C in two steps: the first ends a run in order, the second at once.
 
-The first SIGINT or SIGTERM raises KeyboardInterrupt wherever the run is, so that even a slow call
-is left at once. Except in sections that must not be cut: a record being written, keys being
-removed. There it waits for the section's end. The second signal ends the process; child processes
-notice that by themselves.
+The first SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt wherever the run is, so that even a
+slow call is left at once. Except in sections that must not be cut: a record being written, keys
+being removed. There it waits for the section's end. The second signal ends the process; child
+processes notice that by themselves.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
@@ -37,10 +39,7 @@ class Interrupts:
                 usable.
         """
         self._last_words = last_words
-        before = {
-            number: signal.signal(number, self._handle)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
         try:
             yield
         finally:

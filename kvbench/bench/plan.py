@@ -14,7 +14,6 @@ from enum import StrEnum
 from kvbench.errors import UsageError
 from kvbench.foreign_text import target_name
 from kvbench.model import KEY_BYTES_MAX, Capability
-from kvbench.results import Reference
 
 
 class Operation(StrEnum):
@@ -42,9 +41,9 @@ PREFIX_LENGTH = 12
 KEY_LENGTH_MIN = PREFIX_LENGTH + 8
 """The prefix and eight digits, which number a hundred million keys."""
 
-BLOCKS_MIN = 10
-"""The least that a bootstrap over blocks can make an honest interval of."""
-BLOCKS_MAX = 10_000
+ROUNDS_MIN = 2
+"""Without a second round nothing is known of the spread between rounds."""
+ROUNDS_MAX = 10_000
 
 VALUE_BYTES_MAX = 64 << 20
 """64 MiB, the largest request that a server of the wire protocol takes by default."""
@@ -53,9 +52,7 @@ BATCH_SIZE_MAX = 1_000_000
 BATCH_BYTES_MAX = 1 << 30
 """Largest batch in bytes of values: 1 GiB, so that a slip of the keyboard does not fill memory."""
 
-SLICE_NS_DEFAULT = 10_000_000
-SLICE_NS_QUICK = 3_000_000
-SLICE_NS_RIGOROUS = 20_000_000
+MAX_TIME_S_DEFAULT = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +63,30 @@ class Settings:
         value_type: what values are.
         value_size: bytes of a ``bytes`` value, characters of a ``str``; numbers have no size.
         key_length: characters of a key, the run's own prefix included.
-        blocks: paired repetitions of each cell.
-        slice_ns: how long one timed slice should last; one pass over a batch is the least.
-        seed: of values, key order, block order and bootstrap.
+        rounds: independent repetitions, each in a process of its own.
+        blocks: paired repetitions of each cell within a round.
+        sample_ns: how long one timed slice should last; one call is the least.
+        seed: of values, key order and the order of lanes.
         keep_awake: whether to keep the cores from sleeping.
+        pin: whether to place load generator and private servers on cores.
+        rtt_ns: round-trip time to add between load generator and network targets; 0 for none.
+        precision: go on until every headline interval is within this share of its estimate, or
+            ``max_time_s`` is over; 0 measures ``rounds`` rounds.
+        max_time_s: no round begins later than this, when a precision is asked for.
     """
 
     value_type: ValueType = ValueType.BYTES
     value_size: int = 100
     key_length: int = 32
-    blocks: int = 15
-    slice_ns: int = SLICE_NS_DEFAULT
+    rounds: int = 12
+    blocks: int = 5
+    sample_ns: int = 2_000_000
     seed: int = 0
     keep_awake: bool = True
+    pin: bool = True
+    rtt_ns: int = 0
+    precision: float = 0.0
+    max_time_s: float = MAX_TIME_S_DEFAULT
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured.
@@ -86,10 +94,10 @@ class Settings:
         Raises:
             UsageError: a number is out of its range; the message names it.
         """
-        if not BLOCKS_MIN <= self.blocks <= BLOCKS_MAX:
+        if not ROUNDS_MIN <= self.rounds <= ROUNDS_MAX:
             raise UsageError(
-                f"{self.blocks} blocks: fewer than {BLOCKS_MIN} give no honest interval, "
-                f"more than {BLOCKS_MAX:,} no better one"
+                f"{self.rounds} rounds: an interval needs {ROUNDS_MIN} at least, and more than "
+                f"{ROUNDS_MAX:,} give no better one"
             )
         if not KEY_LENGTH_MIN <= self.key_length <= KEY_BYTES_MAX:
             raise UsageError(
@@ -101,6 +109,15 @@ class Settings:
                 raise UsageError(f"{name} {number} is negative: use 0 or more")
         if self.value_size > VALUE_BYTES_MAX:
             raise UsageError(f"value size {self.value_size:,} is over 64 MiB: use smaller values")
+        if self.precision and not 0.001 <= self.precision <= 1:
+            raise UsageError(f"precision {self.precision:.3%} is not 0.1% to 100%")
+        if not self.max_time_s > 0:
+            raise UsageError(f"max time {self.max_time_s:g} s: give more than 0 seconds")
+
+
+QUICK = Settings(rounds=5, blocks=5, sample_ns=1_000_000)
+RIGOROUS = Settings(rounds=30, blocks=7, sample_ns=5_000_000)
+"""Presets beside the defaults: seconds, and several minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +156,6 @@ class Plan:
     targets: tuple[TargetPlan, ...]
     settings: Settings = field(default_factory=Settings)
     suite: str = ""
-    reference: Reference | None = None
 
     def __post_init__(self) -> None:
         """Refuse what would make results ambiguous or fill the memory.

@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 
 from kvbench.errors import UsageError
-from kvbench.results import Cell, Footer, Header, Record, Results, Target, encode_record
+from kvbench.results import Collection, Header, Record, Results, encode_record
 
 
 class Recorder:
@@ -30,7 +30,8 @@ class Recorder:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self.records: list[Record] = []
+        self._collection = Collection()
+        self._count = 0
         self.problem = ""
         self._path = path
         self._is_new = path is not None and not path.exists()
@@ -43,7 +44,8 @@ class Recorder:
 
     def write(self, record: Record) -> None:
         """Keep a record; never raises for the file's sake: see :attr:`problem`."""
-        self.records.append(record)
+        self._collection.add(record)
+        self._count += 1
         if self._fd is None:
             return
         try:
@@ -51,7 +53,7 @@ class Recorder:
                 self._truncate(self._fd, 0)
             self._write_line(self._fd, encode_record(record))
         except OSError as error:
-            kept = len(self.records) - 1
+            kept = self._count - 1
             self.problem = f"{self._path}: {error.strerror}; it ends after {kept} records"
             self._close()
 
@@ -78,17 +80,9 @@ class Recorder:
     def close(self) -> None:
         """Let go of the file; one that was created for a run that never started is removed."""
         self._close()
-        if not self.records and self._is_new and self._path is not None:
+        if not self._count and self._is_new and self._path is not None:
             self._path.unlink(missing_ok=True)
 
     def results(self) -> Results | None:
         """The records so far as results; None before the header."""
-        if not self.records or not isinstance(self.records[0], Header):
-            return None
-        last = self.records[-1]
-        return Results(
-            header=self.records[0],
-            targets=tuple([record for record in self.records if isinstance(record, Target)]),
-            cells=tuple([record for record in self.records if isinstance(record, Cell)]),
-            footer=last if isinstance(last, Footer) else None,
-        )
+        return self._collection.results()

@@ -1,32 +1,57 @@
-"""A whole run: every target opened, measured, told to an observer.
+"""A whole run: targets explored, rounds measured one after the other, told to an observer.
 
-All targets are looked at first, so that a mistake shows before time is spent. Then one is open at a
-time, so that no idle server shares the machine with the one that is measured.
-
-Whatever ends a run early, what is finished stays: each record is handed over when it is complete.
+All targets are explored first, so that a mistake shows before time is spent. Then each round is a
+worker process that opens every target anew. After a round, every record that it has changed is
+handed over again. Whatever ends a run early, what is finished stays.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Literal
 
-from kvbench.bench.arms import Session, open_session
+from kvbench.bench.arms import Arm
 from kvbench.bench.environment import describe_environment, load_average
-from kvbench.bench.estimate import TimeLeft
-from kvbench.bench.events import Event, Observer, Step
-from kvbench.bench.floors import measure_floors
+from kvbench.bench.events import Event, KeysLeft, Observer, Progressed, Recorded, Warned
+from kvbench.bench.gather import Gathering
 from kvbench.bench.interrupts import Interrupts
-from kvbench.bench.keep_awake import keep_awake
-from kvbench.bench.plan import Plan, TargetPlan
-from kvbench.bench.target_run import Progress, TargetLostError, TargetRun, reason_of
-from kvbench.bench.workload import Workload
+from kvbench.bench.keep_awake import KeepAwake, keep_awake
+from kvbench.bench.messages import (
+    Explored,
+    FloorSample,
+    Group,
+    KeysRemain,
+    Lane,
+    Lost,
+    Measured,
+    Message,
+    NoFigure,
+    Opened,
+    Placed,
+    Refused,
+    RoundTrips,
+    Step,
+    TargetTask,
+    Task,
+)
+from kvbench.bench.placement import choose_placement
+from kvbench.bench.plan import Plan
+from kvbench.bench.time_left import TimeLeft
+from kvbench.bench.worker_process import WorkerDiedError, WorkerProcess
 from kvbench.errors import BackendUnavailableError, KvConnectionError, UsageError
 from kvbench.foreign_text import clean
-from kvbench.results import SCHEMA, Footer, Header
+from kvbench.results import SCHEMA, Footer, Header, Record, Round
+
+DEATHS_MAX = 3
+"""Workers that die one after the other before the run gives up: a fourth would die as well."""
+
+PRECISION_ROUNDS_MIN = 5
+"""Rounds before a precision is believed to be reached: fewer often agree by chance."""
 
 
 class Ending(Enum):
@@ -52,13 +77,17 @@ class Outcome:
     reason: str = ""
 
 
-def run(plan: Plan, tell: Observer, interrupts: Interrupts, command: str) -> Outcome:
+class _TargetLostError(Exception):
+    """A target stopped answering, or one worker after the other died."""
+
+
+def run(plan: Plan, observe: Observer, interrupts: Interrupts, command: str) -> Outcome:
     """Carry out a plan.
 
     Args:
         plan: what to measure.
-        tell: told everything that happens, in order, in this thread, off the clock. Every text in
-            an event is fit to be shown and recorded, whatever a store or an adapter said.
+        observe: called with everything that happens, in order, in this thread. Every text in an
+            event is fit to be shown and recorded, whatever a store or an adapter said.
         interrupts: where Ctrl-C may strike.
         command: the command line, for the record; without passwords.
 
@@ -71,66 +100,218 @@ def run(plan: Plan, tell: Observer, interrupts: Interrupts, command: str) -> Out
         KvConnectionError: a target cannot be reached at the start. Nothing was recorded.
         KeyboardInterrupt: Ctrl-C before anything was recorded.
     """
-
-    def observe(event: Event) -> None:
-        tell(clean(event))
-
-    is_network = [_try_target(target, plan, observe) for target in plan.targets]
-    progress = Progress(observe, interrupts, TimeLeft(plan, is_network))
     with keep_awake(plan.settings.keep_awake) as awake:
-        progress.step("timer, loop and loopback")
-        header = Header(
+        return Run(plan, observe, interrupts, awake).carry_out(command)
+
+
+class Run:
+    """One run while it goes on.
+
+    Args:
+        plan: what to measure.
+        observe: called with everything that happens.
+        interrupts: held back while records are handed over.
+        awake: whether cores are kept awake.
+    """
+
+    def __init__(
+        self, plan: Plan, observe: Observer, interrupts: Interrupts, awake: KeepAwake
+    ) -> None:
+        self._plan = plan
+        self._observe_clean = observe
+        self._interrupts = interrupts
+        self._awake = awake
+        self._gathering = Gathering(plan, keep_awake=awake.is_on)
+        self._time_left = TimeLeft(plan.settings)
+        self._placement = choose_placement(plan.settings.pin)
+        self._placed = self._placement
+        self._tasks: list[TargetTask] = []
+        self._missed: list[str] = []
+
+    def carry_out(self, command: str) -> Outcome:
+        """Explore, measure, record; see :func:`run`."""
+        self._explore()
+        start_s = time.monotonic()
+        self._record(self._header(command))
+        ending, reason = Ending.COMPLETE, ""
+        try:
+            self._record_figures()
+            self._measure(start_s)
+        except KeyboardInterrupt:
+            ending, reason = Ending.INTERRUPTED, "interrupted by the user"
+        except _TargetLostError as error:
+            ending, reason = Ending.TARGET_LOST, str(error)
+        with self._interrupts.deferred():
+            self._record_figures()
+            cells = list(self._gathering.cells())
+            outcome: Literal["complete", "interrupted"] = (
+                "complete" if ending is Ending.COMPLETE else "interrupted"
+            )
+            elapsed_s = round(time.monotonic() - start_s, 3)
+            self._record(
+                Footer(outcome, elapsed_s, len(cells), load_average(), reason, self._missed)
+            )
+        reason = clean(reason)
+        return Outcome(ending, sum([bool(cell.reason) for cell in cells]), reason)
+
+    def _explore(self) -> None:
+        """Find out what can be measured. Raises what :func:`run` raises."""
+        tasks = []
+        for place, target in enumerate(self._plan.targets):
+            groups = []
+            for op in target.operations:
+                if op in target.withheld:
+                    self._gathering.withhold(place, op, target.withheld[op])
+                else:
+                    groups.append(Group(op, [Lane(Arm.BATCH, size) for size in target.batch_sizes]))
+            tasks.append(TargetTask(place, target.url, target.name, groups))
+        try:
+            with self._worker("explore", 0, tasks) as messages:
+                for message in messages:
+                    self._take(message)
+        except WorkerDiedError as error:
+            raise KvConnectionError(f"the targets could not be tried: {error}") from None
+        except _TargetLostError as error:
+            raise KvConnectionError(str(error)) from None
+
+    def _measure(self, start_s: float) -> None:
+        """Round after round until the plan is fulfilled.
+
+        Raises:
+            _TargetLostError: a target stopped answering.
+            KeyboardInterrupt: Ctrl-C.
+        """
+        settings = self._plan.settings
+        number = deaths = 0
+        while any(task.groups for task in self._tasks):
+            number += 1
+            reason = self._measure_round(number)
+            deaths = deaths + 1 if reason else 0
+            if deaths == DEATHS_MAX:
+                raise _TargetLostError(f"{deaths} rounds in a row were lost: {reason}")
+            if not settings.precision:
+                if number >= settings.rounds:
+                    return
+                continue
+            imprecise = self._gathering.imprecise(settings.precision)
+            self._missed = [f"{cell.target} {cell.op} {cell.batch_size}" for cell in imprecise]
+            is_late = time.monotonic() - start_s >= settings.max_time_s
+            if number >= PRECISION_ROUNDS_MIN and (is_late or not imprecise):
+                return
+
+    def _measure_round(self, number: int) -> str:
+        """One round; why it is lost, empty when it is not."""
+        began_s = time.monotonic()
+        reason = ""
+        found: list[Message] = []
+        try:
+            with self._worker("measure", number, self._tasks) as messages:
+                for message in messages:
+                    if isinstance(message, Measured | FloorSample | NoFigure):
+                        found.append(message)
+                    else:
+                        self._take(message)
+        except WorkerDiedError as error:
+            found, reason = [], str(error)
+        finally:
+            # After Ctrl-C, or when a target is lost, the round's finished operations count as well.
+            for message in found:
+                self._take(message)
+        elapsed_s = round(time.monotonic() - began_s, 3)
+        self._time_left.finish_round(elapsed_s)
+        if reason:
+            self._observe(Warned(f"round {number} is lost: {reason}"))
+        self._record(Round(number, elapsed_s, reason))
+        self._record_figures()
+        return reason
+
+    @contextmanager
+    def _worker(
+        self, kind: Literal["explore", "measure"], number: int, tasks: list[TargetTask]
+    ) -> Iterator[Iterator[Message]]:
+        """A worker's messages, for the length of a ``with`` block; then it is gone."""
+        task = Task(kind, number, self._plan.settings, self._placement, tasks)
+        worker = WorkerProcess(task)
+        try:
+            yield worker.messages()
+        finally:
+            with self._interrupts.deferred():
+                try:
+                    for message in worker.end():
+                        if isinstance(message, KeysRemain):
+                            self._take(message)
+                finally:
+                    worker.close()
+
+    def _take(self, message: Message) -> None:
+        """What a worker has sent.
+
+        Raises:
+            UsageError, BackendUnavailableError, KvConnectionError: it cannot do its task.
+            _TargetLostError: a target stopped answering.
+        """
+        match message:
+            case Step():
+                share, left_s = self._time_left.at(message.share)
+                self._observe(Progressed(message.text, share, left_s))
+            case Placed():
+                self._placed = message.placement
+            case Opened():
+                self._gathering.add(message)
+                if message.warning:
+                    self._observe(Warned(message.warning))
+            case Measured() | NoFigure() | RoundTrips() | FloorSample():
+                self._gathering.add(message)
+            case Explored():
+                self._tasks.append(message.task)
+            case KeysRemain():
+                name = self._plan.targets[message.place].name
+                self._observe(KeysLeft(name, message.prefix, message.reason))
+            case Lost():
+                raise _TargetLostError(message.reason)
+            case Refused():
+                raise _refusal(message)
+
+    def _header(self, command: str) -> Header:
+        return Header(
             schema=SCHEMA,
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
             command=command,
-            settings=plan.recorded_settings(),
-            environment={**describe_environment(), "keep_awake": awake.reason},
-            suite=plan.suite,
-            reference=plan.reference,
-            floors=measure_floors(keep_awake=awake.is_on),
+            settings=self._plan.recorded_settings(),
+            environment={
+                **describe_environment(),
+                "keep_awake": self._awake.reason,
+                "placement": self._placed.reason,
+            },
+            suite=self._plan.suite,
         )
-        return _measure(plan, progress, header)
+
+    def _record_figures(self) -> None:
+        """Hand over all that the rounds gave so far."""
+        for target in self._gathering.targets():
+            self._record(target)
+        floors = self._gathering.floors()
+        if floors is not None:
+            self._record(floors)
+        for cell in self._gathering.cells():
+            if cell.rounds or cell.reason:
+                self._record(cell)
+        for curve in self._gathering.curves():
+            self._record(curve)
+
+    def _observe(self, event: Event) -> None:
+        self._observe_clean(clean(event))
+
+    def _record(self, record: Record) -> None:
+        with self._interrupts.deferred():
+            self._observe(Recorded(record))
 
 
-def _try_target(target: TargetPlan, plan: Plan, observe: Observer) -> bool:
-    """Open and close a target, so that a mistake shows before time is spent; is it far away?"""
-    observe(Step(f"opening {target.name}", 0.0, 0.0))
-    try:
-        session = open_session(target.url)
-        try:
-            _try_key(session, Workload(plan.settings).keys(1)[0])
-            return session.description.is_network
-        finally:
-            session.close()
-    except (BackendUnavailableError, UsageError):
-        raise
-    except Exception as error:  # An adapter of a third party may raise anything.
-        raise KvConnectionError(f"{target.name}: {reason_of(error)}") from error
-
-
-def _try_key(session: Session, key: str) -> None:
-    """See that the store takes keys of this length, its own namespace included."""
-    try:
-        session.backend.exists(key)
-    except ValueError as error:
-        raise UsageError(f"{error}: use a shorter --key-length") from None
-
-
-def _measure(plan: Plan, progress: Progress, header: Header) -> Outcome:
-    """Every target in turn, between header and footer."""
-    start_s = time.monotonic()
-    ending, reason = Ending.COMPLETE, ""
-    try:
-        progress.record(header)
-        for place, target in enumerate(plan.targets):
-            TargetRun(target, place, plan.settings, progress).measure()
-    except KeyboardInterrupt:
-        ending, reason = Ending.INTERRUPTED, "interrupted by the user"
-    except TargetLostError as error:
-        ending, reason = Ending.TARGET_LOST, clean(str(error))
-    elapsed_s = round(time.monotonic() - start_s, 3)
-    outcome: Literal["complete", "interrupted"] = (
-        "complete" if ending is Ending.COMPLETE else "interrupted"
-    )
-    progress.record(Footer(outcome, elapsed_s, progress.cells, load_average(), reason))
-    return Outcome(ending, progress.failed_cells, reason)
+def _refusal(message: Refused) -> Exception:
+    match message.kind:
+        case "usage":
+            return UsageError(message.reason)
+        case "unavailable":
+            return BackendUnavailableError(message.scheme, message.reason, message.hint)
+        case "connection":
+            return KvConnectionError(message.reason)

@@ -28,6 +28,9 @@ _BULK_KEYS = 10_000
 _BULK_BYTES = 8 << 20
 """One filling request stays below 8 MiB: far from every frame limit, and cheap per key."""
 
+SAFETY_TTL_S = 3600.0
+"""TTL of keys in a store that outlives the run: each round stores them anew, and lasts seconds."""
+
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
@@ -42,12 +45,15 @@ class Workload:
         value_size: bytes or characters of a value that has a size.
         can_mset: whether the store's MSET has been seen to work; until then keys are set singly.
         can_mdel: the same for MDEL and removing.
+        safety_ttl_s: the TTL of keys that are filled in, so that those of a run that was killed go
+            by themselves; None where they need none.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.prefix = f"kb:{secrets.token_hex(4)}:"
         self.can_mset = False
         self.can_mdel = False
+        self.safety_ttl_s: float | None = None
         self.value_size = settings.value_size
         self._width = settings.key_length - PREFIX_LENGTH
         rng = random.Random(f"workload/{settings.seed}")
@@ -80,11 +86,11 @@ class Workload:
         """Store ``pairs``, in portions that one request can carry."""
         if not self.can_mset:
             for key, value in pairs.items():
-                backend.set(key, value)
+                backend.set(key, value, self.safety_ttl_s)
             return
         items = iter(pairs.items())
         while bulk := dict(islice(items, self._bulk)):
-            backend.mset(bulk)
+            backend.mset(bulk, self.safety_ttl_s)
 
     def clean(self, backend: Backend) -> None:
         """Remove every key that was given out so far.

@@ -36,6 +36,7 @@ COMMANDS = {
     "check": "Check whether targets keep the promises of the protocol and the contract.",
     "replay": "Play a failed conversation of a check again.",
     "run": "Measure what batching buys on one or more targets.",
+    "advise": "Recommend a batch size for a target, and say why.",
     "report": "Render a results file again.",
     "serve": "Serve the wire protocol over TCP.",
     "proxy": "Put a slow or broken network before a server.",

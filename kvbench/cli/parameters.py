@@ -6,6 +6,7 @@ a shell that completes an option is offered the same words.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 import click
@@ -111,3 +112,18 @@ def _quantity(parse: Callable[[str], int], value: str | int) -> int:
         return parse(value)
     except UsageError as error:
         raise click.BadParameter(str(error)) from None
+
+
+class Share(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
+    """A share of something: ``5%`` or ``0.05``."""
+
+    name = "share"
+
+    def convert(self, value: str | float, param: object, ctx: object) -> float:
+        """The share as a number, 1 for all; BadParameter for what is none."""
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)\s*(%?)", value.strip(), re.ASCII)
+        if match is None:
+            raise click.BadParameter(f"{value!r} is no share; write 5% or 0.05")
+        return float(match[1]) / (100 if match[2] else 1)

@@ -22,7 +22,8 @@ _FILE_WIDTH = 100
 Examples:
   kvbench report results.jsonl
   kvbench report results.jsonl --format markdown --output report.md
-  kvbench report results.jsonl --format json | jq '.summary[].geometric_mean'
+  kvbench report results.jsonl --beside older.jsonl
+  kvbench report results.jsonl --format json | jq .targets[].operations
 """
 )
 @click.argument("file", type=click.Path(path_type=Path))
@@ -35,12 +36,18 @@ Examples:
     help="What to render.",
 )
 @click.option(
+    "--beside",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Show the figures of another results file in columns beside these.",
+)
+@click.option(
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Write to FILE instead of printing; it is replaced as a whole.",
 )
-def command(file: Path, format_name: str, output: Path | None) -> None:
+def command(file: Path, format_name: str, beside: Path | None, output: Path | None) -> None:
     """Render the results file FILE that `kvbench run --output` wrote.
 
     A run that was interrupted is rendered with what it finished, and says so.
@@ -48,21 +55,27 @@ def command(file: Path, format_name: str, output: Path | None) -> None:
     from kvbench.report.output import write_report
     from kvbench.results import read_results
 
+    if beside is not None and format_name == "json":
+        raise UsageError("--beside is for people: with --format json, read both files instead")
     results = read_results(file)
+    other = None if beside is None else read_results(beside)
     if output is None:
-        show_document(_render(results, format_name))
+        show_document(_render(results, other, format_name))
         return
-    if output.exists() and output.samefile(file):
-        raise UsageError(f"--output {output} is the results file itself; name another file")
-    write_report(output, _render(results, format_name, width=_FILE_WIDTH))
+    for source in (file, *([] if beside is None else [beside])):
+        if output.exists() and output.samefile(source):
+            raise UsageError(f"--output {output} is a results file itself; name another file")
+    write_report(output, _render(results, other, format_name, width=_FILE_WIDTH))
 
 
-def _render(results: Results, format_name: str, width: int | None = None) -> str:
+def _render(
+    results: Results, other: Results | None, format_name: str, width: int | None = None
+) -> str:
     """The report as text; with a ``width`` it is for a file, without for standard output."""
     if format_name == "markdown":
         from kvbench.report.markdown import render_markdown
 
-        return render_markdown(results)
+        return render_markdown(results, other)
     if format_name == "json":
         from kvbench.report.jsonreport import render_json
 
@@ -71,5 +84,5 @@ def _render(results: Results, format_name: str, width: int | None = None) -> str
 
     console = make_console(width=width, has_colour=width is None)
     with console.capture() as capture:
-        render_terminal(results, console)
+        render_terminal(results, console, other)
     return capture.get()

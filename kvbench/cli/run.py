@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import click
 
 from kvbench.bench.plan import (
-    SLICE_NS_DEFAULT,
-    SLICE_NS_QUICK,
-    SLICE_NS_RIGOROUS,
+    MAX_TIME_S_DEFAULT,
+    QUICK,
+    RIGOROUS,
     Operation,
     Plan,
     Settings,
@@ -29,7 +29,7 @@ from kvbench.bench.plan import (
     check_target,
 )
 from kvbench.cli.output import make_console, show_document, tell
-from kvbench.cli.parameters import ByteSize, Target, Word, Words
+from kvbench.cli.parameters import ByteSize, Duration, Share, Target, Word, Words
 from kvbench.errors import KvConnectionError, UsageError
 from kvbench.redaction import redact_url
 from kvbench.registry import HOST_PORT, target_url
@@ -47,17 +47,10 @@ _SUITES = ("batch-operations",)
 
 _PROBE_TIMEOUT_S = 5.0
 
-_SPEEDS = {
-    "quick": (10, SLICE_NS_QUICK),
-    "": (15, SLICE_NS_DEFAULT),
-    "rigorous": (50, SLICE_NS_RIGOROUS),
-}
-"""Blocks and slice time by thoroughness."""
-
 _MARKDOWN_SUFFIXES = ("", ".md", ".markdown", ".txt")
 
 
-def _batch_sizes(text: str) -> tuple[int, ...]:
+def batch_sizes_of(text: str) -> tuple[int, ...]:
     """The type of --batch-sizes: numbers with commas between, each kept once, in order."""
     try:
         return tuple(sorted({int(number) for number in text.split(",")}))
@@ -74,6 +67,8 @@ Examples:
   kvbench run kvb://127.0.0.1:16380/tasks redis://localhost:6379/0 --quick
   kvbench run sqlite:///tmp/cache.db --ops mget,mexists --value-size 1000
   kvbench run --output results.jsonl --report report.md
+  kvbench run valkey:// --precision 5% --max-time 10min
+  kvbench run kvb:// valkey:// --rtt 0.5ms
   kvbench run --suite batch-operations --rigorous
   kvbench run kvb:// --conformance verdicts.json
 
@@ -84,7 +79,7 @@ Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreach
 )
 @click.argument("targets", nargs=-1, type=Target(), metavar="[TARGET]...")
 @click.option(
-    "--batch-sizes", type=_batch_sizes, metavar="N,N,...", help="Keys in a batch. [10,100,1000]"
+    "--batch-sizes", type=batch_sizes_of, metavar="N,N,...", help="Keys in a batch. [10,100,1000]"
 )
 @click.option(
     "--ops",
@@ -112,13 +107,33 @@ Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreach
 @click.option(
     "--key-length", type=int, default=32, show_default=True, help="Characters of a key, 20 to 256."
 )
-@click.option("--blocks", type=int, help="Paired repetitions of each cell, 10 or more. [15]")
+@click.option("--rounds", type=int, metavar="N", help="Rounds, each in a process of its own. [12]")
+@click.option(
+    "--precision",
+    type=Share(),
+    default=0.0,
+    metavar="SHARE",
+    help="Go on until every speedup's interval is within SHARE, e.g. 5%, to either side.",
+)
+@click.option(
+    "--max-time",
+    type=Duration(),
+    metavar="TIME",
+    help="With --precision: begin no round after TIME, e.g. 90s or 10min. [5min]",
+)
+@click.option(
+    "--rtt",
+    type=Duration(),
+    metavar="TIME",
+    help="Add a round-trip time, e.g. 0.5ms, between kvbench and each network target.",
+)
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Of values, key order and statistics."
 )
 @click.option("--quick", is_flag=True, help="Seconds instead of half a minute, wider intervals.")
 @click.option("--rigorous", is_flag=True, help="Several times longer, narrower intervals.")
 @click.option("--no-keep-awake", is_flag=True, help="Let idle cores sleep: slower round trips.")
+@click.option("--no-pin", is_flag=True, help="Do not place load generator and servers on cores.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -147,11 +162,15 @@ def command(
     value_size: int,
     value_type: str,
     key_length: int,
-    blocks: int | None,
+    rounds: int | None,
+    precision: float,
+    max_time: int | None,
+    rtt: int | None,
     seed: int,
     quick: bool,
     rigorous: bool,
     no_keep_awake: bool,
+    no_pin: bool,
     output: Path | None,
     report: Path | None,
     suite: str | None,
@@ -162,19 +181,28 @@ def command(
 
     A target is a URL; `kvbench backends` lists the kinds. HOST:PORT is a server of the wire
     protocol, kvb://HOST:PORT. Every figure comes with a 95% interval.
-    A run uses keys under a random prefix of its own and removes them: live stores are safe.
+    A run uses keys under a random prefix, kb:..., and removes them. After a SIGKILL such keys may
+    be left; in a store with TTLs they expire within an hour.
     """
     if quick and rigorous:
         raise UsageError("--quick and --rigorous exclude each other: choose one")
-    default_blocks, slice_ns = _SPEEDS["quick" if quick else "rigorous" if rigorous else ""]
-    settings = Settings(
+    if max_time is not None and not precision:
+        raise UsageError("--max-time goes with --precision, e.g. --precision 5%")
+    if rounds is not None and precision:
+        raise UsageError("--rounds and --precision exclude each other: choose one")
+    preset = QUICK if quick else RIGOROUS if rigorous else Settings()
+    settings = replace(
+        preset,
         value_type=ValueType(value_type),
         value_size=value_size,
         key_length=key_length,
-        blocks=default_blocks if blocks is None else blocks,
-        slice_ns=slice_ns,
+        rounds=preset.rounds if rounds is None else rounds,
+        precision=precision,
+        max_time_s=MAX_TIME_S_DEFAULT if max_time is None else max_time / 1e9,
+        rtt_ns=rtt or 0,
         seed=seed,
         keep_awake=not no_keep_awake,
+        pin=not no_pin,
     )
     plan = _make_plan(settings, suite, targets, batch_sizes, operations)
     if conformance is not None:
@@ -255,15 +283,9 @@ def _run(
     plan: Plan, output: Path | None, print_report: Callable[[Results], None], report: Path | None
 ) -> int:
     """Carry out the plan, print what came of it; the exit code."""
-    from kvbench.bench.recorder import Recorder
     from kvbench.report.output import write_report
 
-    with closing(Recorder(output)) as recorder:
-        outcome, signal_number = _measure(plan, recorder)
-        results = recorder.results()
-    if results is None:
-        tell("interrupted before anything was measured")
-        raise click.Abort
+    results, code = carry_out(plan, output)
     try:
         print_report(results)
     finally:
@@ -272,26 +294,45 @@ def _run(
             from kvbench.report.markdown import render_markdown
 
             write_report(report, render_markdown(results))
-    return _exit_code(outcome, signal_number, recorder.problem)
+    return code
+
+
+def carry_out(plan: Plan, output: Path | None) -> tuple[Results, int]:
+    """Measure with progress on standard error; the results and the exit code.
+
+    Raises:
+        click.Abort: Ctrl-C before anything was measured.
+        UsageError, BackendUnavailableError, KvConnectionError: as :func:`kvbench.bench.runner.run`.
+    """
+    from kvbench.bench.recorder import Recorder
+
+    with closing(Recorder(output)) as recorder:
+        outcome, signal_number = _measure(plan, recorder)
+        results = recorder.results()
+    if results is None:
+        tell("interrupted before anything was measured")
+        raise click.Abort
+    return results, _exit_code(outcome, signal_number, recorder.problem)
 
 
 def _measure(plan: Plan, recorder: Recorder) -> tuple[Outcome | None, int]:
     """The outcome, None when Ctrl-C came at the edge of the run; and the signal, 0 for none."""
-    from kvbench.bench.events import Event, KeysLeft, Recorded
+    from kvbench.bench.events import Event, KeysLeft, Recorded, Warned
     from kvbench.bench.interrupts import Interrupts
     from kvbench.bench.runner import run
     from kvbench.cli.run_progress import choose_progress
 
-    cells = sum([len(target.cells) for target in plan.targets])
-    progress = choose_progress(cells)
+    progress = choose_progress()
     interrupts = Interrupts()
 
     def observe(event: Event) -> None:
         if isinstance(event, Recorded):
             recorder.write(event.record)
+        progress.observe(event)
+        if isinstance(event, Warned):
+            tell(event.text)
         if isinstance(event, KeysLeft):
             tell(f"keys {event.prefix}* may remain in {event.target}: {event.reason}")
-        progress.observe(event)
 
     command_line = shlex.join(["kvbench", *map(redact_url, sys.argv[1:])])
     with interrupts.installed(progress.restore_terminal), closing(progress):

@@ -1,7 +1,7 @@
 """How a run shows on standard error: a bar on a terminal, lines anywhere else.
 
-Neither draws from a thread of its own: that would run beside the timed slices. They draw when the
-runner tells them something, which is off the clock.
+Neither draws from a thread, which would run beside the timed slices. They draw when the runner
+reports something, and seldom: the measuring happens in another process, on another core if it can.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import sys
 import time
 from typing import Protocol
 
-from kvbench.bench.events import Event, Recorded, Step
+from kvbench.bench.events import Event, Progressed, Recorded
 from kvbench.cli.output import make_console, progress
-from kvbench.report import format as figures
-from kvbench.results import Cell
+from kvbench.results import Round
 
-_REFRESH_S = 0.1
+_REFRESH_S = 0.25
 _SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -32,22 +31,21 @@ class RunProgress(Protocol):
         """The least of that, for a process that ends at once."""
 
 
-def choose_progress(cells: int) -> RunProgress:
-    """A bar when standard error is a terminal, lines otherwise, for a run of so many cells."""
-    return Bar(cells) if sys.stderr.isatty() else Lines(cells)
+def choose_progress() -> RunProgress:
+    """A bar when standard error is a terminal, lines otherwise."""
+    return Bar() if sys.stderr.isatty() else Lines()
 
 
 class Bar:
     """A line with what is being measured, a bar and the time left."""
 
-    def __init__(self, cells: int) -> None:
+    def __init__(self) -> None:
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self._cells = cells
-        self._done = 0
+        self._rounds = 0
         self._drawn_s = 0.0
         self._progress = Progress(
-            TextColumn("{task.fields[cell]}", markup=False),
+            TextColumn("{task.fields[round]}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[left]}", markup=False),
             TextColumn("{task.description}", markup=False),
@@ -55,20 +53,20 @@ class Bar:
             auto_refresh=False,
             transient=True,
         )
-        self._task = self._progress.add_task("", total=1.0, cell="", left="")
+        self._task = self._progress.add_task("", total=1.0, round="", left="")
         self._progress.start()
 
     def observe(self, event: Event) -> None:
         """Redraw, but not more often than the eye can follow."""
-        if isinstance(event, Recorded) and isinstance(event.record, Cell):
-            self._done += 1
-        if not isinstance(event, Step) or time.monotonic() < self._drawn_s + _REFRESH_S:
+        if isinstance(event, Recorded) and isinstance(event.record, Round):
+            self._rounds = event.record.number
+        if not isinstance(event, Progressed) or time.monotonic() < self._drawn_s + _REFRESH_S:
             return
         self._progress.update(
             self._task,
             completed=event.share,
             description=event.text,
-            cell=f"{self._done}/{self._cells}",
+            round=f"round {self._rounds + 1}",
             left=f"{_seconds(event.left_s)} left",
         )
         self._progress.refresh()
@@ -85,26 +83,20 @@ class Bar:
 
 
 class Lines:
-    """A line for each finished cell."""
+    """A line for each finished round."""
 
-    def __init__(self, cells: int) -> None:
-        self._cells = cells
-        self._done = 0
+    def __init__(self) -> None:
         self._left_s = 0.0
 
     def observe(self, event: Event) -> None:
-        """Print a line when a cell is finished."""
-        if isinstance(event, Step):
+        """Print a line when a round is finished."""
+        if isinstance(event, Progressed):
             self._left_s = event.left_s
-        if isinstance(event, Recorded) and isinstance(event.record, Cell):
-            self._done += 1
-            cell = event.record
-            found = cell.reason or "no number"
-            if cell.speedup is not None:
-                found = f"{figures.speedup(cell.speedup)} {figures.bounds(cell.speedup)}"
+        if isinstance(event, Recorded) and isinstance(event.record, Round):
+            done = event.record
             progress(
-                f"{self._done}/{self._cells} {cell.target} {cell.op} × {cell.batch_size:,}: "
-                f"{found}, about {_seconds(self._left_s)} left"
+                f"round {done.number} done in {done.elapsed_s:.1f} s, "
+                f"about {_seconds(self._left_s)} left"
             )
 
     def close(self) -> None:

@@ -1,7 +1,8 @@
 """A whole report: which tables there are and in what order, for every renderer alike.
 
-The speedups come first, because they are what was asked for; then each target's further tables,
-then the floors, the machine and the settings, which a reader needs to believe or repeat them.
+It begins with the answer: which batch size to use on each target and what that buys. Then targets
+stand side by side in absolute terms, then the details of each, then the floors, the machine and the
+settings, which a reader needs to believe or repeat them.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from dataclasses import dataclass
 from kvbench.report import format as text
 from kvbench.report import tables
 from kvbench.report.summary import TargetSummary, summarise
-from kvbench.report.tables import Table
-from kvbench.results import Footer, Header, Reference, Results
+from kvbench.report.tables import Beside, Table
+from kvbench.results import Header, Results
 
 _METHOD = (
-    "Figures are medians over blocks. The time of a call is its mean within a block; per key it is "
-    "that time shared out (amortised), not the latency of any key."
+    "Figures are geometric means over rounds, each in its own process; intervals come from the "
+    "spread between rounds. The time per key of a batch is that of the call shared out "
+    "(amortised), not the latency of any key."
 )
 
 
@@ -56,24 +58,28 @@ class Document:
     notes: tuple[str, ...]
 
 
-def build_document(results: Results) -> Document:
-    """Everything that is to be said about a run."""
-    header = results.header
+def build_document(results: Results, beside: Results | None = None) -> Document:
+    """Everything that is to be said about a run.
+
+    Args:
+        results: the run.
+        beside: another run, whose figures stand in columns beside ours.
+    """
     summaries = summarise(results)
-    sections = []
-    if len(summaries) > 1:
-        title = "Batch over individual, by target"
-        sections.append(Section(title, False, "", (tables.means_table(summaries),)))
-    sections += [_target_section(one, header.reference) for one in summaries]
-    sections.append(_run_section(header, results.footer))
+    other = None
     notes = []
-    if header.reference is not None:
-        name = tables.reference_heading(header.reference)
-        full_name = text.plain(header.reference.name)
-        about = f"{name} is {full_name}" if name != full_name else name
-        notes.append(f"{about}: {text.plain(header.reference.note)}")
+    if beside is not None:
+        title = beside.header.title or beside.header.started_at
+        other = Beside(
+            tables.column_name(title), {one.target.target: one for one in summarise(beside)}
+        )
+        about = f"{other.name} is {text.plain(title)}" if other.name != title else other.name
+        notes.append(f"{about}: {text.plain(beside.header.note or beside.header.command)}")
+    sections = [*_answer_sections(summaries)]
+    sections += [_target_section(one, other) for one in summaries]
+    sections.append(_run_section(results))
     return Document(
-        title=f"kvbench results{f': {text.plain(header.suite)}' if header.suite else ''}",
+        title=f"kvbench results{_suite(results.header)}",
         subtitle=_subtitle(results),
         warning=_warning(results),
         sections=tuple(sections),
@@ -81,41 +87,73 @@ def build_document(results: Results) -> Document:
     )
 
 
+def _suite(header: Header) -> str:
+    return f": {text.plain(header.suite)}" if header.suite else ""
+
+
 def _subtitle(results: Results) -> str:
     started_at = text.plain(results.header.started_at).replace("T", " ", 1)
     parts = [started_at.replace("+00:00", " UTC"), text.count(len(results.cells), "cell")]
+    whole = [one for one in results.rounds if not one.reason]
+    if results.rounds:
+        parts.append(text.count(len(whole), "round"))
+    if len(whole) < len(results.rounds):
+        parts.append(f"{len(results.rounds) - len(whole)} lost")
     if results.footer is not None:
         parts.append(f"{results.footer.elapsed_s:,.1f} s")
     return " · ".join(parts)
 
 
 def _warning(results: Results) -> str:
-    if results.is_complete:
-        return "" if results.cells else "No cells: nothing was measured."
-    kept = f"{text.count(len(results.cells), 'finished cell')} kept"
-    if results.footer is None:
+    footer = results.footer
+    if results.is_complete and footer is not None:
+        if not results.cells:
+            return "No cells: nothing was measured."
+        if footer.missed:
+            missed = ", ".join([text.plain(one) for one in footer.missed])
+            return f"The precision that was asked for is not reached by: {missed}."
+        return ""
+    kept = f"{text.count(len(results.cells), 'cell')} with what the finished rounds gave"
+    if footer is None:
         return f"INTERRUPTED: the run was cut off before its end; {kept}."
-    why = text.plain(results.footer.reason).removeprefix("interrupted ") or "before its end"
+    why = text.plain(footer.reason).removeprefix("interrupted ") or "before its end"
     return f"INTERRUPTED: {why}; {kept}."
 
 
-def _target_section(summary: TargetSummary, reference: Reference | None) -> Section:
+def _answer_sections(summaries: tuple[TargetSummary, ...]) -> list[Section]:
+    shown = [one for one in summaries if one.cells]
+    if not shown:
+        return []
+    operations = dict.fromkeys([op for one in shown for op in one.operations])
+    side_by_side = tuple([tables.absolute_table(op, shown) for op in operations])
+    return [
+        Section("The answer", False, "", (tables.answer_table(shown),)),
+        Section("Side by side", False, "", side_by_side),
+    ]
+
+
+def _target_section(summary: TargetSummary, beside: Beside | None) -> Section:
     target = summary.target
     facts = [f"{text.plain(name)} {text.plain(fact)}" for name, fact in target.facts.items()]
-    found: list[Table] = []
+    found: list[Table | None] = []
     if summary.cells:
-        found.append(tables.speedup_table(summary, reference))
-        if target.is_network:
-            found.append(tables.round_trip_table(summary, reference))
-        found.append(tables.scalability_table(summary, reference))
-        found.append(tables.time_table(summary))
+        found = [
+            tables.speedup_table(summary, beside),
+            tables.parts_table(summary),
+            tables.curve_table(summary),
+            tables.single_table(summary, beside),
+            tables.rate_table(summary, beside),
+            tables.time_table(summary),
+        ]
     place = "over a network or loopback" if target.is_network else "in process"
     subtitle = " · ".join([place, *facts] if summary.cells else [place, *facts, "no finished cell"])
-    return Section(text.plain(target.target), True, subtitle, tuple(found))
+    present = tuple([table for table in found if table is not None])
+    return Section(text.plain(target.target), True, subtitle, present)
 
 
-def _run_section(header: Header, footer: Footer | None) -> Section:
-    found = [] if header.floors is None else [tables.floors_table(header.floors)]
+def _run_section(results: Results) -> Section:
+    header, footer = results.header, results.footer
+    found = [] if results.floors is None else [tables.floors_table(results.floors)]
     after = {} if footer is None else {"load_after": footer.load_after}
     found.append(tables.facts_table("Machine", header.environment | after))
     found.append(tables.facts_table("Settings", {"command": header.command} | header.settings))

@@ -1,21 +1,27 @@
 """One place of a table: text that is ready to print, and what it means.
 
 Renderers lay entries out; they never look into results, and so they cannot disagree. Signs lead to
-notes, and a sign means the same in all tables of a target: ``≈`` not distinguishable from noise,
-``†`` the machine changed speed, ``‡`` the client was the bottleneck, ``·`` not measured, and
-``¹ ² ³`` the reason why there is no number.
+notes, and a sign means the same in all tables of a target.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from kvbench.report import format as text
-from kvbench.report.summary import Judgement, Mean, TargetSummary, is_client_bound, judge
-from kvbench.results import Cell, Rate
+from kvbench.report.summary import (
+    Judgement,
+    TargetSummary,
+    contradicts_kind,
+    has_two_groups,
+    is_client_bound,
+    judge,
+)
+from kvbench.results import Cell, Figure, TwoGroups
 
-UNCLEAR, UNSTABLE, CLIENT_BOUND, UNREACHED = "≈", "†", "‡", "·"
+UNCLEAR, UNSTABLE, CLIENT_BOUND, GROUPS, OTHER_KIND, UNREACHED = "≈", "†", "‡", "◊", "≠", "·"
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -59,17 +65,15 @@ class Entries:
 
     def __init__(self, summary: TargetSummary) -> None:
         self._summary = summary
-        self._reasons = list(
-            dict.fromkeys([one.reason for one in summary.cells if one.speedup is None])
-        )
+        reasons = [cell.reason for cell in summary.cells if not cell.arms and not cell.speedup]
+        self._reasons = list(dict.fromkeys(reasons))
 
-    def speedup(self, cell: Cell, *, with_bounds: bool = True) -> Entry:
+    def speedup(self, cell: Cell) -> Entry:
         """Batch over individual with its interval, or why there is none."""
         if cell.speedup is None:
             return self._no_number(cell)
-        figure = text.speedup(cell.speedup)
-        detail = text.bounds(cell.speedup) if with_bounds else ""
-        signs = UNSTABLE if not cell.is_stable else ""
+        figure, detail = text.ratio(cell.speedup), text.bounds(cell.speedup)
+        signs = self._signs(cell)
         match judge(cell, self._summary.target):
             case Judgement.EMULATED:
                 return Entry("emulated", mark=signs, tone=Tone.FAINT)
@@ -80,53 +84,63 @@ class Entries:
             case _:
                 return Entry(figure, detail, signs, Tone.FASTER)
 
-    def batch_rate(self, cell: Cell) -> Entry:
-        """Keys per second of batch calls."""
-        return self._rate(cell, cell.batch)
-
-    def individual_rate(self, cell: Cell) -> Entry:
-        """Keys per second of single calls."""
-        return self._rate(cell, cell.individual)
-
-    def batch_time(self, cell: Cell) -> Entry:
-        """Time of a batch call, and beside it the amortised time per key."""
-        if cell.batch is None:
+    def ratio(self, cell: Cell, name: str) -> Entry:
+        """One of a cell's ratios with its interval."""
+        if name not in cell.ratios:
             return self._no_number(cell)
-        digits = text.supported_digits(cell.speedup)
         return Entry(
-            text.duration(cell.batch.call_ns_median, digits),
-            f"{text.duration(cell.batch.ns_per_key, digits)}/key",
-            self._signs(cell),
+            text.ratio(cell.ratios[name]), text.bounds(cell.ratios[name]), self._signs(cell)
         )
+
+    def rate(self, cell: Cell, arm: str = "batch") -> Entry:
+        """Keys per second of an arm, with half of its interval's width."""
+        if arm not in cell.arms:
+            return self._no_number(cell)
+        keys_per_s = cell.arms[arm].keys_per_s
+        digits = text.supported_digits(keys_per_s)
+        figure = text.rate(keys_per_s.estimate, digits)
+        return Entry(figure, text.half_width(keys_per_s), self._signs(cell))
+
+    def call_time(self, cell: Cell, arm: str = "batch") -> Entry:
+        """Time of a call of an arm, and beside it the amortised time per key of a batch."""
+        if arm not in cell.arms:
+            return self._no_number(cell)
+        call_ns, ns_per_key = cell.arms[arm].call_ns, cell.arms[arm].ns_per_key
+        digits = text.supported_digits(call_ns)
+        per_key = f"{text.duration(ns_per_key.estimate, digits)}/key"
+        return Entry(text.duration(call_ns.estimate, digits), per_key, self._signs(cell))
 
     def notes(self) -> tuple[str, ...]:
         """What the signs mean: only of those that occur."""
         target, cells = self._summary.target, self._summary.cells
         notes = []
         if any(judge(cell, target) is Judgement.UNCLEAR for cell in cells):
-            notes.append(f"{UNCLEAR} not distinguishable from noise; more --blocks may tell.")
-        drifts = [cell.drift for cell in cells if not cell.is_stable]
-        if drifts:
+            notes.append(f"{UNCLEAR} cannot be told from chance; more --rounds may tell.")
+        unstable = [cell for cell in cells if not cell.is_stable]
+        if unstable:
             notes.append(
-                f"{UNSTABLE} unstable: the machine's own speed drifted by up to {max(drifts):.0%}. "
-                "Stop other work on it and run again."
+                f"{UNSTABLE} unstable: {_why_unstable(unstable)}. Stop other work, repeat."
             )
         if any(is_client_bound(cell, target) for cell in cells):
             notes.append(
                 f"{CLIENT_BOUND} the client used its core up: the store may be faster than this."
             )
+        grouped = [one for cell in cells for one in _groups(cell)]
+        if grouped:
+            notes.append(f"{GROUPS} {_describe_groups(*grouped[0])}")
+        for cell in cells:
+            if contradicts_kind(cell):
+                notes.append(
+                    f"{OTHER_KIND} declared {text.plain(cell.batch_kind)}, but a batch of "
+                    f"{cell.round_trips_at} took {cell.round_trips:.1f} round trips."
+                )
+                break
         for number, reason in enumerate(self._reasons, start=1):
             shown = text.plain(reason) or "the run recorded no reason"
             notes.append(f"{_superscript(number)} no number: {shown}")
-        if len(cells) < len(self._summary.ops) * len(self._summary.sizes):
+        if len(cells) < len(self._summary.operations) * len(self._summary.sizes):
             notes.append(f"{UNREACHED} not measured.")
         return tuple(notes)
-
-    def _rate(self, cell: Cell, rate: Rate | None) -> Entry:
-        if rate is None:
-            return self._no_number(cell)
-        digits = text.supported_digits(cell.speedup)
-        return Entry(text.rate(rate.keys_per_s, digits), mark=self._signs(cell))
 
     def _no_number(self, cell: Cell) -> Entry:
         if cell.reason not in self._reasons:
@@ -135,19 +149,42 @@ class Entries:
         return Entry(text.NO_FIGURE, mark=_superscript(number), tone=Tone.FAINT)
 
     def _signs(self, cell: Cell) -> str:
-        is_bound = is_client_bound(cell, self._summary.target)
-        return (UNSTABLE if not cell.is_stable else "") + (CLIENT_BOUND if is_bound else "")
+        signs = {
+            UNSTABLE: not cell.is_stable,
+            CLIENT_BOUND: is_client_bound(cell, self._summary.target),
+            GROUPS: has_two_groups(cell),
+            OTHER_KIND: contradicts_kind(cell),
+        }
+        return "".join([sign for sign, holds in signs.items() if holds])
 
 
-def mean_entry(mean: Mean | None, *, with_bounds: bool = True) -> Entry:
-    """A geometric mean with its interval, and a mark where it is not over all cells."""
-    if mean is None:
-        return BLANK
-    if mean.speedup is None:
-        return Entry(text.NO_FIGURE, tone=Tone.FAINT)
-    part = "" if mean.counted == mean.cells else f"{mean.counted} of {mean.cells}"
-    detail = text.bounds(mean.speedup) if with_bounds else ""
-    return Entry(text.speedup(mean.speedup), detail, part)
+def figure_entry(figure: Figure | None, write: text.Writer, absent: str = text.NO_FIGURE) -> Entry:
+    """A figure with half of its interval's width, or a word for its absence."""
+    if figure is None:
+        return Entry(absent, tone=Tone.FAINT)
+    return Entry(write(figure.estimate, text.supported_digits(figure)), text.half_width(figure))
+
+
+def _why_unstable(cells: Iterable[Cell]) -> str:
+    waited = max([cell.waited for cell in cells])
+    drift = max([cell.drift for cell in cells])
+    if waited > drift:
+        return f"other work held a core for up to {waited:.0%} of the time"
+    return f"the machine's own speed changed by up to {drift:.0%}"
+
+
+def _groups(cell: Cell) -> list[tuple[Cell, str, TwoGroups]]:
+    return [(cell, name, arm.groups) for name, arm in cell.arms.items() if arm.groups is not None]
+
+
+def _describe_groups(cell: Cell, arm: str, groups: TwoGroups) -> str:
+    fast, slow = text.duration(groups.fast_ns), text.duration(groups.slow_ns)
+    return (
+        f"rounds fell into two groups: {text.plain(cell.op)} × {cell.batch_size:,} {arm} took "
+        f"{fast}/key in {groups.fast_rounds} rounds and {slow}/key in {groups.slow_rounds}. Other "
+        "work may come and go, cores may sleep, or a server may move between cores: stop the work, "
+        "keep cores awake, pin the server."
+    )
 
 
 def _superscript(number: int) -> str:

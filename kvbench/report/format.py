@@ -11,16 +11,20 @@ Rounding is decimal, on the shortest text that stands for the float, so that 0.2
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from kvbench.foreign_text import printable
-from kvbench.results import Interval
+from kvbench.results import Figure
 
 DIGITS_MAX = 3
 DIGITS_MIN = 2
-"""For figures that have no interval of their own; one digit would hide a factor of 1.5."""
+"""One digit would hide a factor of 1.5."""
 
 NO_FIGURE = "—"
+
+Writer = Callable[[float, int], str]
+"""A figure and how many digits it deserves, as text."""
 
 _RATE_UNITS = ((9, "G"), (6, "M"), (3, "k"), (0, ""))
 _TIME_UNITS = ((9, "s"), (6, "ms"), (3, "µs"), (0, "ns"))
@@ -40,36 +44,48 @@ def duration(time_ns: float, digits: int = DIGITS_MAX) -> str:
     return f"{figure} {suffix}"
 
 
-def speedup(interval: Interval) -> str:
+def size(keys: float, digits: int = DIGITS_MAX) -> str:
+    """A number of keys: ``158``, ``1.24k``."""
+    return rate(keys, digits) if keys >= 1000 else f"{keys:.0f}" if keys >= 10 else f"{keys:.1f}"
+
+
+def times(value: float, digits: int = DIGITS_MAX) -> str:
+    """A ratio with so many digits: ``158×``."""
+    rounded = _round_to_digits(_decimal(value), digits)
+    return f"{_write(rounded, rounded.adjusted() - digits + 1)}×"
+
+
+def ratio(figure: Figure) -> str:
     """An estimated ratio, as precise as its interval allows: ``4.31×``."""
-    place = _last_place(interval)
-    return f"{_write(_round_to_place(_decimal(interval.estimate), place), place)}×"
+    place = _last_place(figure)
+    return f"{_write(_round_to_place(_decimal(figure.estimate), place), place)}×"
 
 
-def bounds(interval: Interval) -> str:
-    """The interval of :func:`speedup`, to the same place and rounded outwards: ``[4.20, 4.43]``."""
-    place = _last_place(interval)
-    low = _round_to_place(_decimal(interval.low), place, ROUND_FLOOR)
-    high = _round_to_place(_decimal(interval.high), place, ROUND_CEILING)
+def bounds(figure: Figure) -> str:
+    """The interval of :func:`ratio`, to the same place and rounded outwards: ``[4.20, 4.43]``.
+
+    Empty where there is no interval.
+    """
+    if figure.low is None or figure.high is None:
+        return ""
+    place = _last_place(figure)
+    low = _round_to_place(_decimal(figure.low), place, ROUND_FLOOR)
+    high = _round_to_place(_decimal(figure.high), place, ROUND_CEILING)
     return f"[{_write(low, place)}, {_write(high, place)}]"
 
 
-def quoted_ratio(value: float) -> str:
-    """Somebody else's ratio, with the digits that were given: ``58×``, ``1.41×``."""
-    return f"{value:.{DIGITS_MAX}g}×"
+def half_width(figure: Figure) -> str:
+    """Half of an interval's width as a share of the estimate, rounded up: ``±3%``, ``±0.4%``."""
+    if figure.low is None or figure.high is None or not figure.estimate:
+        return ""
+    # Rounded first, so that a float's last bit does not become a whole percent.
+    percent = _decimal(round((figure.high - figure.low) / 2 / abs(figure.estimate) * 100, 6))
+    return f"±{percent.quantize(Decimal('0.1') if percent < 1 else Decimal(1), ROUND_CEILING)}%"
 
 
-def quoted_rate(keys_per_s: float) -> str:
-    """Somebody else's keys per second, without digits that were not given: ``2.4M``."""
-    figure, suffix = _scale(keys_per_s, DIGITS_MAX, _RATE_UNITS)
-    return f"{figure.rstrip('0').rstrip('.') if '.' in figure else figure}{suffix}"
-
-
-def supported_digits(interval: Interval | None) -> int:
-    """How many significant digits an estimate deserves, from 2 to 3: for figures beside it."""
-    if interval is None:
-        return DIGITS_MAX
-    digits = _decimal(interval.estimate).adjusted() - _last_place(interval) + 1
+def supported_digits(figure: Figure) -> int:
+    """How many significant digits an estimate deserves, from 2 to 3."""
+    digits = _decimal(figure.estimate).adjusted() - _last_place(figure) + 1
     return min(DIGITS_MAX, max(DIGITS_MIN, digits))
 
 
@@ -132,10 +148,12 @@ def _scale(value: float, digits: int, units: tuple[tuple[int, str], ...]) -> tup
     return _write(scaled, scaled.adjusted() - digits + 1), suffix
 
 
-def _last_place(interval: Interval) -> int:
+def _last_place(figure: Figure) -> int:
     """The power of ten at which the last digit of an estimate and its interval stands."""
-    leading = _decimal(interval.estimate).adjusted()
-    half_width = (_decimal(interval.high) - _decimal(interval.low)) / 2
+    leading = _decimal(figure.estimate).adjusted()
+    if figure.low is None or figure.high is None:
+        return leading - DIGITS_MAX + 1
+    half_width = (_decimal(figure.high) - _decimal(figure.low)) / 2
     if half_width <= 0:
         return leading - DIGITS_MAX + 1
     place = half_width.adjusted()

@@ -1,4 +1,4 @@
-"""A report for programs: the figures of a run with what they mean, and without the raw samples.
+"""A report for programs: the figures of a run with what they mean.
 
 A results file is for keeping, line by line as it came; this is one object, to be read at once.
 """
@@ -9,66 +9,46 @@ from typing import Literal
 
 import msgspec
 
-from kvbench.report.summary import Mean, TargetSummary, judge, noise_floor, summarise
-from kvbench.results import Cell, Header, Interval, Rate, Results, Target
+from kvbench.report.summary import OperationSummary, TargetSummary, judge, summarise
+from kvbench.results import Cell, Curve, Floors, Header, Results, Round, Target
 
-SCHEMA = "kvbench-report/1"
+SCHEMA = "kvbench-report/2"
 """Changes when a reader of the old form would misread the new one."""
 
 
-class ReportCell(msgspec.Struct, frozen=True, kw_only=True):
-    """A :class:`kvbench.results.Cell` without samples, judged.
+class ReportCell(msgspec.Struct, frozen=True):
+    """A cell, judged.
 
     Attributes:
-        judgement: faster, slower, not-distinguishable (from the noise floor), emulated, no-number.
+        judgement: faster, slower, not-distinguishable (from chance), emulated, no-number.
     """
 
-    target: str
-    op: str
-    batch_size: int
-    batch_kind: str
     judgement: str
-    speedup: Interval | None
-    individual: Rate | None
-    batch: Rate | None
-    blocks: int
-    drift: float
-    is_stable: bool
-    client_cpu: float
-    reason: str
+    cell: Cell
 
 
-class ReportMean(msgspec.Struct, frozen=True):
-    """A geometric mean of speedups with its 95% interval, None when no cell counts.
+class ReportOperation(msgspec.Struct, frozen=True):
+    """An operation on a target.
 
     Attributes:
-        counted: cells in the mean.
-        cells: cells there are.
+        recommended_batch_size: None to use single calls.
+        speedup: of the recommended size.
+        batch_kinds: as the adapter declares them.
+        curve: None with fewer than two sizes.
     """
 
-    estimate: float | None
-    low: float | None
-    high: float | None
-    counted: int
-    cells: int
+    recommended_batch_size: int | None
+    speedup: float | None
+    batch_kinds: tuple[str, ...]
+    curve: Curve | None
+    cells: tuple[ReportCell, ...]
 
 
-class ReportSummary(msgspec.Struct, frozen=True):
-    """One target.
+class ReportTarget(msgspec.Struct, frozen=True):
+    """A target with its operations by name."""
 
-    Attributes:
-        target: its URL.
-        batch_kinds: operation -> batch kind.
-        noise_floor: lowest and highest speedup that chance alone reaches.
-        geometric_mean: over all cells that count.
-        geometric_mean_by_op: the same for each operation.
-    """
-
-    target: str
-    batch_kinds: dict[str, str]
-    noise_floor: tuple[float, float]
-    geometric_mean: ReportMean
-    geometric_mean_by_op: dict[str, ReportMean]
+    target: Target
+    operations: dict[str, ReportOperation]
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -77,56 +57,49 @@ class Report(msgspec.Struct, frozen=True):
     Attributes:
         outcome: ``interrupted`` also when the file has no footer.
         outcome_reason: why a run ended early, as far as it could tell.
+        missed: cells that did not reach the precision that was asked for.
         elapsed_s: None when the file has no footer.
     """
 
     schema: str
     outcome: Literal["complete", "interrupted"]
     outcome_reason: str
+    missed: list[str]
     header: Header
-    targets: tuple[Target, ...]
-    summary: tuple[ReportSummary, ...]
-    cells: tuple[ReportCell, ...]
+    targets: tuple[ReportTarget, ...]
+    floors: Floors | None
+    rounds: tuple[Round, ...]
     elapsed_s: float | None
 
 
 def render_json(results: Results) -> str:
     """A report as indented JSON, with a newline at the end."""
-    summaries = summarise(results)
+    footer = results.footer
     report = Report(
         schema=SCHEMA,
         outcome="complete" if results.is_complete else "interrupted",
-        outcome_reason=results.footer.reason if results.footer else "",
+        outcome_reason=footer.reason if footer else "",
+        missed=footer.missed if footer else [],
         header=results.header,
-        targets=tuple([one.target for one in summaries]),
-        summary=tuple([_summary(one) for one in summaries]),
-        cells=tuple([_cell(cell, one.target) for one in summaries for cell in one.cells]),
-        elapsed_s=results.footer.elapsed_s if results.footer else None,
+        targets=tuple([_target(one) for one in summarise(results)]),
+        floors=results.floors,
+        rounds=results.rounds,
+        elapsed_s=footer.elapsed_s if footer else None,
     )
     return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
 
 
-def _summary(summary: TargetSummary) -> ReportSummary:
-    return ReportSummary(
-        target=summary.target.target,
-        batch_kinds=summary.kinds(),
-        noise_floor=noise_floor(summary.target),
-        geometric_mean=_mean(summary.mean),
-        geometric_mean_by_op={op: _mean(mean) for op, mean in summary.mean_by_op.items()},
+def _target(summary: TargetSummary) -> ReportTarget:
+    operations = {op: _operation(one, summary.target) for op, one in summary.operations.items()}
+    return ReportTarget(summary.target, operations)
+
+
+def _operation(one: OperationSummary, target: Target) -> ReportOperation:
+    best = one.recommended
+    return ReportOperation(
+        recommended_batch_size=best.batch_size if best else None,
+        speedup=best.speedup.estimate if best and best.speedup else None,
+        batch_kinds=one.kinds,
+        curve=one.curve,
+        cells=tuple([ReportCell(judge(cell, target), cell) for cell in one.cells.values()]),
     )
-
-
-def _mean(mean: Mean) -> ReportMean:
-    speedup = mean.speedup
-    return ReportMean(
-        estimate=speedup.estimate if speedup else None,
-        low=speedup.low if speedup else None,
-        high=speedup.high if speedup else None,
-        counted=mean.counted,
-        cells=mean.cells,
-    )
-
-
-def _cell(cell: Cell, target: Target) -> ReportCell:
-    kept = {name: getattr(cell, name) for name in cell.__struct_fields__ if name != "samples"}
-    return ReportCell(judgement=judge(cell, target), **kept)

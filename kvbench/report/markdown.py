@@ -17,9 +17,9 @@ from kvbench.results import Results
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&])")
 
 
-def render_markdown(results: Results) -> str:
-    """A report as Markdown, with a newline at the end."""
-    return "\n".join(_document_lines(build_document(results))) + "\n"
+def render_markdown(results: Results, beside: Results | None = None) -> str:
+    """A report as Markdown, with a newline at the end and another run's figures beside ours."""
+    return "\n".join(_document_lines(build_document(results, beside))) + "\n"
 
 
 def _document_lines(document: Document) -> Iterator[str]:

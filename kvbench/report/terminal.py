@@ -31,9 +31,15 @@ _NAME_CHARS_MIN = 12
 """A column of names is not clipped below this: they would no longer tell targets apart."""
 
 
-def render_terminal(results: Results, console: Console) -> None:
-    """Print a report, fitted to the console's width."""
-    for line in _document_lines(build_document(results), console):
+def render_terminal(results: Results, console: Console, beside: Results | None = None) -> None:
+    """Print a report, fitted to the console's width, with another run's figures beside ours."""
+    for line in _document_lines(build_document(results, beside), console):
+        console.print(line, highlight=False, no_wrap=True, overflow="crop", crop=True)
+
+
+def render_table(table: Table, console: Console) -> None:
+    """Print one table, fitted to the console's width."""
+    for line in _table_lines(table, console):
         console.print(line, highlight=False, no_wrap=True, overflow="crop", crop=True)
 
 

@@ -16,7 +16,7 @@ from kvbench.bench.runner import run
 from kvbench.errors import KvConnectionError
 from kvbench.model import BatchKind, Capability, pairs_to_dict
 
-FAST = Settings(blocks=10, slice_ns=100_000, keep_awake=False)
+FAST = Settings(rounds=3, blocks=2, sample_ns=100_000, keep_awake=False)
 NATIVE = dict.fromkeys(("mget", "mset", "mdel", "mexists"), BatchKind.NATIVE)
 
 

@@ -1,4 +1,4 @@
-"""Arms: both do the work, through both drivers, with garbage collection off and on again."""
+"""Arms: all do the work, through both drivers, with garbage collection off and on again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import gc
 import pytest
 from bench_targets import AsyncDict, DictBackend, register
 
-from kvbench.bench.arms import Arm, open_session
+from kvbench.bench.arms import Arm, arms_of, open_session
 from kvbench.bench.plan import Operation
 
 KEYS = [f"key{i}" for i in range(5)]
@@ -23,7 +23,13 @@ def session(request, monkeypatch):
     session.close()
 
 
-@pytest.mark.parametrize("arm", Arm)
+def test_a_pipelined_arm_needs_a_backend_that_can(session):
+    assert arms_of(session) == (Arm.BATCH,)
+    session.description = open_session("null://").description
+    assert arms_of(session) == (Arm.BATCH,)
+
+
+@pytest.mark.parametrize("arm", [arm for arm in Arm if arm is not Arm.PIPELINED])
 def test_every_pass_does_the_work(session, arm):
     assert session.time_slice(Operation.MSET, arm, [PAIRS]).wall_ns > 0
     assert DictBackend.data == PAIRS

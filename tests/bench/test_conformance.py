@@ -68,7 +68,8 @@ def test_run_shows_the_verdict_and_withholds_the_figure(tmp_path):
     done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1, done.stderr
     told = json.loads(done.stdout)
-    cells = {cell["op"]: cell for cell in told["cells"]}
+    [target] = told["targets"]
+    cells = {op: one["cells"][0]["cell"] for op, one in target["operations"].items()}
     assert cells["mget"]["speedup"] is None and "BMGET-001" in cells["mget"]["reason"]
     assert cells["mset"]["speedup"]["estimate"] > 0
     assert "does not conform" in done.stdout

@@ -1,35 +1,127 @@
-"""The time left: it follows what was seen, and ends at nothing."""
+"""Estimates from rounds: right on known numbers, consistent, and honest about uncertainty."""
 
 from __future__ import annotations
 
+import math
+import random
+
 import pytest
-from bench_targets import make_plan
 
-from kvbench.bench.arms import Arm
-from kvbench.bench.blocks import Lane
-from kvbench.bench.estimate import TimeLeft, cell_seconds
-from kvbench.bench.plan import Operation, Settings
+from kvbench.bench import estimate
 
-SETTINGS = Settings(blocks=10, slice_ns=10_000_000)
+# Two-sided 95% quantiles as printed in tables of Student's t.
+PRINTED_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 11: 2.201, 29: 2.045, 120: 1.980}
 
 
-def test_cells_that_are_done_are_no_longer_counted():
-    plan = make_plan("memory://", batch_sizes=(10, 1000), settings=SETTINGS)
-    left = TimeLeft(plan, [False])
-    whole = left.seconds()
-    assert left.seconds(0.5) == pytest.approx(whole * 0.75)
-    left.finish(0, Operation.MGET, 10)
-    left.finish(0, Operation.MGET, 1000)
-    assert left.seconds() == 0.0
+@pytest.mark.parametrize(("degrees", "quantile"), PRINTED_T.items())
+def test_student_t_is_that_of_the_tables(degrees, quantile):
+    assert estimate.t_quantile(degrees) == pytest.approx(quantile, abs=5e-4)
 
 
-def test_a_slow_target_is_believed_once_it_is_seen():
-    plan = make_plan("memory://", batch_sizes=(1000,), settings=SETTINGS)
-    left = TimeLeft(plan, [False])
-    guessed = left.seconds()
-    left.learn(0, Lane(Arm.INDIVIDUAL, 1, 5_000_000_000), 1000)
-    assert left.seconds() > 50 * guessed
+def test_student_t_needs_a_degree_of_freedom():
+    with pytest.raises(ValueError, match="degree of freedom"):
+        estimate.t_quantile(0)
 
 
-def test_a_network_is_expected_to_be_slower():
-    assert cell_seconds(SETTINGS, 60_000.0, 1000) > cell_seconds(SETTINGS, 200.0, 1000)
+def test_rounds_are_combined_by_the_geometric_mean_with_students_t():
+    rounds = [1.0, 2.0, 4.0]
+    figure = estimate.combine(rounds)
+    half = 4.302653 * math.log(2) / math.sqrt(3)
+    assert figure.estimate == pytest.approx(2.0)
+    assert figure.low == pytest.approx(2.0 * math.exp(-half))
+    assert figure.high == pytest.approx(2.0 * math.exp(half))
+    assert figure.rounds == rounds
+
+
+def test_one_round_has_no_interval():
+    figure = estimate.combine([3.0])
+    assert (figure.estimate, figure.low, figure.high) == (pytest.approx(3.0), None, None)
+    assert estimate.half_width(figure) is None
+
+
+@pytest.mark.parametrize("rounds", [[], [1.0, 0.0], [-1.0]])
+def test_what_is_no_time_is_refused(rounds):
+    with pytest.raises(ValueError, match=r"round|positive|domain|expected"):
+        estimate.combine(rounds)
+
+
+def test_a_ratio_of_estimates_is_the_estimate_of_the_ratio():
+    rng = random.Random(1)
+    over = [rng.lognormvariate(3, 0.4) for _ in range(12)]
+    under = [rng.lognormvariate(1, 0.2) for _ in range(12)]
+    ratio = estimate.combine([a / b for a, b in zip(over, under, strict=True)])
+    quotient = estimate.combine(over).estimate / estimate.combine(under).estimate
+    assert ratio.estimate == pytest.approx(quotient, rel=1e-12)
+
+
+def test_a_round_is_the_median_of_its_blocks():
+    assert estimate.round_estimate([5.0, 1.0, 2.0, 900.0, 3.0]) == 3.0
+
+
+def test_a_rate_is_its_time_turned_round_with_its_ends():
+    time_ns = estimate.combine([40.0, 50.0, 62.5])
+    rate = estimate.inverse(time_ns, 1e9)
+    assert rate.estimate == pytest.approx(2e7)
+    assert rate.low == pytest.approx(1e9 / time_ns.high)
+    assert rate.high == pytest.approx(1e9 / time_ns.low)
+    assert rate.rounds == pytest.approx([2.5e7, 2e7, 1.6e7])
+    call_ns = estimate.scaled(time_ns, 100)
+    assert call_ns.estimate == pytest.approx(5_000)
+    assert (call_ns.low, call_ns.high) == (time_ns.low * 100, time_ns.high * 100)
+
+
+def test_figures_without_an_interval_keep_none():
+    one = estimate.combine([50.0])
+    assert estimate.inverse(one, 1e9).low is estimate.scaled(one, 2).high is None
+
+
+def test_drift_is_half_of_the_spread_about_the_median():
+    assert estimate.drift([100, 100, 100]) == 0.0
+    assert estimate.drift([100]) == 0.0
+    assert estimate.drift([100] * 7 + [120] * 8) > estimate.DRIFT_MAX
+    assert estimate.drift([100] * 14 + [300]) == 0.0
+
+
+def test_two_groups_are_found_with_their_values_and_sizes():
+    groups = estimate.two_groups([21.0, 48.0, 20.5, 47.0, 21.5, 49.0, 20.8])
+    assert (groups.fast_rounds, groups.slow_rounds) == (4, 3)
+    assert groups.fast_ns == pytest.approx(20.9, abs=0.1)
+    assert groups.slow_ns == pytest.approx(48.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        [20.0, 21.0, 20.5, 19.8, 20.2, 48.0],  # one outlier is no group
+        [20.0, 20.1, 21.5, 21.6],  # too close to matter
+        [10.0, 14.0, 20.0, 28.0, 40.0, 56.0],  # spread evenly
+        [20.0, 48.0, 21.0],  # too few
+    ],
+)
+def test_no_groups_where_there_are_none(rounds):
+    assert estimate.two_groups(rounds) is None
+
+
+def test_one_population_is_seldom_taken_for_two_groups():
+    rng = random.Random(3)
+    found = [
+        estimate.two_groups([rng.lognormvariate(0, 0.2) for _ in range(12)]) for _ in range(3_000)
+    ]
+    assert sum(one is not None for one in found) < 30
+
+
+def test_the_jackknife_of_a_mean_is_students_t():
+    rows = [(1.0,), (1.1,), (0.9,), (1.05,), (0.95,)]
+    derived = estimate.jackknife(rows, lambda means: math.log(means[0]))
+    direct = estimate.combine([one for (one,) in rows])
+    assert derived.estimate == pytest.approx(math.log(direct.estimate))
+    assert derived.low == pytest.approx(math.log(direct.low))
+    assert derived.high == pytest.approx(math.log(direct.high))
+
+
+def test_the_jackknife_of_what_does_not_exist():
+    rows = [(1.0,), (2.0,), (4.0,)]
+    assert estimate.jackknife(rows, lambda means: None) is None
+    partly = estimate.jackknife(rows, lambda means: means[0] if means[0] > 1.5 else None)
+    assert (partly.estimate, partly.low) == (pytest.approx(2.0), None)
+    assert estimate.jackknife(rows[:1], lambda means: means[0]).low is None

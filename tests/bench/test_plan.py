@@ -12,8 +12,11 @@ from kvbench.errors import UnknownSchemeError, UsageError
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"blocks": 9}, "9 blocks"),
-        ({"blocks": 10_001}, "10001 blocks"),
+        ({"rounds": 1}, "1 rounds"),
+        ({"rounds": 10_001}, "10001 rounds"),
+        ({"precision": 2.0}, "precision 200"),
+        ({"precision": 0.0001}, "precision 0.010%"),
+        ({"max_time_s": 0.0}, "max time 0 s"),
         ({"key_length": 19}, "key length 19 is not 20 to 256"),
         ({"key_length": 257}, "key length 257"),
         ({"value_size": -1}, "value size -1"),
@@ -63,4 +66,4 @@ def test_targets_are_checked_without_opening_them(monkeypatch):
 def test_recorded_settings_hold_no_password():
     recorded = make_plan("redis://me:secret@host").recorded_settings()
     assert "secret" not in str(recorded)
-    assert recorded["blocks"] == 10
+    assert recorded["rounds"] == 3

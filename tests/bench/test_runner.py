@@ -1,152 +1,309 @@
-"""Whole runs: records in order, keys removed, and every way to end early keeps what is finished."""
+"""Whole runs, with real workers: records in order, and every way to end early keeps its rounds."""
 
 from __future__ import annotations
 
 import os
 import signal
-from itertools import pairwise
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
 
-import bench_targets as targets
 import pytest
-from bench_targets import DictBackend, make_plan, register, run_plan
+from bench_targets import make_plan, run_plan
+from worker_adapters import publish
 
-from kvbench.bench.events import KeysLeft, Recorded, Step
+from kvbench.bench.contention import descendants
+from kvbench.bench.events import KeysLeft, Progressed, Recorded, Warned
 from kvbench.bench.interrupts import Interrupts
-from kvbench.bench.plan import Operation
-from kvbench.bench.runner import Ending, run
+from kvbench.bench.plan import Operation, Settings
+from kvbench.bench.runner import DEATHS_MAX, Ending, run
+from kvbench.client import SyncKvClient
 from kvbench.errors import KvConnectionError, UsageError
-from kvbench.results import Cell, Footer, Header, Target
+from kvbench.local_server import OWN_SERVER, LocalServer
+from kvbench.results import Cell, Collection, Footer, Header, Round
+
+FAST = Settings(rounds=3, blocks=2, sample_ns=200_000, keep_awake=False)
+
+ADAPTER = '''
+"""Dicts that end their process, or lose their connection, at the n-th opening."""
+
+import os
+from pathlib import Path
+
+from kvbench.backend import Backend
+from kvbench.errors import KvConnectionError
+
+
+class Dict(Backend):
+    @classmethod
+    def open(cls, url):
+        counter = Path(os.environ["OPENINGS"])
+        opening = int(counter.read_text()) + 1
+        counter.write_text(str(opening))
+        return cls(opening, [int(one) for one in url.partition("://")[2].split(",") if one])
+
+    def __init__(self, opening, bad):
+        self.data = {}
+        self.is_bad = opening in bad or 0 in bad and opening > 1
+
+    def close(self):
+        pass
+
+    def get(self, key):
+        return self.data.get(key)
+
+    def set(self, key, value, ttl=None):
+        self.data[key] = value
+
+    def delete(self, key):
+        return self.data.pop(key, None) is not None
+
+    def exists(self, key):
+        return key in self.data
+
+
+class Dying(Dict):
+    def get(self, key):
+        if self.is_bad:
+            os.kill(os.getpid(), 9)
+        return super().get(key)
+
+
+class Vanishing(Dict):
+    def get(self, key):
+        if self.is_bad:
+            raise KvConnectionError("connection reset")
+        return super().get(key)
+
+
+class Chatty(Dict):
+    def get(self, key):
+        print("hello from an adapter")
+        return super().get(key)
+'''
+
+
+@pytest.fixture
+def adapters(tmp_path, monkeypatch):
+    """Backends that workers find, as a third party's package is found: by its entry points."""
+    module = tmp_path / "bad_adapters.py"
+    module.write_text(ADAPTER)
+    publish(tmp_path, monkeypatch, module, dying="Dying", vanishing="Vanishing", chatty="Chatty")
+    openings = tmp_path / "openings"
+    openings.write_text("0")
+    monkeypatch.setenv("OPENINGS", str(openings))
+
+
+@pytest.fixture
+def server():
+    found = LocalServer(OWN_SERVER)
+    try:
+        yield "kvb://" + found.wait_for_line("listening on").split()[-1]
+    finally:
+        found.stop()
 
 
 @pytest.fixture(autouse=True)
-def registered(monkeypatch):
-    names = {cls.__name__.lower(): cls for cls in vars(targets).values() if is_target(cls)}
-    register(monkeypatch, **names)
-
-
-def is_target(thing):
-    return isinstance(thing, type) and thing.__module__ == targets.__name__
+def no_process_stays():
+    yield
+    end = time.monotonic() + 10
+    while descendants() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert descendants() == ()
 
 
 def records(events, kind=object):
     return [e.record for e in events if isinstance(e, Recorded) and isinstance(e.record, kind)]
 
 
-@pytest.mark.parametrize("scheme", ["dictbackend", "asyncdict"])
-def test_a_run_measures_every_cell_and_leaves_no_key(scheme):
-    DictBackend.data["mine"] = b"1"
-    plan = make_plan(f"{scheme}://", operations=Operation, batch_sizes=(1, 100))
+def results_of(events):
+    collection = Collection()
+    for record in records(events):
+        collection.add(record)
+    return collection.results()
+
+
+def test_a_run_measures_every_cell_in_rounds():
+    plan = make_plan(
+        "memory://", "kvb://", operations=Operation, batch_sizes=(1, 100), settings=FAST
+    )
     outcome, events = run_plan(plan)
     assert (outcome.ending, outcome.failed_cells) == (Ending.COMPLETE, 0)
-    assert [type(record) for record in records(events)] == [Header, Target, *[Cell] * 8, Footer]
-    assert DictBackend.data == {"mine": b"1"}
-    for cell in records(events, Cell):
-        assert cell.reason == ""
+    assert isinstance(records(events)[0], Header)
+    assert isinstance(records(events)[-1], Footer)
+    results = results_of(events)
+    assert [one.number for one in results.rounds] == [1, 2, 3]
+    assert len(results.cells) == results.footer.cells == 16
+    for cell in results.cells:
+        assert (cell.reason, cell.rounds) == ("", 3)
+        assert len(cell.arms["batch"].ns_per_key.rounds) == 3
         assert cell.speedup.low <= cell.speedup.estimate <= cell.speedup.high
-        assert len(cell.samples.individual) == len(cell.samples.batch) == cell.blocks == 10
-        assert cell.batch.call_ns_median == pytest.approx(cell.batch.ns_per_key * cell.batch_size)
-        assert 0.0 < cell.client_cpu <= 1.0
-        assert cell.is_stable == (cell.drift <= 0.05)
-    [footer] = records(events, Footer)
-    assert (footer.outcome, footer.cells, footer.reason) == ("complete", 8, "")
+    assert {curve.target for curve in results.curves} == {"memory://", "kvb://"}
+    assert results.floors.round_trip_apart_ns.estimate > 1_000
+    assert [target.is_network for target in results.targets] == [False, True]
+    assert all(target.self_ratio is not None for target in results.targets)
 
 
-def test_the_target_record_holds_facts_and_the_noise_floor():
-    _, events = run_plan(make_plan("dictbackend://", batch_sizes=(10, 50, 100)))
-    [target] = records(events, Target)
-    assert target.facts == {"product": "a dict"}
-    assert target.noise_op == "mget/50"
-    assert 0.5 < target.noise.estimate < 2.0
+def test_network_targets_that_can_pipeline_have_three_arms():
+    _, events = run_plan(make_plan("valkey://", settings=FAST))
+    [cell] = results_of(events).cells
+    assert set(cell.arms) == {"individual", "pipelined", "batch"}
+    assert set(cell.ratios) == {
+        "individual/batch", "individual/pipelined", "pipelined/batch",
+    }  # fmt: skip
 
 
-def test_the_header_holds_machine_settings_and_floors():
-    _, events = run_plan(make_plan("dictbackend://"))
+def test_private_servers_are_started_anew_each_round(monkeypatch, tmp_path):
+    """Four servers: one while exploring, one in each of three rounds."""
+    log = tmp_path / "starts"
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "if 'serve' in sys.argv or '-m' in sys.orig_argv and 'serve' in sys.orig_argv:\n"
+        f"    open({str(log)!r}, 'a').write('x')\n"
+    )
+    run_plan(make_plan("kvb://", settings=FAST))
+    # The guard of each server has its command in its arguments as well.
+    assert len(log.read_text()) in (4, 8)
+
+
+def test_the_header_says_where_and_how():
+    _, events = run_plan(make_plan("memory://", settings=FAST))
     header = records(events, Header)[0]
     assert header.settings["batch_sizes"] == [10]
     assert header.environment["python"]
     assert header.environment["keep_awake"].startswith("off: not wanted")
-    assert header.floors.loop_ns_per_call > 0
-    assert not header.floors.keep_awake
+    assert header.environment["placement"]
 
 
-def test_steps_tell_progress_and_time_left():
-    _, events = run_plan(make_plan("dictbackend://", operations=Operation))
-    steps = [event for event in events if isinstance(event, Step)]
-    assert any("mdel × 10" in step.text for step in steps)
+def test_progress_grows_and_says_what_is_measured():
+    _, events = run_plan(make_plan("memory://", operations=Operation, settings=FAST))
+    steps = [event for event in events if isinstance(event, Progressed)]
+    assert any("memory:// mdel" in step.text for step in steps)
     assert all(0.0 <= step.share <= 1.0 and step.left_s >= 0.0 for step in steps)
-    shares = [step.share for step in steps if step.text == "dictbackend:// mexists × 10"]
-    assert all(one <= other for one, other in pairwise(shares))
 
 
-def test_a_cell_whose_check_fails_has_a_reason_and_no_number():
-    outcome, events = run_plan(make_plan("reordering://", operations=Operation))
-    assert outcome.failed_cells == 1
-    cells = {cell.op: cell for cell in records(events, Cell)}
-    assert cells["mget"].reason.startswith("mget gives")
-    assert cells["mget"].speedup is cells["mget"].samples is None
-    assert cells["mset"].speedup is not None
-    assert DictBackend.data == {}
+def test_cells_are_written_again_with_each_round():
+    _, events = run_plan(make_plan("memory://", settings=FAST))
+    rounds = [cell.rounds for cell in records(events, Cell)]
+    assert rounds == [0, 1, 2, 3, 3]
+    nothing_yet, one_round, *_ = records(events, Cell)
+    assert nothing_yet.reason == "no round was finished"
+    assert (one_round.reason, one_round.speedup.low) == ("", None)
 
 
-@pytest.mark.parametrize("scheme", ["deletesnothing", "firstpairwins", "countsrepeated"])
-def test_wrong_batches_are_not_used_to_fill_or_to_clean_up(scheme):
-    operations = (Operation.MGET, Operation.MEXISTS)
-    outcome, _ = run_plan(make_plan(f"{scheme}://", operations=operations))
-    assert outcome.failed_cells == 0
-    assert DictBackend.data == {}
+def test_a_worker_that_dies_loses_its_round_and_not_the_run(adapters):
+    outcome, events = run_plan(make_plan("dying://3", settings=FAST))
+    assert outcome.ending is Ending.COMPLETE
+    results = results_of(events)
+    assert [bool(one.reason) for one in results.rounds] == [False, True, False]
+    assert "ended by signal 9" in results.rounds[1].reason
+    assert [cell.rounds for cell in results.cells] == [2]
+    [warning] = [event.text for event in events if isinstance(event, Warned)]
+    assert warning.startswith("round 2 is lost: its worker process ended by signal 9")
 
 
-def test_a_failing_adapter_costs_the_cell_and_not_the_run():
-    outcome, events = run_plan(make_plan("refuses://", "dictbackend://"))
-    assert (outcome.ending, outcome.failed_cells) == (Ending.COMPLETE, 1)
-    reasons = [cell.reason for cell in records(events, Cell)]
-    assert reasons == ["mget: RuntimeError: cannot do that today", ""]
+def test_workers_that_always_die_end_the_run(adapters):
+    plan = make_plan("dying://0", settings=replace(FAST, rounds=20))
+    outcome, events = run_plan(plan)
+    assert outcome.ending is Ending.TARGET_LOST
+    assert outcome.reason.startswith(f"{DEATHS_MAX} rounds in a row were lost")
+    assert len(records(events, Round)) == DEATHS_MAX
+
+
+def test_a_worker_that_dies_while_exploring_is_an_error(adapters):
+    with pytest.raises(KvConnectionError, match="could not be tried: its worker process ended by"):
+        run_plan(make_plan("dying://1", settings=FAST))
+
+
+def test_a_target_that_is_lost_ends_the_run_and_keeps_its_rounds(adapters):
+    outcome, events = run_plan(make_plan("vanishing://3", settings=FAST))
+    assert outcome.ending is Ending.TARGET_LOST
+    assert outcome.reason == "vanishing://3: connection reset"
+    results = results_of(events)
+    assert [cell.rounds for cell in results.cells] == [1]
+    assert (results.footer.outcome, results.footer.reason) == ("interrupted", outcome.reason)
+
+
+def test_what_an_adapter_prints_does_not_get_between_the_messages(adapters, capfd):
+    outcome, _ = run_plan(make_plan("chatty://", settings=replace(FAST, rounds=2)))
+    assert outcome.ending is Ending.COMPLETE
+    assert "hello" not in capfd.readouterr().out
 
 
 def test_a_target_that_cannot_be_reached_stops_the_run_before_anything_is_recorded():
     events = []
-    plan = make_plan("dictbackend://", "unreachable://me:secret@host")
-    with pytest.raises(KvConnectionError, match=r"me:\*\*\*@host: nobody answers at"):
+    plan = make_plan("memory://", "kvb://127.0.0.1:1", settings=FAST)
+    with pytest.raises(KvConnectionError, match=r"kvb://127\.0\.0\.1:1: "):
         run(plan, events.append, Interrupts(), "")
     assert records(events) == []
 
 
-def test_a_target_that_is_lost_ends_the_run_and_keeps_what_is_finished():
-    plan = make_plan("dictbackend://", "vanishes://", batch_sizes=(10, 100))
-    outcome, events = run_plan(plan)
-    assert outcome.ending is Ending.TARGET_LOST
-    assert outcome.reason == "vanishes://: connection reset"
-    assert len(records(events, Cell)) == 2
-    footer = records(events)[-1]
-    assert (footer.outcome, footer.reason) == ("interrupted", outcome.reason)
-    [left] = [event for event in events if isinstance(event, KeysLeft)]
-    assert left.prefix.startswith("kb:")
-    assert "secret" not in left.reason
+def test_a_url_that_makes_no_sense_is_the_users_mistake():
+    with pytest.raises(UsageError, match="takes neither host nor path"):
+        run_plan(make_plan("memory://somewhere", settings=FAST))
 
 
-@pytest.mark.parametrize("scheme", ["dictbackend", "asyncdict"])
-def test_ctrl_c_keeps_finished_cells_and_removes_keys(scheme):
+def test_a_precision_is_reached_or_the_missing_cells_are_named():
+    easy = replace(FAST, precision=1.0, max_time_s=60.0)
+    _, events = run_plan(make_plan("memory://", settings=easy))
+    results = results_of(events)
+    assert len(results.rounds) >= 5
+    assert results.footer.missed == []
+    hard = replace(FAST, precision=0.001, max_time_s=0.5)
+    _, events = run_plan(make_plan("memory://", settings=hard))
+    results = results_of(events)
+    assert len(results.rounds) >= 5
+    assert results.footer.missed == ["memory:// mget 10"]
+
+
+def test_ctrl_c_keeps_finished_rounds_and_removes_keys(server):
     interrupts = Interrupts()
     events = []
 
     def observe(event):
         events.append(event)
-        if isinstance(event, Step) and event.text.endswith("mset × 10") and event.share > 0:
+        if isinstance(event, Progressed) and len(records(events, Round)) == 1:
             os.kill(os.getpid(), signal.SIGINT)
 
-    plan = make_plan(f"{scheme}://", operations=Operation)
+    plan = make_plan(server, operations=Operation, settings=replace(FAST, rounds=50))
     with interrupts.installed(lambda: None):
         outcome = run(plan, observe, interrupts, "")
     assert outcome.ending is Ending.INTERRUPTED
-    assert [cell.op for cell in records(events, Cell)] == ["mget"]
-    assert records(events)[-1].outcome == "interrupted"
-    assert DictBackend.data == {}
+    results = results_of(events)
+    assert {cell.rounds for cell in results.cells} <= {1, 2}
+    assert results.footer.outcome == "interrupted"
+    assert not [event for event in events if isinstance(event, KeysLeft)]
+    assert entries(server) == 0
 
 
-def test_a_key_that_is_too_long_for_a_target_is_the_users_mistake(monkeypatch):
-    def refuse(self, key):
-        raise ValueError("key of 300 bytes with its namespace")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_run_that_is_ended_from_outside_leaves_no_key_and_no_process(server, number, tmp_path):
+    before = set(descendants())
+    command = [sys.executable, "-m", "kvbench", "run", server, "--rounds", "50"]
+    with subprocess.Popen(
+        [*command, "--output", tmp_path / "r.jsonl"], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert "round 1 done" in process.stderr.readline()
+        started = set(descendants()) - before
+        process.send_signal(number)
+        process.wait(20)
+    end = time.monotonic() + 20
+    while time.monotonic() < end and (entries(server) or any(map(is_alive, started))):
+        time.sleep(0.1)
+    assert entries(server) == 0
+    assert not [pid for pid in started if is_alive(pid)]
 
-    monkeypatch.setattr(DictBackend, "exists", refuse)
-    with pytest.raises(UsageError, match=r"300 bytes.*shorter --key-length"):
-        run_plan(make_plan("dictbackend://"))
+
+def entries(server):
+    with SyncKvClient.connect(server) as client:
+        return client.info()["entries"]
+
+
+def is_alive(pid):
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False

@@ -82,7 +82,7 @@ def test_cleaning_removes_the_keys_that_were_given_out_and_no_other(store, in_bu
 
 def test_filling_uses_requests_that_any_store_can_take(store, monkeypatch):
     sizes = []
-    monkeypatch.setattr(DictBackend, "mset", lambda self, pairs: sizes.append(len(pairs)))
+    monkeypatch.setattr(DictBackend, "mset", lambda self, pairs, ttl: sizes.append(len(pairs)))
     workload = Workload(Settings(value_size=1 << 20))
     workload.can_mset = True
     workload.fill(store, workload.pairs(20))

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from urllib.parse import quote_plus, unquote, urlsplit
+
+from worker_adapters import publish
 
 from kvbench import registry
 from kvbench.backend import Backend
@@ -90,8 +93,13 @@ class LeakyCrash(LeakyFacts):
 SCHEMES = {"facts": LeakyFacts, "errors": LeakyErrors, "open": LeakyOpen, "crash": LeakyCrash}
 
 
-def register(monkeypatch):
-    """Make them targets: ``facts://``, ``errors://``, ``open://``, ``crash://``."""
+def register(monkeypatch, directory):
+    """Make them targets, here and in workers: ``facts://``, ``errors://``, ``open://``, ``crash://``.
+
+    ``directory`` gets the metadata for the workers.
+    """
+    names = {scheme: cls.__name__ for scheme, cls in SCHEMES.items()}
+    publish(directory, monkeypatch, Path(__file__), **names)
     points = dict(registry._entry_points())
     for scheme, cls in SCHEMES.items():
         points[scheme] = EntryPoint(scheme, f"{__name__}:{cls.__name__}", registry.GROUP)

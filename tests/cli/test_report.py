@@ -12,22 +12,33 @@ from click.testing import CliRunner
 
 from kvbench.cli.report import command
 from kvbench.errors import ResultsError, UsageError
-from kvbench.results import SCHEMA, Cell, Footer, Header, Interval, Rate, Target, encode_record
+from kvbench.results import (
+    SCHEMA,
+    ArmFigures,
+    Cell,
+    Figure,
+    Footer,
+    Header,
+    Target,
+    encode_record,
+)
 
 LINES = [
     encode_record(record)
     for record in (
         Header(SCHEMA, "2026-11-23T02:14:05Z", "kvbench run", {"seed": 7}, {"cores": 2}),
-        Target("memory://", False, {"product": "kvbench"}, Interval(1.0, 0.98, 1.02), "mget/100"),
+        Target("memory://", False, {"product": "kvbench"}, Figure(1.0, 0.98, 1.02)),
         Cell(
             target="memory://",
             op="mget",
             batch_size=100,
             batch_kind="native",
-            speedup=Interval(4.312, 4.204, 4.426),
-            individual=Rate(2_729_000.0, 366.4, 366.4),
-            batch=Rate(11_765_000.0, 85.0, 8_500.0),
-            blocks=15,
+            speedup=Figure(4.312, 4.204, 4.426),
+            arms={
+                "individual": ArmFigures(Figure(366.4), Figure(2_729_000.0), Figure(366.4)),
+                "batch": ArmFigures(Figure(85.0), Figure(11_765_000.0), Figure(8_500.0)),
+            },
+            rounds=12,
         ),
         Footer("complete", 12.5, 1),
     )
@@ -62,7 +73,7 @@ def test_each_format_prints_the_figure(path):
         assert result.exit_code == 0
         assert ("4.312" if name == "json" else "4.31×") in result.output
         assert "\x1b" not in result.output
-    assert json.loads(invoke(path, "--format", "json").output)["schema"] == "kvbench-report/1"
+    assert json.loads(invoke(path, "--format", "json").output)["schema"] == "kvbench-report/2"
     assert invoke(path).output == invoke(path, "--format", "terminal").output
 
 
@@ -109,12 +120,30 @@ def test_a_damaged_file_leaves_the_old_report(path, tmp_path):
     assert out.read_text() == "old"
 
 
+def test_another_file_stands_beside(path, tmp_path):
+    other = tmp_path / "older.jsonl"
+    lines = [line.replace(b"4.312", b"1.41").replace(b"4.204", b"1.40") for line in LINES]
+    lines[0] = lines[0].replace(b'"title":""', b'"title":"older"')
+    other.write_bytes(b"".join(lines))
+    for name in ("terminal", "markdown"):
+        shown = invoke(path, "--beside", other, "--format", name).output
+        assert "4.31×" in shown
+        assert "1.41×" in shown.replace("1.4×", "1.41×")
+        assert "older" in shown
+    kept = other.read_bytes()
+    assert "results file itself" in str(
+        invoke(path, "--beside", other, "--output", other).exception
+    )
+    assert other.read_bytes() == kept
+
+
 def test_help_shows_examples_that_work(path, tmp_path, monkeypatch):
     result = invoke("--help")
     assert result.exit_code == 0
     examples = [line.split() for line in result.output.splitlines() if " kvbench report" in line]
     monkeypatch.chdir(tmp_path)
-    assert len(examples) == 3
+    (tmp_path / "older.jsonl").write_bytes(path.read_bytes())
+    assert len(examples) == 4
     for example in examples:
         args = example[2 : example.index("|")] if "|" in example else example[2:]
         assert invoke(*args).exit_code == 0
@@ -128,6 +157,8 @@ def test_help_shows_examples_that_work(path, tmp_path, monkeypatch):
         ([], "Missing argument"),
         (["{path}", "--format", "html"], "html"),
         (["{path}", "--output", "/none/report.md"], "cannot write /none/report.md"),
+        (["{path}", "--beside", "none.jsonl"], "none.jsonl: cannot be read"),
+        (["{path}", "--beside", "{path}", "--format", "json"], "read both files instead"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(path, args, words):

@@ -27,7 +27,7 @@ from kvbench.local_server import LocalServer, free_port
 
 MARKS = ("Zq7", "9Kx")
 
-RUN = ("--quick", "--blocks", "10", "--batch-sizes", "10", "--no-keep-awake")
+RUN = ("--quick", "--rounds", "2", "--batch-sizes", "10", "--no-keep-awake")
 REPORTS = (
     "--json", "v.json", "--junit", "v.xml", "--markdown", "v.md", "--html", "v.html",
     "--badge", "v.svg", "--repro-dir", "failures", "--write-profile", "p.toml", "--force",
@@ -39,8 +39,8 @@ in_one_place = settings(
 
 
 @pytest.fixture(autouse=True)
-def leaky(monkeypatch):
-    leaky_backends.register(monkeypatch)
+def leaky(monkeypatch, tmp_path_factory):
+    leaky_backends.register(monkeypatch, tmp_path_factory.mktemp("adapters") / "package")
     leaky_backends.OPENED.clear()
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvbench.report import format as text
-from kvbench.results import Interval
+from kvbench.results import Figure
 
 
 @pytest.mark.parametrize(
@@ -48,18 +48,18 @@ def test_durations_carry_a_unit(time_ns, digits, shown):
 @pytest.mark.parametrize(
     ("interval", "figure", "bounds"),
     [
-        (Interval(4.312, 4.204, 4.426), "4.31×", "[4.20, 4.43]"),
-        (Interval(58.2, 51.3, 65.8), "58×", "[51, 66]"),
-        (Interval(84.0, 60.0, 140.0), "80×", "[60, 140]"),
-        (Interval(1.2345, 1.2344, 1.2346), "1.23×", "[1.23, 1.24]"),
-        (Interval(0.8231, 0.7312, 0.9414), "0.82×", "[0.73, 0.95]"),
-        (Interval(3.2, 0.5, 40.0), "3×", "[0, 40]"),
-        (Interval(2.0, 2.0, 2.0), "2.00×", "[2.00, 2.00]"),
-        (Interval(1234.0, 1220.0, 1250.0), "1,230×", "[1,220, 1,250]"),
+        (Figure(4.312, 4.204, 4.426), "4.31×", "[4.20, 4.43]"),
+        (Figure(58.2, 51.3, 65.8), "58×", "[51, 66]"),
+        (Figure(84.0, 60.0, 140.0), "80×", "[60, 140]"),
+        (Figure(1.2345, 1.2344, 1.2346), "1.23×", "[1.23, 1.24]"),
+        (Figure(0.8231, 0.7312, 0.9414), "0.82×", "[0.73, 0.95]"),
+        (Figure(3.2, 0.5, 40.0), "3×", "[0, 40]"),
+        (Figure(2.0, 2.0, 2.0), "2.00×", "[2.00, 2.00]"),
+        (Figure(1234.0, 1220.0, 1250.0), "1,230×", "[1,220, 1,250]"),
     ],
 )
 def test_a_speedup_shows_the_digits_that_its_interval_supports(interval, figure, bounds):
-    assert text.speedup(interval) == figure
+    assert text.ratio(interval) == figure
     assert text.bounds(interval) == bounds
 
 
@@ -69,8 +69,8 @@ ratios = st.floats(1e-4, 1e6)
 @given(st.lists(ratios, min_size=3, max_size=3))
 def test_a_printed_interval_is_never_narrower_than_measured(figures):
     low, estimate, high = sorted(figures)
-    interval = Interval(estimate, low, high)
-    shown_low, shown_high = text.bounds(interval).strip("[]").split(", ")
+    figure = Figure(estimate, low, high)
+    shown_low, shown_high = text.bounds(figure).strip("[]").split(", ")
     assert Decimal(shown_low.replace(",", "")) <= Decimal(repr(low))
     assert Decimal(shown_high.replace(",", "")) >= Decimal(repr(high))
 
@@ -78,8 +78,8 @@ def test_a_printed_interval_is_never_narrower_than_measured(figures):
 @given(st.lists(ratios, min_size=3, max_size=3))
 def test_no_figure_shows_more_than_three_digits(figures):
     low, estimate, high = sorted(figures)
-    interval = Interval(estimate, low, high)
-    shown = text.speedup(interval).rstrip("×").replace(",", "").replace(".", "").lstrip("0")
+    interval = Figure(estimate, low, high)
+    shown = text.ratio(interval).rstrip("×").replace(",", "").replace(".", "").lstrip("0")
     assert len(shown.rstrip("0") or "0") <= 3
     assert 2 <= text.supported_digits(interval) <= 3
 
@@ -88,15 +88,33 @@ def test_no_figure_shows_more_than_three_digits(figures):
 def test_any_number_is_written_short(number):
     assert len(text.rate(number)) < 30
     assert len(text.duration(number)) < 30
-    assert len(text.speedup(Interval(number, number, number))) < 30
+    assert len(text.ratio(Figure(number, number, number))) < 30
 
 
-def test_quoted_figures_keep_the_digits_that_were_given():
-    assert text.quoted_ratio(58.0) == "58×"
-    assert text.quoted_ratio(1.4) == "1.4×"
-    assert text.quoted_rate(2_400_000) == "2.4M"
-    assert text.quoted_rate(300) == "300"
-    assert text.quoted_rate(21_926) == "21.9k"
+def test_without_an_interval_there_are_three_digits_and_no_ends():
+    assert text.ratio(Figure(4.3126)) == "4.31×"
+    assert text.bounds(Figure(4.3126)) == text.half_width(Figure(4.3126)) == ""
+    assert text.supported_digits(Figure(4.3126)) == 3
+
+
+@pytest.mark.parametrize(
+    ("figure", "shown"),
+    [
+        (Figure(100.0, 97.1, 102.9), "±3%"),
+        (Figure(100.0, 99.64, 100.36), "±0.4%"),
+        (Figure(100.0, -50.0, 250.0), "±150%"),
+        (Figure(-20.0, -30.0, -10.0), "±50%"),
+        (Figure(0.0, -1.0, 1.0), ""),
+    ],
+)
+def test_half_widths_are_rounded_up(figure, shown):
+    assert text.half_width(figure) == shown
+
+
+def test_sizes_are_written_short():
+    assert [text.size(one) for one in (1.04, 25.4, 158.2, 12_345)] == ["1.0", "25", "158", "12.3k"]
+    assert text.times(158.4) == "158×"
+    assert text.times(7.46, 2) == "7.5×"
 
 
 def test_settings_of_any_type_are_written_for_a_reader():

@@ -9,10 +9,12 @@ import re
 import pytest
 from report_builders import (
     OPS,
-    REFERENCE,
+    arm,
     cell,
+    curve,
     header,
     missing,
+    pipelined,
     realistic,
     results,
     target,
@@ -23,7 +25,7 @@ from rich.console import Console
 from kvbench.report.jsonreport import render_json
 from kvbench.report.markdown import render_markdown
 from kvbench.report.terminal import render_terminal
-from kvbench.results import Footer, Interval, Results
+from kvbench.results import Figure, Footer, Misfit, Results, Round, TwoGroups
 
 LONG_URL = "redis://user:***@[::1]:6379/0?filter=a|b&[bold]=:smile:`x`_*" + "y" * 300
 UNICODE_URL = "sqlite:///данные/キー/😀.db"
@@ -47,16 +49,38 @@ NASTY = {
         targets=(target(LONG_URL), target(UNICODE_URL)),
     ),
     "all signs": results(
-        cell("mget", is_stable=False, drift=0.4, speedup=Interval(1.0, 0.9, 1.1)),
-        cell("mset", speedup=Interval(0.8, 0.7, 0.9)),
-        cell("mdel", batch_kind="emulated"),
+        cell("mget", is_stable=False, drift=0.4, speedup=Figure(1.0, 0.9, 1.1)),
+        cell("mset", speedup=Figure(0.8, 0.7, 0.9)),
+        cell("mdel", batch_kind="emulated", round_trips=1.0, round_trips_at=100),
         missing("mexists", 100, ""),
+        cell(
+            "scan",
+            arms={
+                "individual": arm(30.0, groups=TwoGroups(21.0, 7, 48.0, 5)),
+                "batch": arm(3.0, 100, client_cpu=0.99),
+            },
+        ),
+        missed=("memory:// mget 100",),
     ),
-    "reference": results(
-        *[cell(op, size) for op in OPS for size in (10, 100, 10_000)], reference=REFERENCE
+    "three arms": results(
+        *[pipelined(op, size) for op in OPS for size in (10, 100, 1000)],
+        targets=(target("kvb://", True),),
     ),
-    "huge figures": results(cell("mget", 10**9, speedup=Interval(1e300, 1e299, 1.5e300))),
-    "negative figures": results(cell(speedup=Interval(-1.0, -2.0, 0.0))),
+    "curves": results(
+        *[cell(op) for op in OPS],
+        curves=(
+            curve(),
+            curve("mset", half_gain_size=None, limit=None, break_even_size=None),
+            curve("mdel", fixed_ns=Figure(-20.0, -90.0, 50.0), misfits=[Misfit(100, 1.8)]),
+        ),
+    ),
+    "one round": results(
+        cell(
+            speedup=Figure(4.312), arms={"individual": arm(366.4, 1, 0), "batch": arm(85.0, 100, 0)}
+        )
+    ),
+    "huge figures": results(cell("mget", 10**9, speedup=Figure(1e300, 1e299, 1.5e300))),
+    "negative figures": results(cell(speedup=Figure(-1.0, -2.0, 0.0))),
     "no floors, no facts": results(cell(), floors=None, environment={}, settings={}),
     "odd facts": results(
         cell(), environment={"a|b": "x" * 500, "\x1b[31m": ["\n", {"k": None}]}, command="a\nb"
@@ -67,15 +91,17 @@ NASTY = {
 each = pytest.mark.parametrize("found", NASTY.values(), ids=NASTY.keys())
 
 
-def terminal(found: Results, width: int = 100, **options: object) -> str:
+def terminal(
+    found: Results, width: int = 100, beside: Results | None = None, **options: object
+) -> str:
     file = io.StringIO()
-    render_terminal(found, Console(file=file, width=width, **options))
+    render_terminal(found, Console(file=file, width=width, **options), beside)
     return file.getvalue()
 
 
 def figures(text: str) -> list[str]:
     """Speedups, intervals, rates and times, as they stand in a text."""
-    return re.findall(r"[\d.,]+×|\[[\d., ]+\]|\b[\d.]+[kMG]\b|[\d.]+ [nµm]?s/key", text)
+    return re.findall(r"[\d.,]+×|\[[\d., ]+\]|±[\d.]+%|\b[\d.]+[kMG]\b|[\d.]+ [nµm]?s/key", text)
 
 
 @each
@@ -117,10 +143,17 @@ def test_no_color_leaves_no_colour(monkeypatch):
     assert codes <= {"0", "1", "2", ""}  # Reset, bold and dim are no colours.
 
 
-def test_the_speedup_table_comes_first():
-    text = terminal(results(cell()))
+def test_the_answer_comes_first_then_targets_side_by_side():
+    text = terminal(realistic())
     tables = [line.strip() for line in text.splitlines() if re.match(r"  [A-Z]", line)]
-    assert tables[0].startswith("Batch over individual")
+    assert tables[0] == "What to use"
+    sections = [line for line in text.splitlines() if line and not line.startswith(" ")]
+    assert sections[2:4] == ["The answer", "Side by side"]
+
+
+def test_output_has_no_private_words():
+    for text in (terminal(realistic()), terminal(NASTY["all signs"])):
+        assert not re.search(r"A/A|[Ss]lice|[Gg]eometric mean of", text)
 
 
 def test_brackets_in_a_url_are_no_markup():
@@ -135,15 +168,28 @@ def test_targets_are_told_apart_when_clipped():
     assert len(set(rows)) == 3
 
 
-def test_a_companion_is_never_parted_from_its_column():
+BESIDE = results(
+    *[cell(op, size, speedup=Figure(1.31)) for op in OPS for size in (10, 100)],
+    title="published",
+    note="another machine, single cold calls",
+)
+
+
+def test_another_run_stands_beside_and_never_apart_from_its_column():
+    found = results(*[cell(op, size) for op in OPS for size in (10, 100, 10_000)])
     for width in (60, 80, 100, 120):
+        text = terminal(found, width, BESIDE)
+        assert "published: another machine, single cold calls" in " ".join(text.split())
         headings = [
             re.split(r"\s{2,}", line.strip())
-            for line in terminal(NASTY["reference"], width).splitlines()
+            for line in text.splitlines()
             if line.strip().startswith("batch size")
         ]
+        assert any("published" in heading for heading in headings)
         for heading in headings:
-            assert heading[1] != "seed report"
+            assert heading[1] != "published"
+        assert max(map(cell_len, text.splitlines())) <= width
+    assert "| published |" in render_markdown(found, BESIDE)
 
 
 def test_tables_stand_side_by_side_where_there_is_room():
@@ -152,17 +198,25 @@ def test_tables_stand_side_by_side_where_there_is_room():
     assert sorted(figures(wide)) == sorted(figures(narrow))
 
 
+def ended(*cells, footer=None, rounds=()):
+    footer = footer or Footer("complete", 2.0, len(cells))
+    return Results(header(), (target(),), cells, (), None, tuple(rounds), footer)
+
+
 MARKS = {
-    "cut off": (results(cell(), cut=True), ["INTERRUPTED", "cut off", "1 finished cell kept"]),
+    "cut off": (results(cell(), cut=True), ["INTERRUPTED", "cut off", "1 cell with what"]),
     "Ctrl-C": (
-        Results(header(), (target(),), (cell(),), Footer("interrupted", 2.0, 1, 0.1, "")),
-        ["INTERRUPTED", "1 finished cell kept"],
+        ended(cell(), footer=Footer("interrupted", 2.0, 1, 0.1, "")),
+        ["INTERRUPTED", "1 cell with what"],
     ),
     "lost": (
-        Results(
-            header(), (target(),), (), Footer("interrupted", 2.0, 0, 0.1, "kvb://: connection lost")
-        ),
-        ["INTERRUPTED", "kvb://: connection lost", "0 finished cells"],
+        ended(footer=Footer("interrupted", 2.0, 0, 0.1, "kvb://: connection lost")),
+        ["INTERRUPTED", "kvb://: connection lost", "0 cells"],
+    ),
+    "missed": (results(cell(), missed=("kvb:// mget 10",)), ["precision", "kvb:// mget 10"]),
+    "a lost round": (
+        ended(cell(), rounds=(Round(1, 2.0), Round(2, 1.0, "ended by signal 9"))),
+        ["1 round · 1 lost"],
     ),
     "nothing": (results(), ["nothing was measured"]),
 }
@@ -218,34 +272,37 @@ def test_markdown_escapes_what_comes_from_outside():
 
 
 @each
-def test_json_holds_the_report_without_samples(found):
+def test_json_holds_the_report(found):
     text = render_json(found)
     assert text.endswith("}\n")
-    assert "samples" not in text
     report = json.loads(text)
-    assert report["schema"] == "kvbench-report/1"
+    assert report["schema"] == "kvbench-report/2"
     assert report["outcome"] in ("complete", "interrupted")
-    assert report["header"]["schema"] == "kvbench-results/1"
-    assert len(report["cells"]) == len(found.cells)
-    assert {one["target"] for one in report["cells"]} <= {
-        one["target"] for one in report["targets"]
-    }
-    assert len(report["summary"]) == len(report["targets"])
+    assert report["header"]["schema"] == "kvbench-results/2"
+    cells = [
+        one["cell"]
+        for target in report["targets"]
+        for operation in target["operations"].values()
+        for one in operation["cells"]
+    ]
+    assert len(cells) == len(found.cells)
 
 
-def test_json_judges_and_sums_up():
+def test_json_judges_and_recommends():
     report = json.loads(render_json(NASTY["all signs"]))
-    judgements = {one["op"]: one["judgement"] for one in report["cells"]}
-    assert judgements == {
-        "mget": "not-distinguishable",
-        "mset": "slower",
-        "mdel": "emulated",
-        "mexists": "no-number",
+    [target] = report["targets"]
+    judgements = {
+        op: [one["judgement"] for one in operation["cells"]]
+        for op, operation in target["operations"].items()
     }
-    (summary,) = report["summary"]
-    assert summary["geometric_mean"]["counted"] == 2
-    assert summary["geometric_mean"]["cells"] == 4
-    assert summary["geometric_mean"]["estimate"] == pytest.approx(0.8**0.5)
-    assert summary["geometric_mean_by_op"]["mdel"]["estimate"] is None
-    assert summary["noise_floor"] == [0.981, 1.022]
+    assert judgements == {
+        "mget": ["not-distinguishable"],
+        "mset": ["slower"],
+        "mdel": ["emulated"],
+        "mexists": ["no-number"],
+        "scan": ["faster"],
+    }
+    assert target["operations"]["scan"]["recommended_batch_size"] == 100
+    assert target["operations"]["mset"]["recommended_batch_size"] is None
+    assert report["missed"] == ["memory:// mget 100"]
     assert json.loads(render_json(results(cut=True)))["outcome"] == "interrupted"

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from report_builders import REFERENCE, cell, missing, results, target
+from report_builders import (
+    FLOORS,
+    arm,
+    cell,
+    curve,
+    missing,
+    pipelined,
+    results,
+    target,
+)
 
 from kvbench.report import tables
 from kvbench.report.entries import Entry, Tone
 from kvbench.report.summary import summarise
-from kvbench.report.tables import Table
-from kvbench.results import Floors, Interval, Reference
+from kvbench.report.tables import Beside, Table
+from kvbench.results import Figure, Misfit, TwoGroups
 
 FAR = target("kvb://", True)
 
 
-def speedups(*cells, reference=None) -> Table:
-    (summary,) = summarise(results(*cells))
-    return tables.speedup_table(summary, reference)
+def summary_of(*cells, **options):
+    (summary,) = summarise(results(*cells, **options))
+    return summary
+
+
+def speedups(*cells, beside=None) -> Table:
+    return tables.speedup_table(summary_of(*cells), beside)
 
 
 def find(table: Table, row: str, heading: str, after: int = 0) -> Entry:
@@ -26,50 +39,59 @@ def find(table: Table, row: str, heading: str, after: int = 0) -> Entry:
 
 def test_speedups_stand_by_batch_size_and_operation():
     table = speedups(
-        cell("mset", 1000, speedup=Interval(9.5, 9.4, 9.6)), cell("mget", 10), cell("mset", 10)
+        cell("mset", 1000, speedup=Figure(9.5, 9.4, 9.6)), cell("mget", 10), cell("mset", 10)
     )
     assert [column.heading for column in table.columns] == ["batch size", "MGET", "MSET"]
-    assert [row[0].text for row in table.rows] == ["10", "1,000", "mean"]
+    assert [row[0].text for row in table.rows] == ["10", "1,000"]
     assert find(table, "10", "MGET") == Entry("4.31×", "[4.20, 4.43]", "", Tone.FASTER)
     assert find(table, "1,000", "MSET").text == "9.50×"
-    assert find(table, "mean", "MSET").text == "6.40×"
 
 
 def test_a_cell_that_was_never_reached_is_told_from_one_that_failed():
-    table = speedups(cell("mget", 10), cell("mset", 100), missing("mset", 10, "key 3 differs"))
-    assert find(table, "100", "MGET").text == "·"
-    assert find(table, "10", "MSET") == Entry("—", "", "¹", Tone.FAINT)
-    assert "¹ no number: key 3 differs" in table.notes
+    table = speedups(cell("mget", 10), missing("mset", 10, "refused: a|b"), cell("mset", 100))
+    assert find(table, "100", "MGET") == tables.NOT_MEASURED
+    assert find(table, "10", "MSET").mark == "¹"
+    assert "¹ no number: refused: a|b" in table.notes
     assert "· not measured." in table.notes
 
 
-def test_each_reason_has_one_number():
-    table = speedups(
-        missing("mget", 10, "refused"),
-        missing("mset", 10, "differs"),
-        missing("mdel", 10, "refused"),
-    )
-    assert [entry.mark for entry in table.rows[0]] == ["", "¹", "²", "¹"]
-    assert len([note for note in table.notes if "no number" in note]) == 2
-
-
-def test_a_slower_batch_is_called_slower():
-    table = speedups(cell(speedup=Interval(0.82, 0.8, 0.84)))
+def test_slower_is_a_word_as_well_as_a_colour():
+    table = speedups(cell(speedup=Figure(0.82, 0.8, 0.84)))
     assert find(table, "100", "MGET").mark == "slower"
     assert find(table, "100", "MGET").tone is Tone.SLOWER
 
 
-def test_noise_is_marked_and_explained():
-    table = speedups(cell(speedup=Interval(1.01, 0.99, 1.03)))
+def test_chance_is_marked_and_explained():
+    table = speedups(cell(speedup=Figure(1.01, 0.99, 1.03)))
     assert find(table, "100", "MGET") == Entry("1.01×", "[0.99, 1.03]", "≈")
-    assert any(note.startswith("≈") and "noise" in note for note in table.notes)
-    assert any("1.00× [0.98, 1.03]" in note and "mget/100" in note for note in table.notes)
+    assert any(note.startswith("≈") and "chance" in note for note in table.notes)
+    assert any("against themselves: 1.00× [0.98, 1.03]" in note for note in table.notes)
 
 
-def test_an_unstable_cell_carries_a_sign_and_advice():
-    table = speedups(cell(is_stable=False, drift=0.114))
-    assert find(table, "100", "MGET").mark == "†"
-    assert any("†" in note and "11%" in note and "run again" in note for note in table.notes)
+def test_an_unstable_cell_says_why():
+    drifted = speedups(cell(is_stable=False, drift=0.114))
+    assert find(drifted, "100", "MGET").mark == "†"
+    assert any("†" in note and "speed changed by up to 11%" in note for note in drifted.notes)
+    waited = speedups(cell(is_stable=False, drift=0.01, waited=0.5))
+    assert any("held a core for up to 50% of the time" in note for note in waited.notes)
+
+
+def test_two_groups_are_shown_with_both_values_and_what_to_do():
+    grouped = arm(30_000.0, groups=TwoGroups(21_000.0, 7, 48_000.0, 5))
+    table = speedups(cell(arms={"individual": grouped, "batch": arm(85.0, 100)}))
+    assert find(table, "100", "MGET").mark == "◊"
+    [note] = [note for note in table.notes if note.startswith("◊")]
+    assert "21.0 µs/key in 7 rounds and 48.0 µs/key in 5" in note
+    assert "pin" in note
+
+
+def test_round_trips_stand_beside_the_declared_kind_and_a_lie_is_marked():
+    honest = speedups(cell(round_trips=1.02, round_trips_at=100))
+    assert any("MGET native (1.0 round trips measured for 100 keys)" in n for n in honest.notes)
+    assert find(honest, "100", "MGET").mark == ""
+    lying = speedups(cell(round_trips=99.6, round_trips_at=100))
+    assert find(lying, "100", "MGET").mark == "≠"
+    assert any(n.startswith("≠ declared native, but a batch of 100 took 99.6") for n in lying.notes)
 
 
 def test_emulation_gets_no_speedup():
@@ -77,88 +99,115 @@ def test_emulation_gets_no_speedup():
     assert find(table, "100", "MGET") == Entry("emulated", tone=Tone.FAINT)
     assert any("MGET emulated, MSET native" in note for note in table.notes)
     assert any("loop of single calls" in note for note in table.notes)
-    (summary,) = summarise(results(cell(batch_kind="emulated")))
-    assert find(tables.scalability_table(summary, None), "100", "MGET").text == "11.8M"
+    summary = summary_of(cell(batch_kind="emulated"))
+    assert find(tables.rate_table(summary, None), "100", "MGET").text == "11.8M"
 
 
 def test_a_quiet_table_has_no_signs():
     table = speedups(cell())
     assert not any(entry.mark for row in table.rows for entry in row)
-    assert not any(sign in "".join(table.notes) for sign in "≈†‡·¹")
+    assert not any(sign in "".join(table.notes) for sign in "≈†‡◊≠·¹")
 
 
 def test_batch_calls_have_a_rate_a_time_and_an_amortised_time():
-    (summary,) = summarise(results(cell()))
-    assert find(tables.scalability_table(summary, None), "100", "MGET").text == "11.8M"
+    summary = summary_of(cell())
+    rate = find(tables.rate_table(summary, None), "100", "MGET")
+    assert (rate.text, rate.detail) == ("11.8M", "±2%")
     time = find(tables.time_table(summary), "100", "MGET")
     assert (time.text, time.detail) == ("8.50 µs", "85.0 ns/key")
 
 
 def test_figures_of_a_wide_interval_lose_a_digit():
-    (summary,) = summarise(results(cell(speedup=Interval(84.0, 60.0, 140.0))))
-    assert find(tables.scalability_table(summary, None), "100", "MGET").text == "12M"
+    wide = cell(arms={"individual": arm(366.4), "batch": arm(85.0, 100, 0.4)})
+    assert find(tables.rate_table(summary_of(wide), None), "100", "MGET").text == "12M"
 
 
-def test_a_networked_target_shows_single_and_batch_calls():
-    (summary,) = summarise(results(cell("mdel", target="kvb://", client_cpu=0.95), targets=(FAR,)))
-    table = tables.round_trip_table(summary, None)
-    assert [entry.text for entry in table.rows[0]] == ["DELETE", "100", "2.73M", "11.8M", "4.31×"]
-    assert find(table, "DELETE", "batch/s").mark == "‡"
-    notes = tables.speedup_table(summary, None).notes
-    assert any(note.startswith("‡") and "client" in note for note in notes)
+def test_the_parts_of_a_speedup_where_a_target_can_pipeline():
+    summary = summary_of(pipelined("mget", 10), pipelined("mget", 100), targets=(FAR,))
+    table = tables.parts_table(summary)
+    assert [one.heading for one in table.columns] == [
+        "operation", "batch size", "individual / pipelined", "pipelined / batch",
+        "individual / batch",
+    ]  # fmt: skip
+    assert [entry.text for entry in table.rows[1]] == ["MGET", "100", "5.00×", "2.00×", "10.0×"]
+    assert tables.parts_table(summary_of(cell())) is None
 
 
-def test_earlier_figures_stand_beside_ours():
-    table = speedups(cell("mget", 10), cell("mget", 500), cell("mdel", 10), reference=REFERENCE)
-    assert [one.heading for one in table.columns] == ["batch size", "MGET", "seed report", "MDEL"]
+def test_the_answer_says_what_to_use_and_what_it_buys():
+    batch = cell(
+        "mget",
+        100,
+        target="kvb://",
+        arms={"individual": arm(76_000.0), "batch": arm(1_200.0, 100)},
+        speedup=Figure(63.3, 60.0, 66.0),
+    )
+    slow = cell("mset", 100, target="kvb://", speedup=Figure(0.8, 0.7, 0.9))
+    summary = summary_of(batch, slow, targets=(FAR,), curves=(curve("mget", "kvb://"),))
+    table = tables.answer_table([summary])
+    assert [entry.text for entry in table.rows[0]] == [
+        "kvb://", "MGET of 100", "833k", "13.2k", "63.3×", "100 keys",
+    ]  # fmt: skip
+    assert [entry.text for entry in table.rows[1]][1:4] == ["single SET", "2.73M", "no gain seen"]
+
+
+def test_targets_stand_side_by_side_in_absolute_terms():
+    near = [cell("mget", size) for size in (10, 100)]
+    far = cell("mget", 100, target="kvb://", arms={"individual": arm(8e4), "batch": arm(8e2, 100)})
+    summaries = summarise(results(*near, far, targets=(target(), FAR)))
+    table = tables.absolute_table("mget", summaries)
+    assert [one.heading for one in table.columns] == [
+        "target", "one call", "1 by 1", "10", "100", "growth",
+    ]  # fmt: skip
+    rows = [[entry.text for entry in row] for row in table.rows]
+    assert rows[0][:5] == ["memory://", "366 ns", "2.73M", "11.8M", "11.8M"]
+    assert rows[1][:5] == ["kvb://", "80.0 µs", "12.5k", "·", "1.25M"]
+    assert rows[0][5] > rows[1][5], "bars are on one scale"
+
+
+def test_a_curve_is_shown_with_what_it_does_not_fit():
+    summary = summary_of(
+        cell("mget"), curves=(curve(break_even_size=None, misfits=[Misfit(1000, 1.84)]),)
+    )
+    table = tables.curve_table(summary)
+    assert [entry.text for entry in table.rows[0]] == [
+        "MGET", "30.0 µs", "300 ns", "100", "100×", "never: batching is slower",
+    ]  # fmt: skip
+    assert any("does not fit at 1,000 keys, measured 1.84" in note for note in table.notes)
+    assert tables.curve_table(summary_of(cell())) is None
+
+
+def test_the_client_as_bottleneck_is_marked():
+    busy = cell(target="kvb://", arms={"individual": arm(300.0), "batch": arm(85, 9, client_cpu=1)})
+    table = tables.speedup_table(summary_of(busy, targets=(FAR,)), None)
+    assert find(table, "100", "MGET").mark == "‡"
+    assert any(note.startswith("‡") and "client" in note for note in table.notes)
+
+
+def test_another_runs_figures_stand_beside_ours():
+    other = summary_of(cell("mget", 10, speedup=Figure(1.31), arms={"batch": arm(100, 10, 0)}))
+    beside = Beside("published", {"memory://": other})
+    table = speedups(cell("mget", 10), cell("mget", 500), cell("mdel", 10), beside=beside)
+    assert [one.heading for one in table.columns] == ["batch size", "MGET", "published", "MDEL"]
     assert table.columns[2].is_companion
-    assert find(table, "10", "MGET", after=1).text == "1.31×"
+    assert find(table, "10", "MGET", after=1) == Entry("1.31×", tone=Tone.FAINT)
     assert find(table, "500", "MGET", after=1).text == ""
     assert all(len(row) == len(table.columns) for row in table.rows)
+    rates = tables.rate_table(summary_of(cell("mget", 10)), beside)
+    assert find(rates, "10", "MGET", after=1).text == "10.0M"
+    singles = tables.single_table(summary_of(cell("mget", 10)), beside)
+    assert [one.heading for one in singles.columns][-1] == "published"
+    assert singles.rows[0][-1].text == ""
 
 
-def test_networked_targets_are_compared_with_networked_figures():
-    cells = [cell(op, target="kvb://") for op in ("mget", "mdel")]
-    (summary,) = summarise(results(*cells, targets=(FAR,)))
-    table = tables.round_trip_table(summary, REFERENCE)
-    assert find(table, "GET", "individual/s", after=1).text == "5.08k"
-    assert find(table, "GET", "batch/s", after=1).text == "21.9k"
-    assert find(table, "GET", "speedup", after=1).text == "4.3×"
-    assert find(table, "DELETE", "speedup", after=1).text == "84×"
-    assert find(table, "DELETE", "batch/s", after=1).text == ""
-    speedup = tables.speedup_table(summary, REFERENCE)
-    assert find(speedup, "100", "MDEL", after=1).text == "84×"
-    rates = tables.scalability_table(summary, REFERENCE)
-    assert find(rates, "100", "MGET", after=1).text == "21.9k"
-
-
-def test_batch_rates_behind_a_quoted_speedup_are_preferred_to_the_scalability_ones():
-    (summary,) = summarise(results(cell(target="kvb://"), targets=(FAR,)))
-    figures = {"mget": {"100": 276_593.0}}
-    reference = Reference("seed", "", {}, {}, {}, {}, {}, network_batch_keys_per_s=figures)
-    assert find(tables.round_trip_table(summary, reference), "GET", "seed").text == "277k"
-
-
-def test_a_long_name_of_a_reference_does_not_stretch_its_columns():
-    assert tables.reference_heading(REFERENCE) == "seed report"
-    long = Reference("the results report of January", "", {}, {}, {}, {}, {})
-    assert tables.reference_heading(long) == "reference"
-
-
-def test_targets_are_compared_by_their_means():
-    other = cell("mset", target="kvb://", speedup=Interval(58.0, 51.0, 66.0))
-    summaries = summarise(results(cell(), other, targets=(target(), FAR)))
-    table = tables.means_table(summaries)
-    assert [column.heading for column in table.columns] == ["target", "MGET", "MSET", "all"]
-    assert [[entry.text for entry in row] for row in table.rows] == [
-        ["memory://", "4.31×", "", "4.31×"],
-        ["kvb://", "", "58×", "58×"],
-    ]
+def test_a_long_title_of_another_run_does_not_stretch_its_columns():
+    assert tables.column_name("published") == "published"
+    assert tables.column_name("the results report of January") == "beside"
 
 
 def test_floors_are_named():
-    rows = tables.floors_table(Floors(48.2, 61.0, 24_300.0, False)).rows
+    rows = tables.floors_table(FLOORS).rows
     facts = {name.text: fact.text for name, fact in rows}
-    assert facts["loopback round trip of one byte"] == "24.3 µs"
-    assert facts["cores kept awake"] == "off"
-    assert len(facts) == 4
+    assert "24.3 µs ±2%" in facts.values()
+    assert facts["the same with both ends on one core"] == "—"
+    assert facts["cores kept awake"] == "on"
+    assert len(facts) == 5

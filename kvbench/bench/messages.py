@@ -1,0 +1,215 @@
+"""What a worker is asked to do, and what it sends back: one JSON object a line, typed.
+
+A worker measures one round in a process of its own. Its task comes on standard input, because it
+holds URLs with their passwords; its messages leave through a pipe of their own.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from kvbench.bench.arms import Arm
+from kvbench.bench.placement import Placement
+from kvbench.bench.plan import Operation, Settings
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """An arm at a batch size, and how much of it makes a slice.
+
+    Attributes:
+        arm: the way to do the work.
+        batch_size: keys of a call or a flush; 1 for single calls, which are the same at any size.
+        units: calls (flushes) in one slice; 0 before calibration.
+        sample_ns: what such a slice took in calibration.
+    """
+
+    arm: Arm
+    batch_size: int
+    units: int = 0
+    sample_ns: int = 0
+
+
+class Group(msgspec.Struct, frozen=True):
+    """An operation on a target: all of its lanes are measured together, in the same blocks."""
+
+    op: Operation
+    lanes: list[Lane]
+
+
+class TargetTask(msgspec.Struct, frozen=True):
+    """What to measure on a target.
+
+    Attributes:
+        place: its number in the plan.
+        url: opens it.
+        name: what to call it; without a password.
+        groups: operations with their lanes.
+        can_mset: whether filling through MSET was seen to work.
+        can_mdel: whether removing through MDEL was seen to work.
+    """
+
+    place: int
+    url: str
+    name: str
+    groups: list[Group]
+    can_mset: bool = False
+    can_mdel: bool = False
+
+
+class Task(msgspec.Struct, frozen=True):
+    """A worker's task.
+
+    Attributes:
+        kind: ``explore`` opens the targets, proves that all arms do the same work and calibrates;
+            ``measure`` is a round.
+        number: of the round, from 1; 0 when exploring.
+        settings: what all cells share.
+        placement: cores of this process and of private servers.
+        targets: in the order of measuring.
+    """
+
+    kind: Literal["explore", "measure"]
+    number: int
+    settings: Settings
+    placement: Placement
+    targets: list[TargetTask]
+
+
+class Step(msgspec.Struct, frozen=True, tag="step"):
+    """Something goes on; ``share`` of this worker's task is done, 0 to 1."""
+
+    text: str
+    share: float
+
+
+class Placed(msgspec.Struct, frozen=True, tag="placed"):
+    """The placement in force, which the system may have refused."""
+
+    placement: Placement
+
+
+class FloorSample(msgspec.Struct, frozen=True, tag="floor"):
+    """The floors of a round in nanoseconds; see :class:`kvbench.results.Floors`."""
+
+    timer_ns: float
+    loop_ns: float
+    round_trip_apart_ns: float
+    round_trip_together_ns: float | None
+
+
+class Opened(msgspec.Struct, frozen=True, tag="opened"):
+    """A target was opened while exploring.
+
+    Attributes:
+        batch_kinds: operation -> how the adapter does it.
+        warning: what its owner should know before it is measured; may be empty.
+    """
+
+    place: int
+    is_network: bool
+    facts: dict[str, str]
+    batch_kinds: dict[str, str]
+    warning: str = ""
+
+
+class Explored(msgspec.Struct, frozen=True, tag="explored"):
+    """What exploring found out about a target: the task of each round."""
+
+    task: TargetTask
+
+
+class NoFigure(msgspec.Struct, frozen=True, tag="no-figure"):
+    """A cell cannot have a number, for this reason.
+
+    Attributes:
+        batch_size: 0 for every size.
+    """
+
+    place: int
+    op: Operation
+    batch_size: int
+    reason: str
+
+
+class RoundTrips(msgspec.Struct, frozen=True, tag="round-trips"):
+    """Round trips of a batch call, measured through a delaying proxy."""
+
+    place: int
+    op: Operation
+    batch_size: int
+    round_trips: float
+
+
+class LaneSample(msgspec.Struct, frozen=True):
+    """A lane in a round.
+
+    Attributes:
+        ns_per_key: in each block.
+        client_cpu: share of the timed wall time that the worker spent on a CPU.
+    """
+
+    arm: Arm
+    batch_size: int
+    ns_per_key: list[float]
+    client_cpu: float
+
+
+class Measured(msgspec.Struct, frozen=True, tag="measured"):
+    """A group in a round.
+
+    Attributes:
+        control_ns: the control lane before each block.
+        waited: share of the time of the blocks that was spent waiting for a core.
+    """
+
+    place: int
+    op: Operation
+    lanes: list[LaneSample]
+    control_ns: list[int]
+    waited: float
+
+
+class Lost(msgspec.Struct, frozen=True, tag="lost"):
+    """A target stopped answering."""
+
+    place: int
+    reason: str
+
+
+class KeysRemain(msgspec.Struct, frozen=True, tag="keys-remain"):
+    """A target could not be reached to remove the keys of a run."""
+
+    place: int
+    prefix: str
+    reason: str
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The task cannot be done: the caller's mistake, a missing driver, or no connection."""
+
+    kind: Literal["usage", "unavailable", "connection"]
+    reason: str
+    scheme: str = ""
+    hint: str = ""
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """The task is done; nothing follows."""
+
+
+Message = (
+    Step
+    | Placed
+    | FloorSample
+    | Opened
+    | Explored
+    | NoFigure
+    | RoundTrips
+    | Measured
+    | Lost
+    | KeysRemain
+    | Refused
+    | Done
+)

@@ -1,0 +1,85 @@
+"""A round in a process of its own: ``python -m kvbench.bench.worker``.
+
+Fresh memory, fresh connections, fresh private servers, so that two rounds share as little as two
+runs do. The task comes on standard input. Standard input stays open as long as the parent wants the
+worker: its end, like SIGTERM, makes the worker remove its keys and go, so a parent that was killed
+leaves neither a process nor keys behind.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import threading
+
+import msgspec
+
+from kvbench.bench import placement
+from kvbench.bench.floors import measure_floors
+from kvbench.bench.interrupts import Interrupts
+from kvbench.bench.messages import Done, Message, Placed, Refused, Task
+from kvbench.bench.round import Send, TargetLostError, visit
+from kvbench.errors import BackendUnavailableError, KvConnectionError, UsageError
+
+
+def do(task: Task, send: Send, interrupts: Interrupts) -> None:
+    """Carry out a task; everything that comes of it goes to ``send``, :class:`Done` last.
+
+    Raises:
+        KeyboardInterrupt: a signal asked for the end; the keys are removed.
+    """
+    try:
+        placed = placement.apply(task.placement)
+        send(Placed(placed))
+        targets = list(task.targets)
+        if task.kind == "measure":
+            send(measure_floors(placed))
+            random.Random(f"{task.settings.seed}/{task.number}").shuffle(targets)
+        for target in targets:
+            with visit(task, target, send, interrupts) as visiting:
+                if task.kind == "explore":
+                    visiting.explore()
+                else:
+                    visiting.measure()
+    except TargetLostError:
+        pass
+    except UsageError as error:
+        send(Refused("usage", str(error)))
+    except BackendUnavailableError as error:
+        send(Refused("unavailable", error.reason, error.scheme, error.hint))
+    except KvConnectionError as error:
+        send(Refused("connection", str(error)))
+    send(Done())
+
+
+def main() -> None:
+    """Read the task, carry it out, write messages to what was standard output."""
+    task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
+    # What an adapter prints must not get between the messages.
+    messages = os.dup(1)
+    os.dup2(2, 1)
+
+    def send(message: Message) -> None:
+        line = msgspec.json.encode(message) + b"\n"
+        while line:
+            line = line[os.write(messages, line) :]
+
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    interrupts = Interrupts()
+    try:
+        with interrupts.installed(lambda: None):
+            do(task, send, interrupts)
+    except (KeyboardInterrupt, BrokenPipeError):
+        os._exit(128 + (interrupts.signal_number or signal.SIGPIPE))
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""A worker seen from the run: started, listened to, ended.
+
+Whatever happens to the run, the worker ends: it is asked first (its standard input is closed, which
+makes it remove its keys), and killed when it does not go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import IO
+
+import msgspec
+
+from kvbench.bench.messages import Done, Message, Task
+from kvbench.errors import KvbenchError
+
+LEAVE_TIMEOUT_S = 15.0
+"""How long a worker may take to remove its keys: a batch of deletes, over a slow network."""
+
+_LAST_WORDS_BYTES = 4096
+
+
+class WorkerDiedError(KvbenchError):
+    """A worker ended before its task was done. The message says how."""
+
+
+class WorkerProcess:
+    """A running worker. A context manager, which ends it.
+
+    Args:
+        task: what it does.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - close() does
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "kvbench.bench.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            # A process group of its own: Ctrl-C in the terminal is for the run, which ends this.
+            process_group=0,
+        )
+        self._task_line = msgspec.json.encode(task) + b"\n"
+
+    def messages(self) -> Iterator[Message]:
+        """What the worker sends, until it is done.
+
+        Raises:
+            WorkerDiedError: it ended before.
+        """
+        assert self._process.stdin is not None and self._process.stdout is not None
+        decoder = msgspec.json.Decoder(Message)
+        try:
+            self._process.stdin.write(self._task_line)
+            self._process.stdin.flush()
+            for line in self._process.stdout:
+                message: Message = decoder.decode(line)
+                if isinstance(message, Done):
+                    return
+                yield message
+        except (BrokenPipeError, msgspec.DecodeError):
+            pass  # It died at the start, or in the middle of a line.
+        raise WorkerDiedError(self._how_it_died())
+
+    def end(self) -> Iterator[Message]:
+        """Ask the worker to remove its keys and go; what it still sends meanwhile."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        decoder = msgspec.json.Decoder(Message)
+        for line in self._process.stdout:
+            try:
+                yield decoder.decode(line)
+            except msgspec.DecodeError:
+                return
+
+    def close(self) -> None:
+        """See the worker gone."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        if not self._process.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        try:
+            self._process.wait(LEAVE_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+        self._errors.close()
+
+    def _how_it_died(self) -> str:
+        try:
+            code = self._process.wait(LEAVE_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            return "its worker process stopped talking"
+        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        size = self._errors.seek(0, 2)
+        self._errors.seek(max(0, size - _LAST_WORDS_BYTES))
+        lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
+        last_words = f": {lines[-1].strip()}" if lines else ""
+        return f"its worker process ended {how}{last_words}"
