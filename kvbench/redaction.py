@@ -230,9 +230,10 @@ def _secret_forms(secret: str) -> set[str]:
 
 def _written_forms(text: str) -> set[str]:
     """A text as programs quote it, or as the path that they took it for."""
-    forms = {text, " ".join(text.split()), repr(text)[1:-1], json.dumps(text)[1:-1]}
-    forms |= {json.dumps(text, ensure_ascii=False)[1:-1], str(PurePosixPath(text))}
-    return forms - {"", "."}
+    forms = {text, repr(text)[1:-1], str(PurePosixPath(text))}
+    forms |= {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    # A message is made one line by joining its words.
+    return (forms | {" ".join(form.split()) for form in forms}) - {"", "."}
 
 
 def _as_value(secret: str) -> re.Pattern[str]:

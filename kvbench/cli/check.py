@@ -115,7 +115,8 @@ def command(
 
     TARGET is HOST:PORT of a server in any language (the wire suite), the URL of a backend such as
     memory:// or valkey:// (the backend suite; `kvbench backends` lists them), or kvb://HOST:PORT
-    for both. kvb:// alone starts a private server.
+    for both. kvb:// alone starts a private server. A password is never shown; ${NAME} in its place
+    is read from the environment: 'redis://:${REDIS_PASSWORD}@host'.
 
     A live store is safe: what is sent is read first as a sloppy server would read it, and only keys
     that begin with kvbench-check: and ten random letters can be written. They are removed.

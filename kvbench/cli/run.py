@@ -180,7 +180,8 @@ def command(
     """Measure what batching buys on each TARGET (memory:// and a private kvb:// if none is named).
 
     A target is a URL; `kvbench backends` lists the kinds. HOST:PORT is a server of the wire
-    protocol, kvb://HOST:PORT. Every figure comes with a 95% interval.
+    protocol, kvb://HOST:PORT. A password is never shown; ${NAME} in its place is read from the
+    environment: 'redis://:${REDIS_PASSWORD}@host'. Every figure comes with a 95% interval.
     A run uses keys under a random prefix, kb:..., and removes them. After a SIGKILL such keys may
     be left; in a store with TTLs they expire within an hour.
     """
