@@ -146,13 +146,25 @@ def test_a_run_measures_every_cell_in_rounds():
     assert all(target.self_ratio is not None for target in results.targets)
 
 
-def test_network_targets_that_can_pipeline_have_three_arms():
-    _, events = run_plan(make_plan("valkey://", settings=FAST))
+@pytest.mark.parametrize("url", ["kvb://", "kvb+async://", "valkey://"])
+def test_network_targets_that_can_pipeline_have_three_arms(url):
+    _, events = run_plan(make_plan(url, settings=FAST))
     [cell] = results_of(events).cells
     assert set(cell.arms) == {"individual", "pipelined", "batch"}
     assert set(cell.ratios) == {
         "individual/batch", "individual/pipelined", "pipelined/batch",
     }  # fmt: skip
+
+
+def test_round_trips_are_measured_and_an_added_one_shows():
+    near = results_of(run_plan(make_plan("kvb://", settings=FAST))[1])
+    assert near.cells[0].round_trips == pytest.approx(1.0, abs=0.3)
+    assert near.cells[0].round_trips_at == 10
+    far_settings = replace(FAST, rtt_ns=2_000_000, sample_ns=10_000_000)
+    far = results_of(run_plan(make_plan("kvb://", settings=far_settings))[1])
+    for name, arm in far.cells[0].arms.items():
+        trips = 1  # A single call, a flush and a batch are one round trip each.
+        assert arm.call_ns.estimate > trips * 2_000_000, name
 
 
 def test_private_servers_are_started_anew_each_round(monkeypatch, tmp_path):
