@@ -140,10 +140,10 @@ def _target_section(summary: TargetSummary, beside: Beside | None) -> Section:
         found = [
             tables.speedup_table(summary, beside),
             tables.parts_table(summary),
+            tables.time_table(summary),
             tables.curve_table(summary),
             tables.single_table(summary, beside),
             tables.rate_table(summary, beside),
-            tables.time_table(summary),
         ]
     place = "over a network or loopback" if target.is_network else "in process"
     subtitle = " · ".join([place, *facts] if summary.cells else [place, *facts, "no finished cell"])

@@ -101,14 +101,27 @@ class Entries:
         figure = text.rate(keys_per_s.estimate, digits)
         return Entry(figure, text.half_width(keys_per_s), self._signs(cell))
 
-    def call_time(self, cell: Cell, arm: str = "batch") -> Entry:
-        """Time of a call of an arm, and beside it the amortised time per key of a batch."""
+    def call_time(self, cell: Cell, arm: str) -> Entry:
+        """Time of one call of an arm."""
         if arm not in cell.arms:
             return self._no_number(cell)
-        call_ns, ns_per_key = cell.arms[arm].call_ns, cell.arms[arm].ns_per_key
-        digits = text.supported_digits(call_ns)
-        per_key = f"{text.duration(ns_per_key.estimate, digits)}/key"
-        return Entry(text.duration(call_ns.estimate, digits), per_key, self._signs(cell))
+        return self._time(cell, cell.arms[arm].call_ns, 1)
+
+    def keys_time(self, cell: Cell, arm: str) -> Entry:
+        """Time that an arm takes for all keys of the cell's batch size."""
+        if arm not in cell.arms:
+            return self._no_number(cell)
+        return self._time(cell, cell.arms[arm].ns_per_key, cell.batch_size)
+
+    def time_per_key(self, cell: Cell) -> Entry:
+        """Amortised time per key of a batch call."""
+        if "batch" not in cell.arms:
+            return self._no_number(cell)
+        return self._time(cell, cell.arms["batch"].ns_per_key, 1)
+
+    def _time(self, cell: Cell, figure: Figure, factor: int) -> Entry:
+        shown = text.duration(figure.estimate * factor, text.supported_digits(figure))
+        return Entry(shown, mark=self._signs(cell))
 
     def notes(self) -> tuple[str, ...]:
         """What the signs mean: only of those that occur."""

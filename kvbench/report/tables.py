@@ -224,11 +224,21 @@ def rate_table(summary: TargetSummary, beside: Beside | None) -> Table:
 
 
 def time_table(summary: TargetSummary) -> Table:
-    """The time of a batch call, and beside it that time divided by its keys."""
+    """How long so many keys take: one by one, pipelined where the target can, in one batch call."""
     entries = Entries(summary)
-    lanes = _lanes(summary, None, lambda one: one.call_time, entries.call_time)
-    title = "Time of a batch call, and amortised per key"
-    return Table(title, _columns(lanes), tuple(_pivot(summary, lanes)))
+    has_pipelined = any("pipelined" in cell.arms for cell in summary.cells)
+    heads = ["one by one", *(["pipelined"] if has_pipelined else []), "one batch call", "per key"]
+    rows = []
+    for cell in summary.cells:
+        row = [Entry(text.plain(cell.op).upper()), Entry(f"{cell.batch_size:,}")]
+        row.append(entries.keys_time(cell, "individual"))
+        if has_pipelined:
+            row.append(entries.keys_time(cell, "pipelined"))
+        row += [entries.keys_time(cell, "batch"), entries.time_per_key(cell)]
+        rows.append(tuple(row))
+    columns = [Column("operation", is_text=True), Column("keys"), *[Column(one) for one in heads]]
+    notes = ("Per key: the time of the batch call shared out (amortised), the latency of no key.",)
+    return Table("Time for so many keys", tuple(columns), tuple(rows), notes, key_columns=2)
 
 
 def single_table(summary: TargetSummary, beside: Beside | None) -> Table:

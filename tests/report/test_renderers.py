@@ -101,7 +101,7 @@ def terminal(
 
 def figures(text: str) -> list[str]:
     """Speedups, intervals, rates and times, as they stand in a text."""
-    return re.findall(r"[\d.,]+×|\[[\d., ]+\]|±[\d.]+%|\b[\d.]+[kMG]\b|[\d.]+ [nµm]?s/key", text)
+    return re.findall(r"[\d.,]+×|\[[\d., ]+\]|±[\d.]+%|\b[\d.]+[kMG]\b|[\d.]+ [nµm]?s\b", text)
 
 
 @each

@@ -113,8 +113,14 @@ def test_batch_calls_have_a_rate_a_time_and_an_amortised_time():
     summary = summary_of(cell())
     rate = find(tables.rate_table(summary, None), "100", "MGET")
     assert (rate.text, rate.detail) == ("11.8M", "±2%")
-    time = find(tables.time_table(summary), "100", "MGET")
-    assert (time.text, time.detail) == ("8.50 µs", "85.0 ns/key")
+    [row] = tables.time_table(summary).rows
+    assert [entry.text for entry in row] == ["MGET", "100", "36.6 µs", "8.50 µs", "85.0 ns"]
+
+
+def test_so_many_keys_one_by_one_pipelined_and_in_one_call():
+    summary = summary_of(pipelined("mget", 100), targets=(FAR,))
+    [row] = tables.time_table(summary).rows
+    assert [entry.text for entry in row][2:] == ["2.00 ms", "400 µs", "200 µs", "2.00 µs"]
 
 
 def test_figures_of_a_wide_interval_lose_a_digit():
