@@ -1,4 +1,4 @@
-"""Adapters that put their URL and its password into whatever they can say: facts and errors.
+"""Adapters that put a secret, or what controls a terminal, into whatever they say.
 
 No adapter of kvbench does so, but drivers and third parties' adapters do, each in its own way.
 """
@@ -90,7 +90,29 @@ class LeakyCrash(LeakyFacts):
         raise ZeroDivisionError(f"in the driver: {cls(url).leaks()}")
 
 
-SCHEMES = {"facts": LeakyFacts, "errors": LeakyErrors, "open": LeakyOpen, "crash": LeakyCrash}
+EVIL = (
+    "\x1b]0;owned\x07 [red]x[/red] :smile: | <script>alert(1)</script> \x9b31m\x7f \u202e \u2066"
+    "\r\nkvbench: forged line\u2028&lt; `code` *b* [a](javascript:x) \\"
+)
+
+
+class EvilAdapter(LeakyFacts):
+    """Works, with facts and errors that try to take a terminal over."""
+
+    def describe(self):
+        return {"product": EVIL, EVIL: EVIL}
+
+    def mset(self, pairs, ttl=None):
+        raise KvServerError(2, EVIL)
+
+
+SCHEMES = {
+    "evil": EvilAdapter,
+    "facts": LeakyFacts,
+    "errors": LeakyErrors,
+    "open": LeakyOpen,
+    "crash": LeakyCrash,
+}
 
 
 def register(monkeypatch, directory):

@@ -26,32 +26,31 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from leaky_backends import EVIL
 from wrong_servers import RightServer, serving
 
 from kvbench.cli import main
-from kvbench.errors import KvServerError
 from kvbench.foreign_text import CHARS_MAX
 from kvbench.results import (
+    HEADLINE,
     SCHEMA,
+    ArmFigures,
     Cell,
+    Curve,
+    Figure,
     Floors,
     Footer,
     Header,
-    Interval,
-    Rate,
-    Reference,
-    Samples,
+    Misfit,
+    Round,
     Target,
+    TwoGroups,
     encode_record,
-)
+)  # fmt: skip
 from kvbench.server.logs import JsonFormatter, TextFormatter
 from kvbench.verdicts import Conformance, Exchange, Failure, Outcome, TargetVerdicts, Verdict
 
-EVIL = (
-    "\x1b]0;owned\x07 [red]x[/red] :smile: | <script>alert(1)</script> \x9b31m\x7f \u202e \u2066"
-    "\r\nkvbench: forged line\u2028&lt; `code` *b* [a](javascript:x) \\"
-)
-RUN = ("--quick", "--blocks", "10", "--batch-sizes", "10", "--no-keep-awake")
+RUN = ("--quick", "--rounds", "2", "--batch-sizes", "10", "--no-keep-awake")
 
 
 @pytest.fixture
@@ -87,25 +86,26 @@ def without_code(markdown):
 
 
 def evil_results(text=EVIL, number=1.5, size=10):
-    interval = Interval(number, number, number)
-    rate = Rate(number, number, number)
-    samples = Samples([number], [number])
-    figures = {text: {str(size): number}, "mget": {str(size): number}}
-    reference = Reference(text, text, figures, figures, figures, figures, figures)
+    figure = Figure(number, number, number, [number])
+    arm = ArmFigures(figure, figure, figure, number, TwoGroups(number, size, number, size))
+    facts = {text: text, "x": [text], "y": {text: text}}
     return [
-        Header(
-            SCHEMA, text, text, {text: text, "x": [text]}, {text: {text: text}}, text, reference,
-            Floors(number, number, number, True),
-        ),
-        Target(text, True, {text: text}, interval, text),
+        Header(SCHEMA, text, text, facts, facts, text, text, text),
+        Floors(figure, figure, figure, figure, True),
+        Target(text, True, {text: text}, figure),
         Target(f"b{text}", False, {}),
         Cell(
-            target=text, op=text, batch_size=size, batch_kind=text, speedup=interval,
-            individual=rate, batch=rate, samples=samples, drift=number, is_stable=False,
-            client_cpu=number,
+            target=text, op=text, batch_size=size, batch_kind=text, arms={text: arm, "batch": arm},
+            ratios={text: figure, HEADLINE: figure}, speedup=figure, waited=number, drift=number,
+            is_stable=False, round_trips=number, round_trips_at=size,
         ),
         Cell(target=f"b{text}", op="mget", batch_size=size, batch_kind=text, reason=text),
-        Footer("interrupted", number, 2, number, text),
+        Curve(
+            target=text, op=text, fixed_ns=figure, per_key_ns=figure, half_gain_size=figure,
+            limit=figure, break_even_size=figure, misfits=[Misfit(size, number)],
+        ),
+        Round(1, number, text),
+        Footer("interrupted", number, 2, number, text, [text]),
     ]  # fmt: skip
 
 
@@ -308,24 +308,12 @@ def test_a_message_of_60_mib_is_cut(kvbench):
     assert not Path("r.jsonl").exists() or Path("r.jsonl").stat().st_size < 20 * CHARS_MAX
 
 
-class EvilAdapter(leaky_backends.LeakyFacts):
-    """Works, with facts and errors that try to take a terminal over."""
-
-    def describe(self):
-        return {"product": EVIL, EVIL: EVIL}
-
-    def mset(self, pairs, ttl=None):
-        raise KvServerError(2, EVIL)
-
-
-def test_what_an_adapter_says(kvbench, monkeypatch):
-    monkeypatch.setitem(leaky_backends.SCHEMES, "facts", EvilAdapter)
-    monkeypatch.setattr(leaky_backends, "EvilAdapter", EvilAdapter, raising=False)
-    leaky_backends.register(monkeypatch)
-    code, out, err = kvbench("run", "facts://", *RUN, "--output", "r.jsonl", "--report", "r.md")
+def test_what_an_adapter_says(kvbench, monkeypatch, tmp_path_factory):
+    leaky_backends.register(monkeypatch, tmp_path_factory.mktemp("adapters") / "package")
+    code, out, err = kvbench("run", "evil://", *RUN, "--output", "r.jsonl", "--report", "r.md")
     assert code == 1
     assert_harmless(out, err, Path("r.jsonl").read_text(), Path("r.md").read_text())
-    code, out, err = kvbench("check", "facts://", "--only", "BMSET-*", "--json", "v.json")
+    code, out, err = kvbench("check", "evil://", "--only", "BMSET-*", "--json", "v.json")
     assert code == 1
     assert_harmless(out, err, Path("v.json").read_text())
 

@@ -126,6 +126,7 @@ def failing_commands(url):
     yield "replay", "127.0.0.1:1", url
     yield "report", url
     yield "report", "repro.json", url
+    yield "proxy", url
     yield "serve", url
     yield "serve", "--port", url
     yield "backends", url
