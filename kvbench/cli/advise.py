@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from kvbench.bench.plan import QUICK, Operation, Plan, Settings, TargetPlan, ValueType, check_target
+from kvbench.cli.measuring import batch_sizes_of, carry_out, value_options
 from kvbench.cli.output import make_console, show, show_document, tell
-from kvbench.cli.parameters import ByteSize, Duration, Target, Word, Words
-from kvbench.cli.run import batch_sizes_of, carry_out
+from kvbench.cli.parameters import Duration, Target, Words
 from kvbench.registry import target_url
 
 _SIZES = (2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -60,22 +60,7 @@ Examples:
     metavar="N,N,...",
     help=f"Sizes to choose from. [{','.join(map(str, _SIZES))}]",
 )
-@click.option(
-    "--value-size",
-    type=ByteSize(),
-    default=100,
-    show_default=True,
-    metavar="SIZE",
-    help="Bytes of a value, or like 4kB, 1MiB.",
-)
-@click.option(
-    "--value-type",
-    type=Word(ValueType),
-    default="bytes",
-    show_default=True,
-    metavar="TYPE",
-    help="bytes, str, int, float or mixed.",
-)
+@value_options
 @click.option("--rounds", type=int, metavar="N", help="Rounds to measure. [5]")
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Keep the results as well."

@@ -1,16 +1,12 @@
 """``kvbench run``: measure what batching buys.
 
-This module checks what was typed, connects the runner to a recorder and to the progress on standard
-error, and turns the outcome into a report on standard output and an exit code.
+This module checks what was typed, and turns the results into a report on standard output.
 """
 
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,15 +24,13 @@ from kvbench.bench.plan import (
     ValueType,
     check_target,
 )
+from kvbench.cli.measuring import batch_sizes_of, carry_out, value_options
 from kvbench.cli.output import make_console, show_document, tell
-from kvbench.cli.parameters import ByteSize, Duration, Share, Target, Word, Words
+from kvbench.cli.parameters import Duration, Share, Target, Word, Words
 from kvbench.errors import KvConnectionError, UsageError
-from kvbench.redaction import redact_url
 from kvbench.registry import HOST_PORT, target_url
 
 if TYPE_CHECKING:
-    from kvbench.bench.recorder import Recorder
-    from kvbench.bench.runner import Outcome
     from kvbench.results import Results
 
 _TARGETS = ("memory://", "kvb://")
@@ -48,16 +42,6 @@ _SUITES = ("batch-operations",)
 _PROBE_TIMEOUT_S = 5.0
 
 _MARKDOWN_SUFFIXES = ("", ".md", ".markdown", ".txt")
-
-
-def batch_sizes_of(text: str) -> tuple[int, ...]:
-    """The type of --batch-sizes: numbers with commas between, each kept once, in order."""
-    try:
-        return tuple(sorted({int(number) for number in text.split(",")}))
-    except ValueError:
-        raise click.BadParameter(
-            f"{text!r}; write whole numbers with commas between, e.g. 10,100,1000"
-        ) from None
 
 
 @click.command(
@@ -88,22 +72,7 @@ Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreach
     metavar="OP,OP,...",
     help="Of mget, mset, mdel, mexists. [mget,mset,mdel]",
 )
-@click.option(
-    "--value-size",
-    type=ByteSize(),
-    default=100,
-    show_default=True,
-    metavar="SIZE",
-    help="Bytes of a value, or like 4kB, 1MiB.",
-)
-@click.option(
-    "--value-type",
-    type=Word(ValueType),
-    default="bytes",
-    show_default=True,
-    metavar="TYPE",
-    help="bytes, str, int, float or mixed.",
-)
+@value_options
 @click.option(
     "--key-length", type=int, default=32, show_default=True, help="Characters of a key, 20 to 256."
 )
@@ -296,68 +265,6 @@ def _run(
 
             write_report(report, render_markdown(results))
     return code
-
-
-def carry_out(plan: Plan, output: Path | None) -> tuple[Results, int]:
-    """Measure with progress on standard error; the results and the exit code.
-
-    Raises:
-        click.Abort: Ctrl-C before anything was measured.
-        UsageError, BackendUnavailableError, KvConnectionError: as :func:`kvbench.bench.runner.run`.
-    """
-    from kvbench.bench.recorder import Recorder
-
-    with closing(Recorder(output)) as recorder:
-        outcome, signal_number = _measure(plan, recorder)
-        results = recorder.results()
-    if results is None:
-        tell("interrupted before anything was measured")
-        raise click.Abort
-    return results, _exit_code(outcome, signal_number, recorder.problem)
-
-
-def _measure(plan: Plan, recorder: Recorder) -> tuple[Outcome | None, int]:
-    """The outcome, None when Ctrl-C came at the edge of the run; and the signal, 0 for none."""
-    from kvbench.bench.events import Event, KeysLeft, Recorded, Warned
-    from kvbench.bench.interrupts import Interrupts
-    from kvbench.bench.runner import run
-    from kvbench.cli.run_progress import choose_progress
-
-    progress = choose_progress()
-    interrupts = Interrupts()
-
-    def observe(event: Event) -> None:
-        if isinstance(event, Recorded):
-            recorder.write(event.record)
-        progress.observe(event)
-        if isinstance(event, Warned):
-            tell(event.text)
-        if isinstance(event, KeysLeft):
-            tell(f"keys {event.prefix}* may remain in {event.target}: {event.reason}")
-
-    command_line = shlex.join(["kvbench", *map(redact_url, sys.argv[1:])])
-    with interrupts.installed(progress.restore_terminal), closing(progress):
-        try:
-            return run(plan, observe, interrupts, command_line), interrupts.signal_number
-        except KeyboardInterrupt:
-            return None, interrupts.signal_number
-
-
-def _exit_code(outcome: Outcome | None, signal_number: int, file_problem: str) -> int:
-    from kvbench.bench.runner import Ending
-    from kvbench.cli import EXIT_FAILED, EXIT_UNREACHABLE
-
-    if file_problem:
-        tell(file_problem)
-    if outcome is None or outcome.ending is Ending.INTERRUPTED:
-        tell("interrupted: the report holds what was finished")
-        return 128 + signal_number
-    if outcome.ending is Ending.TARGET_LOST:
-        tell(f"target lost, the report holds what was finished: {outcome.reason}")
-        return EXIT_UNREACHABLE
-    if outcome.failed_cells:
-        tell(f"cells without a number: {outcome.failed_cells}; the report says why")
-    return EXIT_FAILED if outcome.failed_cells or file_problem else 0
 
 
 def _printer(as_json: bool) -> Callable[[Results], None]:

@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kvbench.report import format as text
-from kvbench.report.entries import Entry, Tone
+from kvbench.report.entries import SINGLE, Entry, Tone
 from kvbench.report.summary import GOOD_SHARE, OperationSummary
-from kvbench.report.tables import SINGLE, Column, Table
+from kvbench.report.table import Column, Table
 
 USED_SHARE_MAX = 0.8
 """Calls that are busy for more of the time than this have no room for a burst: queues grow without

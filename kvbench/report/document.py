@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kvbench.report import format as text
-from kvbench.report import tables
+from kvbench.report import overview, tables
 from kvbench.report.summary import TargetSummary, summarise
-from kvbench.report.tables import Beside, Table
+from kvbench.report.table import Table, facts_table
+from kvbench.report.tables import Beside
 from kvbench.results import Header, Results
 
 _METHOD = (
@@ -125,9 +126,9 @@ def _answer_sections(summaries: tuple[TargetSummary, ...]) -> list[Section]:
     if not shown:
         return []
     operations = dict.fromkeys([op for one in shown for op in one.operations])
-    side_by_side = tuple([tables.absolute_table(op, shown) for op in operations])
+    side_by_side = tuple([overview.absolute_table(op, shown) for op in operations])
     return [
-        Section("The answer", False, "", (tables.answer_table(shown),)),
+        Section("The answer", False, "", (overview.answer_table(shown),)),
         Section("Side by side", False, "", side_by_side),
     ]
 
@@ -155,6 +156,6 @@ def _run_section(results: Results) -> Section:
     header, footer = results.header, results.footer
     found = [] if results.floors is None else [tables.floors_table(results.floors)]
     after = {} if footer is None else {"load_after": footer.load_after}
-    found.append(tables.facts_table("Machine", header.environment | after))
-    found.append(tables.facts_table("Settings", {"command": header.command} | header.settings))
+    found.append(facts_table("Machine", header.environment | after))
+    found.append(facts_table("Settings", {"command": header.command} | header.settings))
     return Section("How it was measured", False, _METHOD, tuple(found))

@@ -52,6 +52,9 @@ class Entry:
     tone: Tone = Tone.PLAIN
 
 
+SINGLE = {"mget": "GET", "mset": "SET", "mdel": "DELETE", "mexists": "EXISTS"}
+"""The single call of each batch operation, as people call it."""
+
 NOT_MEASURED = Entry(UNREACHED, tone=Tone.FAINT)
 BLANK = Entry("")
 
@@ -169,6 +172,16 @@ class Entries:
             OTHER_KIND: contradicts_kind(cell),
         }
         return "".join([sign for sign, holds in signs.items() if holds])
+
+
+def bare(entry: Entry) -> Entry:
+    """An entry without its second figure, for tables that have no room for it."""
+    return Entry(entry.text, mark=entry.mark, tone=entry.tone)
+
+
+def faint(entry: Entry) -> Entry:
+    """An entry of another run, without its second figure and its signs."""
+    return Entry(entry.text, tone=Tone.FAINT)
 
 
 def figure_entry(figure: Figure | None, write: text.Writer, absent: str = text.NO_FIGURE) -> Entry:

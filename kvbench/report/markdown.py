@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from kvbench.report.document import Document, Section, build_document
 from kvbench.report.entries import Entry, Tone
-from kvbench.report.tables import Column, Table
+from kvbench.report.table import Column, Table
 from kvbench.results import Results
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&])")

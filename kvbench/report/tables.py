@@ -1,63 +1,30 @@
-"""Results as tables: everything that a report says in figures, nothing of how it looks.
+"""The details of each target as tables, and the floors of a run.
 
-First the answer (which batch size, and what it buys), then targets side by side in absolute terms,
-then the details of each. Where another run's results are shown beside these, its figures stand in a
-column behind ours.
+Where another run's results are shown beside these, its figures stand in a column behind ours.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from kvbench.report import format as text
-from kvbench.report.entries import BLANK, NOT_MEASURED, Entries, Entry, Tone, figure_entry
-from kvbench.report.summary import OperationSummary, TargetSummary
+from kvbench.report.entries import (
+    BLANK,
+    NOT_MEASURED,
+    SINGLE,
+    Entries,
+    Entry,
+    bare,
+    faint,
+    figure_entry,
+)
+from kvbench.report.summary import TargetSummary
+from kvbench.report.table import Column, Table, facts_table
 from kvbench.results import HEADLINE, Cell, Figure, Floors
 
 _HEADING_CHARS_MAX = 12
 """Another run's title stands over its columns when it is this short; otherwise only in a note."""
-
-_BARS = "▁▂▃▄▅▆▇█"
-SINGLE = {"mget": "GET", "mset": "SET", "mdel": "DELETE", "mexists": "EXISTS"}
-"""The single call of each batch operation, as people call it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """What stands over a column, and what is in it.
-
-    Attributes:
-        heading: one line.
-        is_text: words (left-aligned) rather than figures (right-aligned).
-        is_url: URLs, which no renderer may take for markup.
-        is_companion: compares with the column on its left, and is never parted from it.
-    """
-
-    heading: str
-    is_text: bool = False
-    is_url: bool = False
-    is_companion: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table, ready to be laid out.
-
-    Attributes:
-        title: what it shows.
-        columns: as many as each row has entries; none in a list of names and facts.
-        rows: from the top.
-        notes: sentences to stand below it.
-        key_columns: how many columns from the left say what a row is about.
-    """
-
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Entry, ...], ...]
-    notes: tuple[str, ...] = ()
-    key_columns: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,94 +59,11 @@ class _Lane:
         if self.other_entry is not None and self.other_cells is not None:
             other = self.other_cells.get(batch_size)
             entry = BLANK if other is None else self.other_entry(other)
-            found.append(BLANK if entry.text == text.NO_FIGURE else _faint(entry))
+            found.append(BLANK if entry.text == text.NO_FIGURE else faint(entry))
         return found
 
 
 _SIZE = Column("batch size")
-
-
-def answer_table(summaries: Sequence[TargetSummary]) -> Table:
-    """For each target and operation: what to use, and what it buys."""
-    heads = ("target", "use", "keys/s", "instead of", "gain", "half of it at")
-    columns = (
-        Column(heads[0], is_text=True, is_url=True),
-        Column(heads[1], is_text=True),
-        *[Column(head) for head in heads[2:]],
-    )
-    rows = []
-    for summary in summaries:
-        entries = Entries(summary)
-        for one in summary.operations.values():
-            name = Entry(text.plain(summary.target.target))
-            rows.append((name, *_answer(one, entries)))
-    notes = (
-        "Use: the smallest measured size within 10% of the best keys/s. Half of the possible gain "
-        "is there at so many keys. Gains say what batching buys on a store; to choose a store, "
-        "compare keys/s below.",
-    )
-    return Table("What to use", columns, tuple(rows), notes, key_columns=2)
-
-
-def _answer(one: OperationSummary, entries: Entries) -> list[Entry]:
-    single = SINGLE.get(one.op, text.plain(one.op).upper())
-    best = one.recommended
-    half_gain = one.curve.half_gain_size if one.curve else None
-    if best is None:
-        measured = one.with_figures
-        why = "emulated" if "emulated" in one.kinds else "no gain seen"
-        rate = entries.rate(measured[0], "individual") if measured else Entry(text.NO_FIGURE)
-        reason = Entry(why if measured else text.NO_FIGURE, tone=Tone.FAINT)
-        return [Entry(f"single {single}"), _bare(rate), reason, BLANK, BLANK]
-    return [
-        Entry(f"{text.plain(one.op).upper()} of {best.batch_size:,}"),
-        _bare(entries.rate(best)),
-        _bare(entries.rate(best, "individual")),
-        entries.speedup(best),
-        Entry(text.NO_FIGURE, tone=Tone.FAINT)
-        if half_gain is None
-        else Entry(f"{text.size(half_gain.estimate, 2)} keys"),
-    ]
-
-
-def absolute_table(op: str, summaries: Sequence[TargetSummary]) -> Table:
-    """Targets side by side: single calls, and keys per second at each batch size."""
-    sizes = sorted({size for one in summaries for size in one.sizes})
-    single = SINGLE.get(op, text.plain(op).upper())
-    columns = [Column("target", is_text=True, is_url=True), Column("one call"), Column("1 by 1")]
-    columns += [Column(f"{size:,}") for size in sizes]
-    columns += [Column("growth", is_text=True)] if len(sizes) > 1 else []
-    shown = [one for one in summaries if op in one.operations]
-    top = max(
-        [_rate(cell) for one in shown for cell in one.operations[op].with_figures], default=0.0
-    )
-    rows = []
-    for summary in shown:
-        entries, one = Entries(summary), summary.operations[op]
-        measured = one.with_figures
-        row = [Entry(text.plain(summary.target.target))]
-        if measured:
-            call = entries.call_time(measured[0], "individual")
-            row += [_bare(call), _bare(entries.rate(measured[0], "individual"))]
-        else:
-            row += [Entry(text.NO_FIGURE), Entry(text.NO_FIGURE)]
-        cells = [one.cells.get(size) for size in sizes]
-        row += [NOT_MEASURED if cell is None else _bare(entries.rate(cell)) for cell in cells]
-        if len(sizes) > 1:
-            row.append(Entry(_bars(measured, top), tone=Tone.FAINT))
-        rows.append(tuple(row))
-    title = f"{single} one by one, and {text.plain(op).upper()} by batch size: keys/s"
-    return Table(title, tuple(columns), tuple(rows))
-
-
-def _bars(cells: Sequence[Cell], top: float) -> str:
-    """Keys/s of single calls and of each batch size as bars, on the table's logarithmic scale."""
-    if not cells or top <= 0:
-        return ""
-    rates = [cells[0].arms["individual"].keys_per_s.estimate, *[_rate(cell) for cell in cells]]
-    decades = 4.0
-    heights = [1 + math.log10(max(rate, 1e-9) / top) / decades for rate in rates]
-    return "".join([_BARS[round(max(0.0, height) * (len(_BARS) - 1))] for height in heights])
 
 
 def speedup_table(summary: TargetSummary, beside: Beside | None) -> Table:
@@ -253,7 +137,7 @@ def single_table(summary: TargetSummary, beside: Beside | None) -> Table:
             cell = one.with_figures[0]
             row = [
                 Entry(SINGLE.get(one.op, text.plain(one.op).upper())),
-                _bare(entries.call_time(cell, "individual")),
+                bare(entries.call_time(cell, "individual")),
                 entries.rate(cell, "individual"),
             ]
             if other:
@@ -265,7 +149,7 @@ def single_table(summary: TargetSummary, beside: Beside | None) -> Table:
 def _other_single(other: TargetSummary, op: str) -> Entry:
     found = other.operations.get(op)
     cells = [one for one in found.with_figures if "individual" in one.arms] if found else []
-    return _faint(Entries(other).rate(cells[0], "individual")) if cells else BLANK
+    return faint(Entries(other).rate(cells[0], "individual")) if cells else BLANK
 
 
 def curve_table(summary: TargetSummary) -> Table | None:
@@ -318,15 +202,6 @@ def floors_table(floors: Floors) -> Table:
             "cores kept awake": "on" if floors.keep_awake else "off",
         },
     )
-
-
-def facts_table(title: str, facts: Mapping[str, object]) -> Table:
-    """Names and what they stand for: a table without headings."""
-    rows = []
-    for name, fact in facts.items():
-        shown = text.plain(name).replace("_", " ")
-        rows.append((Entry(shown, tone=Tone.FAINT), Entry(text.value(fact))))
-    return Table(title, (), tuple(rows))
 
 
 def column_name(title: str) -> str:
@@ -391,16 +266,3 @@ def _batch_notes(summary: TargetSummary) -> list[str]:
             "should be 1."
         )
     return notes
-
-
-def _rate(cell: Cell) -> float:
-    return cell.arms["batch"].keys_per_s.estimate if "batch" in cell.arms else 0.0
-
-
-def _bare(entry: Entry) -> Entry:
-    """An entry without its second figure, for tables that have no room for it."""
-    return Entry(entry.text, mark=entry.mark, tone=entry.tone)
-
-
-def _faint(entry: Entry) -> Entry:
-    return Entry(entry.text, tone=Tone.FAINT)

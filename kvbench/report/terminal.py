@@ -19,7 +19,7 @@ from rich.text import Text
 
 from kvbench.report.document import Document, Section, build_document
 from kvbench.report.entries import Entry, Tone
-from kvbench.report.tables import Column, Table
+from kvbench.report.table import Column, Table
 from kvbench.results import Results
 
 _GAP = "  "

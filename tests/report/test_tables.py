@@ -13,10 +13,11 @@ from report_builders import (
     target,
 )
 
-from kvbench.report import tables
+from kvbench.report import overview, tables
 from kvbench.report.entries import Entry, Tone
 from kvbench.report.summary import summarise
-from kvbench.report.tables import Beside, Table
+from kvbench.report.table import Table
+from kvbench.report.tables import Beside
 from kvbench.results import Figure, Misfit, TwoGroups
 
 FAR = target("kvb://", True)
@@ -149,7 +150,7 @@ def test_the_answer_says_what_to_use_and_what_it_buys():
     )
     slow = cell("mset", 100, target="kvb://", speedup=Figure(0.8, 0.7, 0.9))
     summary = summary_of(batch, slow, targets=(FAR,), curves=(curve("mget", "kvb://"),))
-    table = tables.answer_table([summary])
+    table = overview.answer_table([summary])
     assert [entry.text for entry in table.rows[0]] == [
         "kvb://", "MGET of 100", "833k", "13.2k", "63.3×", "100 keys",
     ]  # fmt: skip
@@ -160,7 +161,7 @@ def test_targets_stand_side_by_side_in_absolute_terms():
     near = [cell("mget", size) for size in (10, 100)]
     far = cell("mget", 100, target="kvb://", arms={"individual": arm(8e4), "batch": arm(8e2, 100)})
     summaries = summarise(results(*near, far, targets=(target(), FAR)))
-    table = tables.absolute_table("mget", summaries)
+    table = overview.absolute_table("mget", summaries)
     assert [one.heading for one in table.columns] == [
         "target", "one call", "1 by 1", "10", "100", "growth",
     ]  # fmt: skip

@@ -1,0 +1,121 @@
+"""What the commands that measure share: options, and a plan carried out with its progress.
+
+The runner is connected to a recorder and to the progress on standard error; what comes back are the
+results and an exit code.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from kvbench.bench.plan import Plan, ValueType
+from kvbench.cli.output import tell
+from kvbench.cli.parameters import ByteSize, Word
+from kvbench.redaction import redact_url
+
+if TYPE_CHECKING:
+    from kvbench.bench.recorder import Recorder
+    from kvbench.bench.runner import Outcome
+    from kvbench.results import Results
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def value_options(command: _Command) -> _Command:
+    """The options --value-size and --value-type."""
+    size = click.option(
+        "--value-size",
+        type=ByteSize(),
+        default=100,
+        show_default=True,
+        metavar="SIZE",
+        help="Bytes of a value, or like 4kB, 1MiB.",
+    )
+    kind = click.option(
+        "--value-type",
+        type=Word(ValueType),
+        default="bytes",
+        show_default=True,
+        metavar="TYPE",
+        help="bytes, str, int, float or mixed.",
+    )
+    return size(kind(command))
+
+
+def batch_sizes_of(text: str) -> tuple[int, ...]:
+    """The type of --batch-sizes: numbers with commas between, each kept once, in order."""
+    try:
+        return tuple(sorted({int(number) for number in text.split(",")}))
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r}; write whole numbers with commas between, e.g. 10,100,1000"
+        ) from None
+
+
+def carry_out(plan: Plan, output: Path | None) -> tuple[Results, int]:
+    """Measure with progress on standard error; the results and the exit code.
+
+    Raises:
+        click.Abort: Ctrl-C before anything was measured.
+        UsageError, BackendUnavailableError, KvConnectionError: as :func:`kvbench.bench.runner.run`.
+    """
+    from kvbench.bench.recorder import Recorder
+
+    with closing(Recorder(output)) as recorder:
+        outcome, signal_number = _measure(plan, recorder)
+        results = recorder.results()
+    if results is None:
+        tell("interrupted before anything was measured")
+        raise click.Abort
+    return results, _exit_code(outcome, signal_number, recorder.problem)
+
+
+def _measure(plan: Plan, recorder: Recorder) -> tuple[Outcome | None, int]:
+    """The outcome, None when Ctrl-C came at the edge of the run; and the signal, 0 for none."""
+    from kvbench.bench.events import Event, KeysLeft, Recorded, Warned
+    from kvbench.bench.interrupts import Interrupts
+    from kvbench.bench.runner import run
+    from kvbench.cli.run_progress import choose_progress
+
+    progress = choose_progress()
+    interrupts = Interrupts()
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Recorded):
+            recorder.write(event.record)
+        progress.observe(event)
+        if isinstance(event, Warned):
+            tell(event.text)
+        if isinstance(event, KeysLeft):
+            tell(f"keys {event.prefix}* may remain in {event.target}: {event.reason}")
+
+    command_line = shlex.join(["kvbench", *map(redact_url, sys.argv[1:])])
+    with interrupts.installed(progress.restore_terminal), closing(progress):
+        try:
+            return run(plan, observe, interrupts, command_line), interrupts.signal_number
+        except KeyboardInterrupt:
+            return None, interrupts.signal_number
+
+
+def _exit_code(outcome: Outcome | None, signal_number: int, file_problem: str) -> int:
+    from kvbench.bench.runner import Ending
+    from kvbench.cli import EXIT_FAILED, EXIT_UNREACHABLE
+
+    if file_problem:
+        tell(file_problem)
+    if outcome is None or outcome.ending is Ending.INTERRUPTED:
+        tell("interrupted: the report holds what was finished")
+        return 128 + signal_number
+    if outcome.ending is Ending.TARGET_LOST:
+        tell(f"target lost, the report holds what was finished: {outcome.reason}")
+        return EXIT_UNREACHABLE
+    if outcome.failed_cells:
+        tell(f"cells without a number: {outcome.failed_cells}; the report says why")
+    return EXIT_FAILED if outcome.failed_cells or file_problem else 0

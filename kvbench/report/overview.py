@@ -1,0 +1,101 @@
+"""What a reader asks first: which batch size to use, and how targets compare in absolute terms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from kvbench.report import format as text
+from kvbench.report.entries import BLANK, NOT_MEASURED, SINGLE, Entries, Entry, Tone, bare
+from kvbench.report.summary import OperationSummary, TargetSummary
+from kvbench.report.table import Column, Table
+from kvbench.results import Cell
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def answer_table(summaries: Sequence[TargetSummary]) -> Table:
+    """For each target and operation: what to use, and what it buys."""
+    heads = ("target", "use", "keys/s", "instead of", "gain", "half of it at")
+    columns = (
+        Column(heads[0], is_text=True, is_url=True),
+        Column(heads[1], is_text=True),
+        *[Column(head) for head in heads[2:]],
+    )
+    rows = []
+    for summary in summaries:
+        entries = Entries(summary)
+        for one in summary.operations.values():
+            name = Entry(text.plain(summary.target.target))
+            rows.append((name, *_answer(one, entries)))
+    notes = (
+        "Use: the smallest measured size within 10% of the best keys/s. Half of the possible gain "
+        "is there at so many keys. Gains say what batching buys on a store; to choose a store, "
+        "compare keys/s below.",
+    )
+    return Table("What to use", columns, tuple(rows), notes, key_columns=2)
+
+
+def _answer(one: OperationSummary, entries: Entries) -> list[Entry]:
+    single = SINGLE.get(one.op, text.plain(one.op).upper())
+    best = one.recommended
+    half_gain = one.curve.half_gain_size if one.curve else None
+    if best is None:
+        measured = one.with_figures
+        why = "emulated" if "emulated" in one.kinds else "no gain seen"
+        rate = entries.rate(measured[0], "individual") if measured else Entry(text.NO_FIGURE)
+        reason = Entry(why if measured else text.NO_FIGURE, tone=Tone.FAINT)
+        return [Entry(f"single {single}"), bare(rate), reason, BLANK, BLANK]
+    return [
+        Entry(f"{text.plain(one.op).upper()} of {best.batch_size:,}"),
+        bare(entries.rate(best)),
+        bare(entries.rate(best, "individual")),
+        entries.speedup(best),
+        Entry(text.NO_FIGURE, tone=Tone.FAINT)
+        if half_gain is None
+        else Entry(f"{text.size(half_gain.estimate, 2)} keys"),
+    ]
+
+
+def absolute_table(op: str, summaries: Sequence[TargetSummary]) -> Table:
+    """Targets side by side: single calls, and keys per second at each batch size."""
+    sizes = sorted({size for one in summaries for size in one.sizes})
+    single = SINGLE.get(op, text.plain(op).upper())
+    columns = [Column("target", is_text=True, is_url=True), Column("one call"), Column("1 by 1")]
+    columns += [Column(f"{size:,}") for size in sizes]
+    columns += [Column("growth", is_text=True)] if len(sizes) > 1 else []
+    shown = [one for one in summaries if op in one.operations]
+    top = max(
+        [_rate(cell) for one in shown for cell in one.operations[op].with_figures], default=0.0
+    )
+    rows = []
+    for summary in shown:
+        entries, one = Entries(summary), summary.operations[op]
+        measured = one.with_figures
+        row = [Entry(text.plain(summary.target.target))]
+        if measured:
+            call = entries.call_time(measured[0], "individual")
+            row += [bare(call), bare(entries.rate(measured[0], "individual"))]
+        else:
+            row += [Entry(text.NO_FIGURE), Entry(text.NO_FIGURE)]
+        cells = [one.cells.get(size) for size in sizes]
+        row += [NOT_MEASURED if cell is None else bare(entries.rate(cell)) for cell in cells]
+        if len(sizes) > 1:
+            row.append(Entry(_bars(measured, top), tone=Tone.FAINT))
+        rows.append(tuple(row))
+    title = f"{single} one by one, and {text.plain(op).upper()} by batch size: keys/s"
+    return Table(title, tuple(columns), tuple(rows))
+
+
+def _bars(cells: Sequence[Cell], top: float) -> str:
+    """Keys/s of single calls and of each batch size as bars, on the table's logarithmic scale."""
+    if not cells or top <= 0:
+        return ""
+    rates = [cells[0].arms["individual"].keys_per_s.estimate, *[_rate(cell) for cell in cells]]
+    decades = 4.0
+    heights = [1 + math.log10(max(rate, 1e-9) / top) / decades for rate in rates]
+    return "".join([_BARS[round(max(0.0, height) * (len(_BARS) - 1))] for height in heights])
+
+
+def _rate(cell: Cell) -> float:
+    return cell.arms["batch"].keys_per_s.estimate if "batch" in cell.arms else 0.0

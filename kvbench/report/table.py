@@ -1,0 +1,54 @@
+"""A table, ready to be laid out, whatever it shows and whoever lays it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kvbench.report import format as text
+from kvbench.report.entries import Entry, Tone
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What stands over a column, and what is in it.
+
+    Attributes:
+        heading: one line.
+        is_text: words (left-aligned) rather than figures (right-aligned).
+        is_url: URLs, which no renderer may take for markup.
+        is_companion: compares with the column on its left, and is never parted from it.
+    """
+
+    heading: str
+    is_text: bool = False
+    is_url: bool = False
+    is_companion: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table, ready to be laid out.
+
+    Attributes:
+        title: what it shows.
+        columns: as many as each row has entries; none in a list of names and facts.
+        rows: from the top.
+        notes: sentences to stand below it.
+        key_columns: how many columns from the left say what a row is about.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Entry, ...], ...]
+    notes: tuple[str, ...] = ()
+    key_columns: int = 1
+
+
+def facts_table(title: str, facts: Mapping[str, object]) -> Table:
+    """Names and what they stand for: a table without headings."""
+    rows = []
+    for name, fact in facts.items():
+        shown = text.plain(name).replace("_", " ")
+        rows.append((Entry(shown, tone=Tone.FAINT), Entry(text.value(fact))))
+    return Table(title, (), tuple(rows))
