@@ -69,6 +69,17 @@ def test_only_the_command_line_exits_or_prints():
         assert not re.search(r"sys\.exit\(|(?<![\w.])print\(", path.read_text()), name_of(path)
 
 
+def test_commands_write_through_the_functions_that_clean_text():
+    """kvbench.cli.output hides secrets and escapes; help and completion hold kvbench's own text."""
+    own_text = {"output.py", "standard_streams.py", "completion.py", "__init__.py"}
+    for path in ROOT.glob("kvbench/cli/*.py"):
+        if path.name not in own_text:
+            found = re.findall(
+                r"click\.(?:echo|secho)|\bConsole\(|(?<![\w.])print\(", path.read_text()
+            )
+            assert not found, name_of(path)
+
+
 def test_every_module_has_a_reader():
     """Each module is imported by another, named by an entry point, or run as a program."""
     readers = (ROOT / "pyproject.toml").read_text()

@@ -34,7 +34,7 @@ REPORTS = (
 )  # fmt: skip
 
 in_one_place = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20
 )
 
 
@@ -126,6 +126,8 @@ def failing_commands(url):
     yield "replay", "127.0.0.1:1", url
     yield "report", url
     yield "report", "repro.json", url
+    yield "advise", url
+    yield "report", "repro.json", "--beside", url
     yield "proxy", url
     yield "serve", url
     yield "serve", "--port", url
@@ -187,7 +189,7 @@ def test_no_failing_command_shows_a_drawn_secret(monkeypatch, tmp_path, url):
     shutil.rmtree(directory)
 
 
-@settings(in_one_place, max_examples=5)
+@settings(in_one_place, max_examples=4)
 @given(url=urls(["facts", "errors"]))
 def test_no_working_command_shows_a_drawn_secret(monkeypatch, tmp_path, url):
     """The whole way: check, run with its verdicts, every report, on an adapter that leaks."""
@@ -238,7 +240,7 @@ def password(port, secret):
             client.config_set("requirepass", "")
 
 
-@settings(in_one_place, max_examples=3)
+@settings(in_one_place, max_examples=2)
 @given(secret=secrets)
 def test_a_real_server_takes_a_password_and_nobody_else_sees_it(
     monkeypatch, tmp_path, redis_port, secret
