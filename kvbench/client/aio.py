@@ -19,11 +19,13 @@ from kvbench.client import commands
 from kvbench.client.address import Address
 from kvbench.client.commands import Command
 from kvbench.client.connection import Connection
+from kvbench.client.decoding import check_reply_bound
 from kvbench.client.forks import LEFT_TO_PARENT, watch
 from kvbench.client.sockets import check_timeouts, no_connection
 from kvbench.client.streams import AnyIterable, StreamPairs, map_chunks, pairs_of
-from kvbench.errors import KvConnectionError, KvProtocolError
+from kvbench.errors import KvConnectionError, KvServerError
 from kvbench.model import Pairs, Value
+from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX
 
 T = TypeVar("T")
 
@@ -62,13 +64,21 @@ class KvClient:
         address: where it is connected to.
     """
 
-    def __init__(self, address: Address, connect_timeout: float, request_timeout: float) -> None:
+    def __init__(
+        self,
+        address: Address,
+        connect_timeout: float,
+        request_timeout: float,
+        max_reply_bytes: int = PAYLOAD_BYTES_MAX,
+    ) -> None:
         check_timeouts(connect_timeout=connect_timeout, request_timeout=request_timeout)
+        check_reply_bound(max_reply_bytes)
         self.address = address
         self._name = str(address)
         self._prefix = address.prefix
         self._connect_timeout_s = connect_timeout
         self._request_timeout_s = request_timeout
+        self._max_reply_bytes = max_reply_bytes
         self._connection: Connection | None = None
         self._live: set[Connection] = set()
         self._connecting = asyncio.Lock()
@@ -80,15 +90,16 @@ class KvClient:
 
     @classmethod
     def connect(
-        cls, address: str, *, connect_timeout: float = 5.0, request_timeout: float = 30.0
+        cls,
+        address: str,
+        *,
+        connect_timeout: float = 5.0,
+        request_timeout: float = 30.0,
+        max_reply_bytes: int = PAYLOAD_BYTES_MAX,
     ) -> Connecting:
-        """Connect to ``host:port/namespace``; timeouts in seconds. To be awaited.
-
-        Raises:
-            UsageError: the address is none, or a timeout is not above 0.
-            KvConnectionError: nobody answers there.
-        """
-        return Connecting(cls(Address.parse(address), connect_timeout, request_timeout))
+        """Connect to a server. To be awaited. As :meth:`SyncKvClient.connect`."""
+        place = Address.parse(address)
+        return Connecting(cls(place, connect_timeout, request_timeout, max_reply_bytes))
 
     async def close(self) -> None:
         """Close; calls in flight fail. Closing twice is fine; later calls: KvConnectionError."""
@@ -138,7 +149,9 @@ class KvClient:
     async def _open(self) -> Connection:
         self._check_open()
         opening = asyncio.get_running_loop().create_connection(
-            lambda: Connection(self._name, self._request_timeout_s, self._live),
+            lambda: Connection(
+                self._name, self._request_timeout_s, self._max_reply_bytes, self._live
+            ),
             self.address.host,
             self.address.port,
         )
@@ -174,15 +187,13 @@ class KvClient:
             connection = await self._usable()
         request = connection.submit(command.request)
         try:
-            status, payload = await request.response
+            response = await request.response
         except asyncio.CancelledError:
             connection.give_up(request)
             raise
-        try:
-            return command.result(status, payload)
-        except KvProtocolError:
-            connection.abort("closed, for the reply to an earlier request made no sense")
-            raise
+        if request.held_bytes:
+            return await connection.large_result(command, request)
+        return connection.result(command, response)
 
     async def _call_each(self, parts: list[Command[T]]) -> list[T]:
         """All requests at once, in one turn of the loop; the results in their order."""
@@ -190,8 +201,18 @@ class KvClient:
         if connection is None or not connection.is_usable:
             connection = await self._usable()
         requests = [connection.submit(part.request) for part in parts]
+        found: list[T] = []
+        refused: KvServerError | None = None
         try:
-            responses = [await request.response for request in requests]
+            for part, request in zip(parts, requests, strict=True):
+                response = await request.response
+                try:
+                    if request.held_bytes:
+                        found.append(await connection.large_result(part, request))
+                    else:
+                        found.append(connection.result(part, response))
+                except KvServerError as error:
+                    refused = refused or error
         except BaseException:
             # The last first: the connection then finds at once that others still wait.
             for request in reversed(requests):
@@ -199,11 +220,9 @@ class KvClient:
                 if not request.response.cancelled():
                     request.response.exception()  # Seen, or asyncio would log each of them.
             raise
-        try:
-            return commands.results(parts, responses)
-        except KvProtocolError:
-            connection.abort("closed, for the reply to an earlier request made no sense")
-            raise
+        if refused is not None:
+            raise refused
+        return found
 
     async def _call_all(self, parts: list[Command[T]]) -> list[T]:
         return [await self._call(part) for part in parts]

@@ -8,13 +8,14 @@ several commands (BATCH-006); the results of split lists are put together by :fu
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Generic, TypeVar, cast
 
+from kvbench.client import replies
+from kvbench.client.replies import Steps
 from kvbench.errors import KvProtocolError, KvServerError, ProtocolError
 from kvbench.model import Pairs, Value, lock_ttl_to_ms, pair_list, ttl_to_ms
 from kvbench.protocol import requests, responses
@@ -33,11 +34,13 @@ class Command(Generic[T]):
         request: the whole frame.
         parse: reads the payload of an OK response; ProtocolError when it makes no sense.
         null: whether NULL is an answer, which is then None.
+        steps: does the same as ``parse`` in bounded steps, where a reply can be large.
     """
 
     request: bytes
     parse: Callable[[bytes], T]
     null: bool = False
+    steps: Callable[[bytes], Steps[T]] | None = None
 
     def result(self, status: int, payload: bytes) -> T:
         """What a response means.
@@ -54,29 +57,39 @@ class Command(Generic[T]):
         if status == Status.NULL and self.null:
             return None  # type: ignore[return-value]  # T includes None where null is True
         if status in (Status.ERROR, Status.INVALID):
-            raise KvServerError(status, payload.decode("utf-8", "replace"))
+            raise KvServerError(status, replies.message_of(payload))
         raise KvProtocolError(f"the server answered with status 0x{status:02x}, not allowed here")
+
+    def result_in_steps(self, status: int, payload: bytes) -> Steps[T]:
+        """As :meth:`result`, which it yields from between bounded steps."""
+        if status != Status.OK or self.steps is None:
+            return self.result(status, payload)
+        try:
+            return (yield from self.steps(payload))
+        except ProtocolError as error:
+            raise KvProtocolError(f"the server's reply makes no sense: {error}") from None
 
 
 def ping() -> Command[bool]:
     """PING: True."""
-    return Command(requests.empty_request(Opcode.PING), _parse_pong)
+    return Command(requests.empty_request(Opcode.PING), replies.parse_pong)
 
 
 def info() -> Command[dict[str, object]]:
     """INFO: what the server tells of itself."""
-    return Command(requests.empty_request(Opcode.INFO), _parse_info)
+    return Command(requests.empty_request(Opcode.INFO), replies.parse_info)
 
 
 def hello() -> Command[tuple[int, list[str]]]:
     """HELLO: the server's protocol version and capabilities."""
     payload = requests.hello_payload(PROTOCOL_VERSION, list(EXTENSIONS))
-    return Command(frame(Opcode.HELLO, payload), requests.parse_hello)
+    return Command(frame(Opcode.HELLO, payload), replies.parse_hello)
 
 
 def get(prefix: bytes, key: str) -> Command[Value]:
     """GET: the value, None when absent."""
-    return Command(requests.key_request(Opcode.GET, prefix, _named(key)), decode_value, null=True)
+    request = requests.key_request(Opcode.GET, prefix, _named(key))
+    return Command(request, decode_value, True, replies.value_steps)
 
 
 def set(prefix: bytes, key: str, value: Value, ttl: float | None) -> Command[None]:
@@ -130,7 +143,9 @@ def expire(prefix: bytes, key: str, ttl: float | None) -> Command[bool]:
 
 def ttl(prefix: bytes, key: str) -> Command[float | None]:
     """TTL: seconds left, -1.0 without a TTL, None when absent."""
-    return Command(requests.key_request(Opcode.TTL, prefix, _named(key)), _parse_ttl, null=True)
+    return Command(
+        requests.key_request(Opcode.TTL, prefix, _named(key)), replies.parse_ttl, null=True
+    )
 
 
 def lock(prefix: bytes, key: str, owner: str, ttl: float) -> Command[bool]:
@@ -160,7 +175,11 @@ def extend_lock(prefix: bytes, key: str, owner: str, ttl: float) -> Command[bool
 def mget(prefix: bytes, keys: Iterable[str]) -> list[Command[list[Value]]]:
     """MGET: values in the order of the keys."""
     return [
-        Command(request, partial(responses.parse_values, count=count))
+        Command(
+            request,
+            partial(responses.parse_values, count=count),
+            steps=partial(replies.values_steps, count=count),
+        )
         for request, count in _keys_requests(Opcode.MGET, prefix, keys)
     ]
 
@@ -225,25 +244,6 @@ def each(
 def set_each(prefix: bytes, pairs: Pairs, ttl: float | None) -> list[Command[None]]:
     """One SET for each pair, to be sent together."""
     return [set(prefix, key, value, ttl) for key, value in pair_list(pairs)]
-
-
-def results(parts: Sequence[Command[T]], responses: Iterable[tuple[int, bytes]]) -> list[T]:
-    """What the responses to requests that were sent together mean, in their order.
-
-    Raises:
-        KvServerError: the server refused one, the first of them; the others were answered.
-        KvProtocolError: a response makes no sense; the connection must be closed.
-    """
-    found: list[T] = []
-    refused: KvServerError | None = None
-    for part, (status, payload) in zip(parts, responses, strict=True):
-        try:
-            found.append(part.result(status, payload))
-        except KvServerError as error:
-            refused = refused or error
-    if refused is not None:
-        raise refused
-    return found
 
 
 def joined(parts: Sequence[list[T]]) -> list[T]:
@@ -314,24 +314,3 @@ def _refuse_text(items: object) -> None:
     """The characters of a text would pass for keys."""
     if isinstance(items, str | bytes):
         raise TypeError(f"keys must be a list of str, not one {type(items).__name__}: {items!r}")
-
-
-def _parse_pong(payload: bytes) -> bool:
-    if payload != b"PONG":
-        raise ProtocolError(f"PONG was due, {payload[:16]!r} came")
-    return True
-
-
-def _parse_info(payload: bytes) -> dict[str, object]:
-    try:
-        fields = json.loads(payload)
-    except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"INFO is no JSON: {error}") from None
-    if not isinstance(fields, dict):
-        raise ProtocolError("INFO is no JSON object")
-    return fields
-
-
-def _parse_ttl(payload: bytes) -> float:
-    left_ms = responses.parse_i64(payload)
-    return left_ms / 1000 if left_ms >= 0 else -1.0

@@ -9,6 +9,9 @@ its way that belongs to nobody. Such a connection takes no new requests: it *dra
 callers still get what they are waiting for, and is closed as soon as nobody waits any more
 (CLIENT-009). A request that is given up before it was sent is simply not sent. Deadlines need one
 timer for all, for they come in the order of the requests.
+
+Large replies wait here until they are decoded. Once they have the size of the largest reply that is
+accepted together, nothing more is read, so what a connection holds is bounded by about twice that.
 """
 
 from __future__ import annotations
@@ -20,9 +23,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import cast
+from typing import TypeVar, cast
 
+from kvbench.client.commands import Command
+from kvbench.client.decoding import AT_ONCE_BYTES, decode_in_turns, too_large
 from kvbench.client.forks import release_descriptor
+from kvbench.client.replies import message_of
 from kvbench.client.sockets import prepare
 from kvbench.errors import (
     KvConnectionError,
@@ -33,6 +39,8 @@ from kvbench.errors import (
 )
 from kvbench.protocol.frames import FrameReader
 from kvbench.protocol.opcodes import Status
+
+T = TypeVar("T")
 
 _WRITE_BYTES = 262_144
 """Requests are joined up to about this size: beyond it a copy costs more than another write."""
@@ -49,12 +57,14 @@ class Request:
         response: status and payload, when they come.
         deadline: time of the loop when it is given up.
         is_sent: whether it was handed to the transport, and so may reach the server.
+        held_bytes: size of a large reply that came and is not decoded yet.
     """
 
     frame: bytes
     response: asyncio.Future[tuple[int, bytes]]
     deadline: float
     is_sent: bool = False
+    held_bytes: int = 0
 
 
 class Connection(asyncio.Protocol):
@@ -63,15 +73,21 @@ class Connection(asyncio.Protocol):
     Args:
         name: of the server, for messages.
         request_timeout_s: how long a response may take.
+        max_reply_bytes: largest reply that is accepted.
         live: all connections of the client; this one enters it and leaves it by itself.
     """
 
-    def __init__(self, name: str, request_timeout_s: float, live: set[Connection]) -> None:
+    def __init__(
+        self, name: str, request_timeout_s: float, max_reply_bytes: int, live: set[Connection]
+    ) -> None:
         self._name = name
         self._timeout_s = request_timeout_s
         self._live = live
         self._loop = asyncio.get_running_loop()
-        self._reader = FrameReader()
+        self._reader = FrameReader(max_reply_bytes)
+        self._held_bytes = 0
+        self._is_reading_paused = False
+        self._decoding = asyncio.Lock()
         self._unsent: deque[Request] = deque()
         self._sent: deque[Request] = deque()
         self._is_flush_due = False
@@ -100,10 +116,43 @@ class Connection(asyncio.Protocol):
     def give_up(self, request: Request) -> None:
         """Nobody waits for this response any more."""
         if request.response.done() and not request.response.cancelled():
+            self._release(request)
             return  # It came in the same moment: nothing is left on its way.
         request.response.cancel()
         if request.is_sent:
             self._drain()
+
+    def result(self, command: Command[T], response: tuple[int, bytes]) -> T:
+        """What a small response means.
+
+        Raises:
+            KvServerError: the server refused.
+            KvProtocolError: the response makes no sense; the connection is closed.
+        """
+        try:
+            return command.result(*response)
+        except KvProtocolError:
+            self._lose_trust()
+            raise
+
+    async def large_result(self, command: Command[T], request: Request) -> T:
+        """What the large response to ``request`` means, which has come.
+
+        Such responses are decoded one after the other, in bounded turns of the loop.
+
+        Raises:
+            KvServerError, KvProtocolError: as :meth:`result`.
+            KvTimeoutError: it was not decoded in time.
+        """
+        try:
+            async with self._decoding:
+                response = request.response.result()
+                return await decode_in_turns(command, response, request.deadline)
+        except KvProtocolError:
+            self._lose_trust()
+            raise
+        finally:
+            self._release(request)
 
     def abort(self, reason: str) -> None:
         """Close at once; what is still waiting fails."""
@@ -145,9 +194,10 @@ class Connection(asyncio.Protocol):
             request = sent.popleft()
             if not request.response.done():
                 request.response.set_result(response)
+                if len(response[1]) > AT_ONCE_BYTES:
+                    self._hold(request, len(response[1]))
         if self._reader.oversize_bytes:
-            size = self._reader.oversize_bytes
-            message = f"{self._name}: a reply of {size} bytes is over the limit; connection closed"
+            message = f"{self._name}: {too_large(self._reader)}; connection closed"
             self._fail(partial(KvProtocolError, message))
         elif not self.is_usable:
             self._close_if_drained()
@@ -194,6 +244,26 @@ class Connection(asyncio.Protocol):
         """Requests that somebody waits for, the oldest first."""
         return (one for one in chain(self._sent, self._unsent) if not one.response.done())
 
+    def _lose_trust(self) -> None:
+        self.abort("closed, for the reply to an earlier request made no sense")
+
+    def _hold(self, request: Request, size: int) -> None:
+        """A large reply waits to be decoded: read nothing more while there is too much of that."""
+        request.held_bytes = size
+        self._held_bytes += size
+        if self._held_bytes >= self._reader.payload_bytes_max and self._transport is not None:
+            self._is_reading_paused = True
+            self._transport.pause_reading()
+
+    def _release(self, request: Request) -> None:
+        """A reply is decoded, or of no use any more."""
+        self._held_bytes -= request.held_bytes
+        request.held_bytes = 0
+        if self._is_reading_paused and self._held_bytes < self._reader.payload_bytes_max:
+            self._is_reading_paused = False
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.resume_reading()
+
     def _drain(self) -> None:
         self.is_usable = False
         self._close_if_drained()
@@ -208,7 +278,7 @@ class Connection(asyncio.Protocol):
         Nonsense leaves open which of the responses are the ones that were due: none is believed.
         """
         if status == Status.ERROR and not self._sent:
-            message = payload.decode("utf-8", "replace")
+            message = message_of(payload)
             self.end_reason = f"{self._name}: the server turned the connection away: {message}"
             _log.warning("%s", self.end_reason)
             self._fail(partial(KvServerError, status, message))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import time
 
+from kvbench.client.decoding import too_large
 from kvbench.duplex import send_while_receiving
 from kvbench.errors import KvProtocolError
 from kvbench.protocol.frames import FrameReader
@@ -50,7 +51,8 @@ def exchange_one(
         frames = reader.feed(data)
         if frames:
             break
-        _check_size(reader)
+        if reader.oversize_bytes:
+            raise too_large(reader)
         is_shortened = True
         left_s = deadline - time.monotonic()
     if len(frames) > 1 or reader.buffered_bytes or reader.oversize_bytes:
@@ -71,16 +73,11 @@ def exchange_many(
 
     def feed(data: bytes) -> bool:
         frames.extend(reader.feed(data))
-        if len(frames) < len(requests):
-            _check_size(reader)
+        if len(frames) < len(requests) and reader.oversize_bytes:
+            raise too_large(reader)
         return len(frames) >= len(requests)
 
     send_while_receiving(stream, b"".join(requests), feed, timeout_s)
     if len(frames) > len(requests) or reader.buffered_bytes or reader.oversize_bytes:
         raise KvProtocolError(f"more came than the {len(requests)} responses that were due")
     return frames
-
-
-def _check_size(reader: FrameReader) -> None:
-    if reader.oversize_bytes:
-        raise KvProtocolError(f"a reply of {reader.oversize_bytes} bytes is over the limit")

@@ -253,6 +253,7 @@ class Lending:
             config.address,
             connect_timeout=config.connect_timeout,
             request_timeout=config.request_timeout,
+            max_reply_bytes=config.max_reply_bytes,
         )
         try:
             async with asyncio.timeout(config.connect_timeout):

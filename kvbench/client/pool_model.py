@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kvbench.client.decoding import check_reply_bound
 from kvbench.client.sockets import check_timeouts
 from kvbench.errors import UsageError
+from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +21,12 @@ class PoolConfig:
         idle_timeout: a connection above ``min_size`` that is idle for so long is closed.
         acquire_timeout: how long a caller waits for a connection.
         connect_timeout: how long opening one may take.
-        request_timeout: how long a response may take.
+        request_timeout: how long a response may take, with its decoding.
+        max_reply_bytes: largest reply that is accepted, for each connection;
+            :mod:`kvbench.client.decoding` says what it costs at most.
 
     Raises:
-        UsageError: sizes or times make no sense.
+        UsageError: sizes, times or the bound make no sense.
     """
 
     address: str
@@ -32,6 +36,7 @@ class PoolConfig:
     acquire_timeout: float = 5
     connect_timeout: float = 5
     request_timeout: float = 30
+    max_reply_bytes: int = PAYLOAD_BYTES_MAX
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_size <= self.max_size or self.max_size < 1:
@@ -45,6 +50,7 @@ class PoolConfig:
             connect_timeout=self.connect_timeout,
             request_timeout=self.request_timeout,
         )
+        check_reply_bound(self.max_reply_bytes)
 
 
 @dataclass(frozen=True, slots=True)

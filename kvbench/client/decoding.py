@@ -1,0 +1,141 @@
+"""Large replies, decoded in bounded steps: a server cannot hold up a client beyond its timeout.
+
+What a reply costs depends on what is in it. The whole of the largest that is accepted by default,
+64 MiB, was measured to take (processor time, compiled codec):
+
+=============  =======  ========
+one text       0.2 s    0.25 GiB
+nulls          1.6 s    0.6 GiB
+empty lists    7 s      1.0 GiB
+Decimals       9 s      2.0 GiB
+=============  =======  ========
+
+``max_reply_bytes`` bounds both: whoever talks to servers that are not trusted sets it lower.
+
+A reply is decoded after the whole of it has come, so its connection stays in order whatever becomes
+of the decoding. Between two steps the deadline of the request is looked at, and an event loop gets
+its turn after :data:`TURN_S`. What Python does in one go can take longer: copying 64 MiB, decoding
+one text of that size, letting go of a million values, and collecting garbage while there are
+millions of lists (0.05 to 0.4 s each).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeVar, cast
+
+from kvbench.client.commands import Command
+from kvbench.client.replies import Steps
+from kvbench.errors import KvProtocolError, KvServerError, KvTimeoutError, UsageError
+from kvbench.protocol.frames import FrameReader
+
+T = TypeVar("T")
+
+AT_ONCE_BYTES: Final = 32_768
+"""Replies up to this size are decoded at once: their smallest values take a few milliseconds."""
+
+TURN_S: Final = 0.005
+"""What one turn of an event loop may take, and one step of up to 4 ms more."""
+
+_REPLY_BYTES_LEAST: Final = 1024
+_REPLY_BYTES_MOST: Final = 0xFFFF_FFFF
+"""The length of a frame is a u32."""
+
+
+def check_reply_bound(max_reply_bytes: int) -> None:
+    """Refuse a bound for replies that makes no sense.
+
+    Raises:
+        UsageError: it is not 1 KiB to 4 GiB less a byte.
+    """
+    is_number = isinstance(max_reply_bytes, int)
+    if not is_number or not _REPLY_BYTES_LEAST <= max_reply_bytes <= _REPLY_BYTES_MOST:
+        raise UsageError(
+            f"max_reply_bytes is 1 KiB to 4 GiB less a byte ({_REPLY_BYTES_LEAST} to "
+            f"{_REPLY_BYTES_MOST}), not {max_reply_bytes!r}"
+        )
+
+
+def too_large(reader: FrameReader) -> KvProtocolError:
+    """The error of a reply that is over the limit of its reader."""
+    return KvProtocolError(
+        f"a reply of {reader.oversize_bytes} bytes is over the limit of "
+        f"{reader.payload_bytes_max}: ask for less at once, or connect with a larger "
+        "max_reply_bytes"
+    )
+
+
+def decode(command: Command[T], response: tuple[int, bytes], deadline: float) -> T:
+    """The result of a response, decoded until ``deadline`` on the monotonic clock.
+
+    Raises:
+        KvTimeoutError: that was not enough. The connection is still in order.
+        KvServerError, KvProtocolError: as :meth:`Command.result`.
+    """
+    status, payload = response
+    if len(payload) <= AT_ONCE_BYTES:
+        return command.result(status, payload)
+    steps = command.result_in_steps(status, payload)
+    while True:
+        is_done, result = _advanced(steps)
+        if is_done:
+            return cast(T, result)
+        if time.monotonic() > deadline:
+            raise _overdue(payload)
+
+
+def decode_each(
+    commands: Sequence[Command[T]], responses: Iterable[tuple[int, bytes]], deadline: float
+) -> list[T]:
+    """What the responses to requests that were sent together mean, in their order.
+
+    Raises:
+        KvServerError: the server refused one, the first of them; the others were answered.
+        KvTimeoutError, KvProtocolError: as :func:`decode`.
+    """
+    found: list[T] = []
+    refused: KvServerError | None = None
+    for command, response in zip(commands, responses, strict=True):
+        try:
+            found.append(decode(command, response, deadline))
+        except KvServerError as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
+    return found
+
+
+async def decode_in_turns(command: Command[T], response: tuple[int, bytes], deadline: float) -> T:
+    """As :func:`decode`, on the clock of the running loop, which has its turn in between."""
+    status, payload = response
+    steps = command.result_in_steps(status, payload)
+    now = asyncio.get_running_loop().time
+    turn_end = now() + TURN_S
+    while True:
+        is_done, result = _advanced(steps)
+        if is_done:
+            return cast(T, result)
+        if now() < turn_end:
+            continue
+        if now() > deadline:
+            raise _overdue(payload)
+        await asyncio.sleep(0)
+        turn_end = now() + TURN_S
+
+
+def _advanced(steps: Steps[T]) -> tuple[bool, T | None]:
+    """Take one step: whether it was the last, and then the result."""
+    try:
+        next(steps)
+    except StopIteration as done:
+        return True, cast(T, done.value)
+    return False, None
+
+
+def _overdue(payload: bytes) -> KvTimeoutError:
+    return KvTimeoutError(
+        f"the request was answered, but its reply of {len(payload)} bytes was not decoded within "
+        "the request_timeout: ask for less at once, or give it longer"
+    )

@@ -1,0 +1,89 @@
+"""How the payload of an OK response is read, where the codec does not say all of it.
+
+A reply that can be large is read in steps as well, by a generator that yields between them. All
+other replies are bounded here or by the codec, so that reading one takes a millisecond at most.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from typing import Final, TypeAlias, TypeVar
+
+from kvbench.errors import ProtocolError
+from kvbench.model import Value
+from kvbench.protocol import requests, responses
+from kvbench.protocol.values import ValuesDecoder
+
+T = TypeVar("T")
+
+Steps: TypeAlias = Generator[None, None, T]
+"""Yields between steps, and returns the result."""
+
+VALUES_PER_STEP: Final = 1024
+"""Small values that are decoded in a step: some tenths of a millisecond compiled, up to four
+milliseconds in pure Python."""
+
+MESSAGE_BYTES_MAX: Final = 4096
+"""Of a server's message; the rest of a longer one would only take time and memory."""
+
+FACTS_BYTES_MAX: Final = 65_536
+"""Of INFO and HELLO, which are read at once; a server's answer has some hundred bytes."""
+
+
+def message_of(payload: bytes) -> str:
+    """The message of an ERROR or INVALID, cut to what a person may want to read."""
+    message = payload[:MESSAGE_BYTES_MAX].decode("utf-8", "replace")
+    return message if len(payload) <= MESSAGE_BYTES_MAX else f"{message}..."
+
+
+def value_steps(payload: bytes) -> Steps[Value]:
+    """As decode_value."""
+    decoder = ValuesDecoder(payload)
+    while not decoder.advance(VALUES_PER_STEP):
+        yield
+    return responses.decoded_values(payload, decoder)[0]
+
+
+def values_steps(payload: bytes, count: int) -> Steps[list[Value]]:
+    """As parse_values."""
+    decoder = responses.values_decoder(payload, count)
+    while not decoder.advance(VALUES_PER_STEP):
+        yield
+    return responses.decoded_values(payload, decoder)
+
+
+def parse_pong(payload: bytes) -> bool:
+    """PING."""
+    if payload != b"PONG":
+        raise ProtocolError(f"PONG was due, {payload[:16]!r} came")
+    return True
+
+
+def parse_info(payload: bytes) -> dict[str, object]:
+    """INFO: the members of a JSON object."""
+    _check_facts("INFO", payload)
+    try:
+        fields = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"INFO is no JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise ProtocolError("INFO is no JSON object")
+    return fields
+
+
+def parse_hello(payload: bytes) -> tuple[int, list[str]]:
+    """HELLO: version and capabilities."""
+    _check_facts("HELLO", payload)
+    return requests.parse_hello(payload)
+
+
+def parse_ttl(payload: bytes) -> float:
+    """TTL: seconds, -1.0 without one."""
+    left_ms = responses.parse_i64(payload)
+    return left_ms / 1000 if left_ms >= 0 else -1.0
+
+
+def _check_facts(name: str, payload: bytes) -> None:
+    if len(payload) > FACTS_BYTES_MAX:
+        raise ProtocolError(f"{name} has {len(payload)} bytes, more than {FACTS_BYTES_MAX}")
