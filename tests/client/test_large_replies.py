@@ -28,7 +28,7 @@ def list_of(item, count):
 
 EMPTY_LISTS = list_of(b"\x06\x00\x00\x00\x00", 3_000_000)
 DECIMALS = list_of(b"\x03\x00\x017", 4_000_000)
-NULLS = list_of(b"\x00", 16_000_000)
+NULLS = list_of(b"\x00", 40_000_000)
 HOSTILE = {"lists": EMPTY_LISTS, "Decimals": DECIMALS, "nulls": NULLS}
 
 
@@ -44,12 +44,19 @@ def test_decoding_a_hostile_reply_ends_at_the_request_timeout(face, kind):
         talk.send(value("next"))
         talk.wait_for_close()
 
-    with Peer(script) as peer, face.connect(peer.address, request_timeout=0.15) as client:
-        began = time.monotonic()
-        with pytest.raises(KvTimeoutError, match="was not decoded within the request_timeout"):
-            client.get("k")
-        assert time.monotonic() - began < 1.5
-        assert client.get("k") == "next" and client.reconnects == 0
+    with Peer(script) as peer:
+        for timeout_s in (0.15, 0.3, 0.6):
+            with face.connect(peer.address, request_timeout=timeout_s) as client:
+                began = time.monotonic()
+                with pytest.raises(KvTimeoutError) as caught:
+                    client.get("k")
+                assert time.monotonic() - began < timeout_s + 1.5
+                if "no answer" in str(caught.value):
+                    continue  # A busy machine took as long to carry it over.
+                assert "was not decoded within the request_timeout" in str(caught.value)
+                assert client.get("k") == "next" and client.reconnects == 0
+                return
+    pytest.fail("the reply never came in time to be decoded")
 
 
 def test_the_loop_goes_on_while_a_hostile_reply_is_decoded():
