@@ -12,6 +12,9 @@ from typing import Protocol
 NS_PER_MS = 1_000_000
 """Nanoseconds in a millisecond: TTLs travel in milliseconds, clocks count nanoseconds."""
 
+NS_PER_S = 1_000_000_000
+"""Nanoseconds in a second: the unit of timeouts that people set."""
+
 
 class Clock(Protocol):
     """Something that knows the time."""

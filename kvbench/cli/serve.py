@@ -46,10 +46,23 @@ _OTHER_FILES = 128
 )
 @click.option(
     "--idle-timeout",
-    default=0.0,
-    show_default="never",
+    default=300.0,
+    show_default=True,
     type=click.FloatRange(min=0),
-    help="Seconds without a sign of life after which a client is closed.",
+    help="Seconds without a sign of life after which a client is closed; 0: never.",
+)
+@click.option(
+    "--frame-timeout",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Seconds that a request may take to arrive, and one more for each 64 KiB; 0: any time.",
+)
+@click.option(
+    "--protected-mode/--no-protected-mode",
+    default=True,
+    show_default=True,
+    help="Listen on loopback addresses only: there is no password.",
 )
 @click.option(
     "--log-level",
@@ -67,13 +80,16 @@ def command(
     max_connections: int,
     max_payload: int,
     idle_timeout: float,
+    frame_timeout: float,
+    protected_mode: bool,
     log_level: str,
     json_logs: bool,
 ) -> None:
     """Serve the wire protocol over TCP, from memory.
 
     Prints one line with its address when clients can connect. There is no password and no
-    encryption: listen on loopback, or in a network that you trust.
+    encryption, so it listens on loopback only; --no-protected-mode lifts that, in a network where
+    you trust everybody.
 
     SIGTERM or Ctrl-C ends it in order: what was received is answered, then it exits with 0. A
     second signal stops it at once.
@@ -90,7 +106,9 @@ def command(
         port=port,
         max_connections=max_connections,
         max_payload_bytes=max_payload,
+        protected_mode=protected_mode,
         idle_timeout_s=idle_timeout,
+        frame_timeout_s=frame_timeout,
     )
     _allow_files(max_connections)
     configure_logs(log_level, as_json=json_logs)

@@ -33,7 +33,7 @@ class FrameReader:
     """Cuts a stream of bytes into ``(code, payload)`` frames.
 
     Whoever answers all frames at once calls :meth:`feed`; whoever answers them in portions calls
-    :meth:`push`, and :meth:`take` until it gives none.
+    :meth:`push`, and :meth:`take` as long as :attr:`has_more`.
 
     Args:
         payload_bytes_max: the largest payload that is accepted.
@@ -42,12 +42,14 @@ class FrameReader:
         oversize_bytes: what the first header over the limit declared; 0 as long as there was none.
             The frames before it can still be taken. Everything from there on is dropped: the
             stream cannot be trusted any more, so answer and close.
+        has_more: whether :meth:`take` may give a frame, or come upon a header over the limit.
         frames_taken: how many frames were given out.
     """
 
     def __init__(self, payload_bytes_max: int = PAYLOAD_BYTES_MAX) -> None:
         self.payload_bytes_max = payload_bytes_max
         self.oversize_bytes = 0
+        self.has_more = False
         self.frames_taken = 0
         self._data = b""
         self._at = 0
@@ -59,6 +61,11 @@ class FrameReader:
     def buffered_bytes(self) -> int:
         """Bytes that are held: of the unfinished frame, and of what was not taken yet."""
         return len(self._partial) + len(self._data) - self._at
+
+    @property
+    def is_in_frame(self) -> bool:
+        """Whether the stream ends, so far, inside a frame."""
+        return len(self._partial) > 0
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """Take the next bytes of the stream and return the frames that they complete, in order."""
@@ -73,18 +80,19 @@ class FrameReader:
             data = self._data[self._at :] + data
         self._data = data
         self._at = 0
+        self.has_more = True
 
     def take(self, frames_max: int, payload_bytes: int) -> list[tuple[int, bytes]]:
         """The next frames, in order.
 
         Stops after ``frames_max`` of them, or once their payloads have ``payload_bytes`` or more.
-        Fewer of both mean that no further frame is complete.
         """
         frames: list[tuple[int, bytes]] = []
-        if self.oversize_bytes > 0 or frames_max <= 0:
+        if self.oversize_bytes > 0:
             return frames
         if self._partial:
             if not self._complete_partial(frames):
+                self.has_more = False
                 return frames
             payload_bytes -= len(frames[0][1])
         data = self._data
@@ -113,6 +121,7 @@ class FrameReader:
                 self._partial += data[start:]
             self._data = b""
             start = 0
+            self.has_more = False
         self._at = start
         self.frames_taken += len(frames)
         return frames
@@ -147,6 +156,7 @@ class FrameReader:
 
     def _stop(self, length: int) -> None:
         self.oversize_bytes = length
+        self.has_more = False
         self._data = b""
         self._at = 0
         self._partial = bytearray()

@@ -25,8 +25,11 @@ class ServerConfig:
         max_connections: clients at one time; a further one is told so and closed.
         max_payload_bytes: largest payload of a request. A reply may hold as much, and at least
             64 MiB, which is what every client accepts.
+        protected_mode: whether to refuse every address but loopback ones.
         idle_timeout_s: a client that neither sends nor takes anything for so long is closed, at
             the latest a quarter of the time after that; 0 never closes one.
+        frame_timeout_s: a client that has begun to send a request and does not come to its end for
+            so long, and a second for each 64 KiB that came, is closed as well; 0 never closes one.
         write_buffer_bytes: replies waiting for one client beyond which nothing more of it is read
             or answered until it has taken them.
         drain_timeout_s: how long an orderly stop waits for clients to take their replies.
@@ -39,7 +42,9 @@ class ServerConfig:
     port: int = DEFAULT_PORT
     max_connections: int = 1000
     max_payload_bytes: int = PAYLOAD_BYTES_MAX
-    idle_timeout_s: float = 0.0
+    protected_mode: bool = True
+    idle_timeout_s: float = 300.0
+    frame_timeout_s: float = 60.0
     write_buffer_bytes: int = 256 * 1024
     drain_timeout_s: float = 2.0
 
@@ -53,9 +58,9 @@ class ServerConfig:
                 f"max-payload is 1 KiB to 4 GiB less a byte ({_MAX_PAYLOAD_LEAST} to "
                 f"{_MAX_PAYLOAD_MOST}), not {self.max_payload_bytes}"
             )
-        if not (math.isfinite(self.idle_timeout_s) and self.idle_timeout_s >= 0):
-            raise UsageError(
-                f"idle-timeout is a number of seconds, 0 for none, not {self.idle_timeout_s}"
-            )
+        timeouts = {"idle-timeout": self.idle_timeout_s, "frame-timeout": self.frame_timeout_s}
+        for name, seconds in timeouts.items():
+            if not (math.isfinite(seconds) and seconds >= 0):
+                raise UsageError(f"{name} is a number of seconds, 0 for none, not {seconds}")
         if self.write_buffer_bytes < 1 or self.drain_timeout_s < 0:
             raise UsageError("a write buffer has at least 1 byte, and a drain at least 0 s")

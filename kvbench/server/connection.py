@@ -6,11 +6,15 @@ The rules:
   are built until ``write_buffer_bytes`` of them are there, then written; when the transport cannot
   pass them on, the remaining requests wait, and reading pauses. So a client that asks and never
   reads costs its buffer and one reply, whatever it asks for (LIMIT-008).
+- Nothing takes long: :meth:`Connection.work` stops when its share of time is over, and
+  :class:`~kvbench.server.turns.Turns` decides when it goes on. A large request is answered in
+  steps, a large reply is written in pieces; the requests behind it wait for it.
 - A client that ends its sending side (FIN) still gets all answers.
 - Whoever is turned away gets the reason. Closing a socket that has unread data makes the kernel
   send RST, which can overtake the reply: so the server ends its own sending side, reads on and
   drops what comes, and closes when the client has, or after :data:`LINGER_S`.
-- No timer for a request: a sweep by the server (:meth:`Connection.sweep`) finds the idle.
+- No timer for a request: a sweep by the server (:meth:`Connection.sweep`) finds who is silent for
+  too long, or does not come to the end of a frame.
 
 Works on asyncio and uvloop, whose transports differ only in speed.
 """
@@ -23,17 +27,29 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
+from kvbench.clock import NS_PER_S
 from kvbench.protocol.frames import FrameReader
 from kvbench.protocol.opcodes import Status
 from kvbench.protocol.responses import message_response
 from kvbench.server.config import ServerConfig
 from kvbench.server.dispatch import Dispatcher
+from kvbench.server.jobs import Job
+from kvbench.server.turns import Turns
 
 LINGER_S = 5.0
 """How long a client that was turned away may take to notice: its data is read and dropped."""
 
-SWEEPS_PER_IDLE_TIMEOUT = 4
-"""A connection is idle after so many sweeps without a sign of life, so 25% late at most."""
+FRAME_BYTES_PER_S = 64 * 1024
+"""A frame that is not finished in time gets a second more for so many of its bytes: a large one on
+a slow line is let through, and a client that sends a byte a minute is not."""
+
+_PORTION_FRAMES = 64
+_PORTION_BYTES = 16 * 1024
+"""Requests that are answered before the clock is looked at: so many, or with so many bytes of
+payload or reply. Together they take a fraction of a share."""
+
+_WRITE_BYTES = 256 * 1024
+"""A larger reply is written in pieces of this size: asyncio copies what the kernel refuses."""
 
 _LINGERING_MAX = 64
 """Refused clients that linger at one time: a flood of them must not use up the file descriptors."""
@@ -50,25 +66,33 @@ class Connection(asyncio.Protocol):
         live: all connections of the server; this one enters it and leaves it by itself.
         is_stopping: whether the server has begun to end: what was accepted just before gets no
             service any more.
+        turns: decides when there is time for this connection.
     """
 
     __slots__ = (
+        "_alive_ns",
         "_config",
         "_dispatcher",
+        "_has_lived",
         "_is_ending",
         "_is_paused",
         "_is_served",
         "_is_stopping",
+        "_job",
         "_linger",
         "_live",
         "_peer",
-        "_quiet_sweeps",
         "_reader",
         "_stats",
         "_swept_buffer_bytes",
+        "_swept_frames",
         "_transport",
+        "_turns",
+        "_unfinished_since_ns",
+        "_unwritten",
         "_waiting",
         "closed",
+        "is_queued",
     )
 
     _transport: asyncio.Transport
@@ -81,26 +105,34 @@ class Connection(asyncio.Protocol):
         config: ServerConfig,
         live: set[Connection],
         is_stopping: Callable[[], bool],
+        turns: Turns,
     ) -> None:
         self._is_stopping = is_stopping
         self._dispatcher = dispatcher
         self._stats = dispatcher.stats
         self._config = config
         self._live = live
+        self._turns = turns
         self._reader = FrameReader(config.max_payload_bytes)
         self._waiting: list[tuple[int, bytes]] = []
+        self._job: Job | None = None
+        self._unwritten: memoryview | None = None
         self._is_paused = False
         self._is_ending = False
         self._is_served = False
-        self._quiet_sweeps = 0
+        self.is_queued = False
+        self._has_lived = True
+        self._alive_ns = 0
         self._swept_buffer_bytes = 0
+        self._swept_frames = -1
+        self._unfinished_since_ns = 0
         self._linger: asyncio.TimerHandle | None = None
         self._peer = ""
 
     # --- What the event loop calls -----------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client came: serve it, or tell it that the house is full."""
+        """A client came: serve it, or reject it where the limit of connections is reached."""
         self._transport = cast(asyncio.Transport, transport)
         self.closed = asyncio.get_running_loop().create_future()
         self._live.add(self)
@@ -125,32 +157,25 @@ class Connection(asyncio.Protocol):
         if self._is_ending:
             return
         self._stats.bytes_in += len(data)
-        self._quiet_sweeps = 0
-        frames = self._reader.feed(data)
-        if self._waiting:
-            self._waiting += frames
-        else:
-            self._waiting = frames
-        if frames or self._reader.oversize_bytes:
-            self._answer()
+        self._has_lived = True
+        self._reader.push(data)
+        self._turns.serve(self)
 
     def pause_writing(self) -> None:
         """The client does not take its replies: read nothing more of it."""
         self._is_paused = True
-        if not self._is_ending:
-            self._transport.pause_reading()
+        self._set_reading()
 
     def resume_writing(self) -> None:
         """The client took its replies: go on where it was left."""
         self._is_paused = False
-        self._quiet_sweeps = 0
-        self._answer()
-        if not self._is_paused and not self._is_ending:
-            self._transport.resume_reading()
+        self._has_lived = True
+        self._turns.serve(self)
+        self._set_reading()
 
     def eof_received(self) -> bool:
         """The client has nothing more to ask: it gets what is still on its way, then the end."""
-        if self._linger is None and self._waiting:
+        if self._linger is None and self._has_work:
             self._is_ending = True
             return True
         return False
@@ -158,6 +183,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, whoever ended it."""
         self._waiting = []
+        self._job = self._unwritten = None
         self._is_ending = True
         if self._linger is not None:
             self._linger.cancel()
@@ -169,56 +195,155 @@ class Connection(asyncio.Protocol):
 
     # --- What the server calls ---------------------------------------------------------------
 
-    def sweep(self) -> None:
-        """Look for a sign of life since the last call; close the connection after too few."""
+    def sweep(self, now_ns: int) -> None:
+        """Close the connection when it shows no sign of life, or no end of a frame, for too long.
+
+        Args:
+            now_ns: the time of this sweep. What happened since the last one counts as now, so the
+                end comes late by the time between two sweeps at most.
+        """
         buffer_bytes = self._transport.get_write_buffer_size()
-        if buffer_bytes != self._swept_buffer_bytes:
-            self._swept_buffer_bytes = buffer_bytes
-            self._quiet_sweeps = 0
-        self._quiet_sweeps += 1
-        if self._quiet_sweeps > SWEEPS_PER_IDLE_TIMEOUT:
-            _log.info("idle connection from %s closed", self._peer)
-            if buffer_bytes:
-                self._transport.abort()
-            else:
-                self._transport.close()
+        if buffer_bytes != self._swept_buffer_bytes or self._has_lived or self.is_queued:
+            self._alive_ns = now_ns
+        self._has_lived = False
+        self._swept_buffer_bytes = buffer_bytes
+        is_new = self._reader.frames_taken != self._swept_frames
+        if is_new or not self._reader.is_in_frame or self.is_queued or self._is_paused:
+            self._unfinished_since_ns = now_ns
+        self._swept_frames = self._reader.frames_taken
+        idle_ns = self._config.idle_timeout_s * NS_PER_S
+        frame_ns = self._config.frame_timeout_s * NS_PER_S
+        if idle_ns and now_ns - self._alive_ns >= idle_ns:
+            self._give_up("idle")
+        elif frame_ns:
+            frame_ns += self._reader.buffered_bytes * NS_PER_S / FRAME_BYTES_PER_S
+            if now_ns - self._unfinished_since_ns >= frame_ns:
+                self._give_up("unfinished request")
 
     def finish(self) -> None:
         """Take no more requests, answer those that came, then close."""
         self._is_ending = True
-        if not self._waiting:
+        if not self._has_work:
             self._transport.close()
 
     def abort(self) -> None:
         """Close at once; what was not sent is lost."""
         self._transport.abort()
 
+    # --- What the turns call -----------------------------------------------------------------
+
+    def work(self, until_ns: int) -> bool:
+        """Answer and write until ``until_ns``; returns whether there is more that can be done now.
+
+        There is not when all is answered, or when the client must read before it gets more.
+        """
+        while self._has_work and not self._is_paused and not self._transport.is_closing():
+            if self._unwritten is None:
+                self._answer(until_ns)
+            else:
+                self._write_piece(self._unwritten)
+            if self._turns.now_ns() >= until_ns:
+                break
+        if not self._has_work:
+            self._complete()
+            return False
+        return not self._is_paused and not self._transport.is_closing()
+
+    def hold(self) -> None:
+        """Read nothing more until :meth:`release`: what is there must be answered first."""
+        self._set_reading()
+
+    def release(self) -> None:
+        """Read on."""
+        self._set_reading()
+
     # --- Inside ------------------------------------------------------------------------------
 
-    def _answer(self) -> None:
-        """Answer the waiting requests in order, until none is left or the client must read."""
-        handle = self._dispatcher.handle
-        room = self._config.write_buffer_bytes
-        frames = self._waiting
-        done = 0
-        while done < len(frames) and not self._is_paused and not self._transport.is_closing():
-            replies: list[bytes] = []
-            size = 0
-            for opcode, payload in frames[done:] if done else frames:
-                reply = handle(opcode, payload)
-                replies.append(reply)
-                size += len(reply)
-                if size >= room:
-                    break
-            done += len(replies)
+    @property
+    def _has_work(self) -> bool:
+        """Whether requests are there that have no answer yet, or replies that were not written."""
+        return bool(
+            self._reader.has_more or self._waiting or self._job is not None or self._unwritten
+        )
+
+    def _set_reading(self) -> None:
+        """Read on, or do not, as all that is going on asks for."""
+        if self._transport.is_closing() or (self._is_ending and self._linger is None):
+            return
+        if self._linger is None and (self._is_paused or self.is_queued):
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _answer(self, until_ns: int) -> None:
+        """Answer waiting requests in order, until ``until_ns`` or a buffer full of replies."""
+        replies: list[bytes] = []
+        size = 0
+        while size < self._config.write_buffer_bytes:
+            if self._job is not None:
+                reply = self._job.advance()
+                if reply is not None:
+                    self._job = None
+                    replies.append(reply)
+                    size += len(reply)
+            elif self._waiting or self._reader.has_more:
+                size += self._answer_portion(replies, until_ns)
+            else:
+                break
+            if self._turns.now_ns() >= until_ns:
+                break
+        if size > _WRITE_BYTES:
+            self._unwritten = memoryview(b"".join(replies))
+        elif replies:
             self._stats.bytes_out += size
             self._transport.write(b"".join(replies) if len(replies) > 1 else replies[0])
-        self._waiting = frames[done:]
-        if self._waiting:
-            return
+
+    def _answer_portion(self, replies: list[bytes], until_ns: int) -> int:
+        """Answer a few requests, or begin a large one; the bytes of the replies."""
+        frames = self._waiting or self._reader.take(_PORTION_FRAMES, _PORTION_BYTES)
+        waiting = iter(frames)
+        handle = self._dispatcher.handle
+        whole_bytes = self._dispatcher.whole_bytes
+        size = 0
+        for opcode, payload in waiting:
+            if len(payload) <= whole_bytes[opcode]:
+                reply = handle(opcode, payload)
+                size += len(reply)
+                replies.append(reply)
+                if size >= _PORTION_BYTES:
+                    break
+                continue
+            job = self._dispatcher.begin(opcode, payload)
+            first = job.advance()
+            if first is None:
+                self._job = job
+                break
+            size += len(first)
+            replies.append(first)
+            if self._turns.now_ns() >= until_ns:
+                break
+        self._waiting = list(waiting)
+        return size
+
+    def _write_piece(self, rest: memoryview) -> None:
+        """Hand the next piece of a large reply to the transport."""
+        piece = rest[:_WRITE_BYTES]
+        self._unwritten = rest[_WRITE_BYTES:] if len(rest) > _WRITE_BYTES else None
+        self._stats.bytes_out += len(piece)
+        self._transport.write(piece)
+
+    def _complete(self) -> None:
+        """All is answered: refuse what is too large, or close where nothing more will come."""
         if self._reader.oversize_bytes and self._linger is None:
             self._refuse_oversize()
         elif self._is_ending and self._linger is None:
+            self._transport.close()
+
+    def _give_up(self, reason: str) -> None:
+        _log.info("connection from %s closed: %s", self._peer, reason)
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
             self._transport.close()
 
     def _refuse_oversize(self) -> None:
@@ -244,6 +369,6 @@ class Connection(asyncio.Protocol):
         self._stats.bytes_out += len(reply)
         self._transport.write(reply)
         self._transport.write_eof()
-        self._transport.resume_reading()
         loop = asyncio.get_running_loop()
         self._linger = loop.call_later(LINGER_S, self._transport.abort)
+        self._set_reading()

@@ -3,16 +3,21 @@
 A handler parses the whole payload before it touches the engine, so a malformed request changes
 nothing (FRAME-004), and each handler makes one call of the engine, so each request happens at one
 instant (BATCH-005). Values are kept as the bytes that came in, tag included; only counters, CAS and
-locks look inside. What goes wrong has one place: :meth:`Dispatcher.handle` turns a ProtocolError
+locks look inside. What goes wrong has one place: :meth:`Dispatcher.refusal` turns a ProtocolError
 into INVALID, a :class:`Refused` into ERROR, and anything unforeseen into ERROR and a log entry. No
 request can end a connection, let alone the server.
+
+Most requests are answered by one call of :meth:`Dispatcher.handle`. A request that may take longer
+than a moment (its payload is large, or it is a CAS, which compares) can be answered in steps: that
+is a :class:`Job`, from :meth:`Dispatcher.begin`. Which requests should be is in
+:attr:`Dispatcher.whole_bytes`. Both ways end in the same code.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 from kvbench.engine import Engine, Update
 from kvbench.errors import ProtocolError
@@ -26,11 +31,20 @@ from kvbench.protocol.opcodes import (
     Status,
     Tag,
 )
-from kvbench.protocol.values import decode_value, encode_value, values_equal
+from kvbench.protocol.parsers import EntriesParser, KeysParser, PairsParser, ValuesParser
+from kvbench.protocol.values import decode_value, encode_value
+from kvbench.server.jobs import Job, Steps, Swap, finish, in_steps
 from kvbench.server.stats import Stats
 
 _I64_MIN = -0x8000_0000_0000_0000
 _I64_MAX = 0x7FFF_FFFF_FFFF_FFFF
+
+_WHOLE_BYTES = 16 * 1024
+"""Larger payloads of the operations that have steps are answered in steps: parsing so much takes
+under two milliseconds in pure Python."""
+
+_ALWAYS_WHOLE = 1 << 40
+_NEVER_WHOLE = -1
 
 _log = logging.getLogger("kvbench.server")
 
@@ -47,9 +61,21 @@ class Dispatcher:
         stats: what counts the requests.
         reply_bytes_max: largest payload of a reply. Without it, an MGET that names one large key
             65,535 times would ask the server for terabytes.
+
+    Attributes:
+        whole_bytes: by opcode, the largest payload that :meth:`handle` answers in a moment; for a
+            larger one, :meth:`begin` a job.
     """
 
-    __slots__ = ("_engine", "_handlers", "_reply_bytes_max", "_value_bytes_bound", "stats")
+    __slots__ = (
+        "_engine",
+        "_handlers",
+        "_reply_bytes_max",
+        "_steps",
+        "_value_bytes_bound",
+        "stats",
+        "whole_bytes",
+    )
 
     def __init__(
         self,
@@ -87,6 +113,21 @@ class Dispatcher:
         }
         # By index: cheaper than a look-up by hash for every request.
         self._handlers = [handlers.get(opcode) for opcode in range(256)]
+        self._steps: dict[int, Callable[[bytes], Steps]] = {
+            Opcode.SET: self._set_in_steps,
+            Opcode.SETNX: self._setnx_in_steps,
+            Opcode.CAS: self._cas_in_steps,
+            Opcode.MGET: self._mget_in_steps,
+            Opcode.MSET: self._mset_in_steps,
+            Opcode.MDEL: self._mdel_in_steps,
+            Opcode.MEXISTS: self._mexists_in_steps,
+            Opcode.MSETEX: self._msetex_in_steps,
+        }
+        self.whole_bytes = [
+            _WHOLE_BYTES if opcode in self._steps else _ALWAYS_WHOLE for opcode in range(256)
+        ]
+        # A CAS of a few bytes may be compared with a stored value of 64 MiB.
+        self.whole_bytes[Opcode.CAS] = _NEVER_WHOLE
 
     def handle(self, opcode: int, payload: bytes) -> bytes:
         """Answer one request with a whole response frame. Never raises."""
@@ -96,16 +137,25 @@ class Dispatcher:
             return responses.message_response(Status.INVALID, f"unknown opcode 0x{opcode:02x}")
         try:
             return handler(payload)
-        except ProtocolError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other requests go on.
+            return self.refusal(opcode, error)
+
+    def begin(self, opcode: int, payload: bytes) -> Job:
+        """Start to answer a request in steps. It must be one of those that have any."""
+        self.stats.requests[opcode] += 1
+        return Job(opcode, self._steps[opcode](payload), self.refusal)
+
+    def refusal(self, opcode: int, error: Exception) -> bytes:
+        """The response to a request that ended with ``error``, which must be the current one."""
+        if isinstance(error, ProtocolError):
             return responses.message_response(Status.INVALID, str(error))
-        except Refused as refusal:
-            return responses.message_response(Status.ERROR, str(refusal))
-        except Exception:  # noqa: BLE001 - whatever it is, the other requests go on.
-            name = Opcode(opcode).name
-            _log.exception("%s failed", name, extra={"facts": {"opcode": name}})
-            return responses.message_response(
-                Status.ERROR, f"internal error in {name}; the server's log has the details"
-            )
+        if isinstance(error, Refused):
+            return responses.message_response(Status.ERROR, str(error))
+        name = Opcode(opcode).name
+        _log.exception("%s failed", name, extra={"facts": {"opcode": name}})
+        return responses.message_response(
+            Status.ERROR, f"internal error in {name}; the server's log has the details"
+        )
 
     # --- One key ---------------------------------------------------------------------------
 
@@ -119,10 +169,22 @@ class Dispatcher:
         self._engine.set(key, value, ttl_ms)
         return responses.EMPTY_RESPONSE
 
-    def _setnx(self, payload: bytes) -> bytes:
-        key, ttl_ms, value = requests.parse_set(payload)
+    def _set_in_steps(self, payload: bytes) -> Steps:
+        parser = ValuesParser(payload, 1)
+        yield from in_steps(parser)
         self._note_size(payload)
-        return responses.flag_response(self._engine.setnx(key, value, ttl_ms))
+        self._engine.set(parser.key, parser.values[0], parser.ttl_ms)
+        return responses.EMPTY_RESPONSE
+
+    def _setnx(self, payload: bytes) -> bytes:
+        return finish(self._setnx_in_steps(payload))
+
+    def _setnx_in_steps(self, payload: bytes) -> Steps:
+        parser = ValuesParser(payload, 1)
+        yield from in_steps(parser)
+        self._note_size(payload)
+        is_new = self._engine.setnx(parser.key, parser.values[0], parser.ttl_ms)
+        return responses.flag_response(is_new)
 
     def _del(self, payload: bytes) -> bytes:
         return responses.flag_response(self._engine.delete(requests.parse_key(payload)))
@@ -164,19 +226,16 @@ class Dispatcher:
         return responses.i64_response(self._engine.update(key, decide))
 
     def _cas(self, payload: bytes) -> bytes:
-        key, ttl_ms, expected, new = requests.parse_cas(payload)
+        return finish(self._cas_in_steps(payload))
+
+    def _cas_in_steps(self, payload: bytes) -> Steps:
+        parser = ValuesParser(payload, 2)
+        yield from in_steps(parser)
         self._note_size(payload)
-        wanted = decode_value(expected)
-
-        def decide(is_there: bool, stored: bytes | None) -> Update[bytes, bool | None]:
-            if not is_there or stored is None:
-                return Update(result=None)
-            if not values_equal(decode_value(stored), wanted):
-                return Update(result=False)
-            return Update(result=True, write=True, value=new, ttl_ms=ttl_ms)
-
-        swapped = self._engine.update(key, decide)
-        return responses.NULL_RESPONSE if swapped is None else responses.flag_response(swapped)
+        swap = Swap(parser.values[0], parser.checks[0], parser.values[1], parser.ttl_ms)
+        while (reply := self._engine.update(parser.key, swap.decide)) is None:
+            yield
+        return reply
 
     def _lock(self, payload: bytes) -> bytes:
         key, owner, ttl_ms = requests.parse_lock(payload)
@@ -210,36 +269,63 @@ class Dispatcher:
     # --- Batches -----------------------------------------------------------------------------
 
     def _mget(self, payload: bytes) -> bytes:
-        keys = self._parse_keys(payload)
+        return self._mget_reply(self._parse_keys(payload))
+
+    def _mget_in_steps(self, payload: bytes) -> Steps:
+        return self._mget_reply((yield from self._keys_in_steps(payload)))
+
+    def _mget_reply(self, keys: list[bytes]) -> bytes:
         values = self._engine.mget(keys)
         if len(values) * self._value_bytes_bound > self._reply_bytes_max:
             self._check_reply(values)
         return responses.values_response(values)
 
     def _mset(self, payload: bytes) -> bytes:
-        ttl_ms, items = requests.parse_mset(payload)
+        return finish(self._mset_in_steps(payload))
+
+    def _mset_in_steps(self, payload: bytes) -> Steps:
+        parser = PairsParser(payload)
+        yield from in_steps(parser)
         self._count_batch(payload)
         self._note_size(payload)
-        self._engine.mset(items, ttl_ms)
+        self._engine.mset(parser.items, parser.ttl_ms)
         return responses.EMPTY_RESPONSE
 
     def _msetex(self, payload: bytes) -> bytes:
-        entries = requests.parse_msetex(payload)
+        return finish(self._msetex_in_steps(payload))
+
+    def _msetex_in_steps(self, payload: bytes) -> Steps:
+        parser = EntriesParser(payload)
+        yield from in_steps(parser)
         self._count_batch(payload)
         self._note_size(payload)
-        self._engine.mset_each(entries)
+        self._engine.mset_each(parser.entries)
         return responses.EMPTY_RESPONSE
 
     def _mdel(self, payload: bytes) -> bytes:
         return responses.count_response(self._engine.mdel(self._parse_keys(payload)))
 
+    def _mdel_in_steps(self, payload: bytes) -> Steps:
+        keys = yield from self._keys_in_steps(payload)
+        return responses.count_response(self._engine.mdel(keys))
+
     def _mexists(self, payload: bytes) -> bytes:
         return responses.flags_response(self._engine.mexists(self._parse_keys(payload)))
+
+    def _mexists_in_steps(self, payload: bytes) -> Steps:
+        keys = yield from self._keys_in_steps(payload)
+        return responses.flags_response(self._engine.mexists(keys))
 
     def _parse_keys(self, payload: bytes) -> list[bytes]:
         keys = requests.parse_keys(payload)
         self._count_batch(payload)
         return keys
+
+    def _keys_in_steps(self, payload: bytes) -> Generator[None, None, list[bytes]]:
+        parser = KeysParser(payload)
+        yield from in_steps(parser)
+        self._count_batch(payload)
+        return parser.keys
 
     def _count_batch(self, payload: bytes) -> None:
         # A parsed batch begins with its count: repeated keys, too, are part of its size.

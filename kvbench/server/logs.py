@@ -2,15 +2,25 @@
 
 A log call may carry ``extra={"facts": {...}}``: figures and names that a machine should not have to
 read out of prose. What a client sent cannot control a terminal or forge a line.
+
+Logging never holds the server up. A line goes into a bounded queue, and a thread writes it: where
+standard error is a pipe that is never read, only that thread waits. What does not fit is dropped
+and counted. Warnings that repeat, as a flood of refused clients makes them, are limited in number,
+and the next one that is written says how many were left out.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
+import queue
+import sys
+import threading
 from datetime import UTC, datetime
 from types import TracebackType
 
+from kvbench.clock import NS_PER_S, Clock, SystemClock
 from kvbench.foreign_text import clean
 
 _TRACEBACK_LINES_MAX = 100
@@ -18,6 +28,18 @@ _TRACEBACK_LINES_MAX = 100
 _ExceptionInfo = (
     tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 )
+
+LINES_MAX = 1000
+"""Lines that wait to be written: some 100 kB."""
+
+ALIKE_PER_S = 10
+"""Warnings of one kind that are written in a second."""
+
+_KINDS_MAX = 100
+"""Kinds that are told apart at one time; ours are a handful."""
+
+_LAST_WORDS_S = 0.5
+"""How long the end of the process waits for the last lines to be written."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -55,6 +77,77 @@ class TextFormatter(logging.Formatter):
         return "\n".join([f"  {clean(line)}" for line in lines])
 
 
+class QueuedHandler(logging.Handler):
+    """Writes records to a file descriptor, from a thread, as long as somebody reads there.
+
+    Args:
+        descriptor: where to write; it stays open.
+        clock: measures the seconds of :data:`ALIKE_PER_S`.
+
+    Attributes:
+        dropped: lines that were not written so far, for either reason.
+    """
+
+    def __init__(self, descriptor: int, clock: Clock | None = None) -> None:
+        super().__init__()
+        self.dropped = 0
+        self._descriptor = descriptor
+        self._now_ns = (clock if clock is not None else SystemClock()).now_ns
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._alike: dict[str, tuple[int, int]] = {}
+        self._dropped_before = 0
+        self._writer = threading.Thread(target=self._write, name="log writer", daemon=True)
+        self._writer.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue a record's line, unless there were too many. Never waits."""
+        if self._lines.qsize() >= LINES_MAX or not self._is_wanted(record):
+            self.dropped += 1
+            return
+        missing = self.dropped - self._dropped_before
+        if missing:
+            self._dropped_before = self.dropped
+            record.facts = {**getattr(record, "facts", {}), "lines_dropped": missing}
+        self._lines.put(self.format(record))
+
+    def close(self) -> None:
+        """Give the last lines a moment to be written."""
+        self._lines.put(None)
+        self._writer.join(_LAST_WORDS_S)
+        super().close()
+
+    def _is_wanted(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        second = self._now_ns() // NS_PER_S
+        kind = str(record.msg)
+        since, count = self._alike.get(kind, (second, 0))
+        if since != second:
+            since, count = second, 0
+        if len(self._alike) >= _KINDS_MAX:
+            self._alike.clear()
+        self._alike[kind] = (since, count + 1)
+        return count < ALIKE_PER_S
+
+    def _write(self) -> None:
+        while (line := self._lines.get()) is not None:
+            # Past sys.stderr, whose lock would otherwise be held when the process ends.
+            data = f"{line}\n".encode("utf-8", "backslashreplace")
+            try:
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
+            except OSError:
+                self.dropped += 1
+
+
+_installed: QueuedHandler | None = None
+
+
+def lines_dropped() -> int:
+    """Log lines of this process that were not written."""
+    return _installed.dropped if _installed is not None else 0
+
+
 def configure_logs(level: str, *, as_json: bool) -> None:
     """Send the logs of this process to standard error.
 
@@ -62,6 +155,9 @@ def configure_logs(level: str, *, as_json: bool) -> None:
         level: ``debug``, ``info``, ``warning`` or ``error``.
         as_json: JSON lines instead of prose.
     """
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    global _installed  # A process has one standard error.
+    _installed = QueuedHandler(sys.stderr.fileno())
+    _installed.setFormatter(JsonFormatter() if as_json else TextFormatter())
+    # What goes wrong in logging itself would be written to standard error, and wait there.
+    logging.raiseExceptions = False
+    logging.basicConfig(level=level.upper(), handlers=[_installed], force=True)

@@ -6,11 +6,11 @@ One thread counts and reads (the event loop's), so there is no lock.
 from __future__ import annotations
 
 from kvbench import __version__
-from kvbench.clock import Clock, SystemClock
+from kvbench.clock import NS_PER_S, Clock, SystemClock
 from kvbench.protocol import CODEC
 from kvbench.protocol.opcodes import PROTOCOL_VERSION, Opcode
+from kvbench.server.logs import lines_dropped
 
-_NS_PER_S = 1_000_000_000
 _OPCODES = 256
 _BATCH_SIZE_BITS = 17
 """A batch counts up to 65,535 keys: 0 to 16 bits."""
@@ -74,12 +74,13 @@ class Stats:
             "protocol_version": PROTOCOL_VERSION,
             "codec": CODEC,
             "event_loop": self.event_loop,
-            "uptime_s": round((self._clock.now_ns() - self._started_ns) / _NS_PER_S, 3),
+            "uptime_s": round((self._clock.now_ns() - self._started_ns) / NS_PER_S, 3),
             "connections_now": self.connections_now,
             "connections_total": self.connections_total,
             "connections_refused": self.connections_refused,
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
+            "log_lines_dropped": lines_dropped(),
             "commands": {
                 name: count for name, count in {**known, "unknown": unknown}.items() if count
             },

@@ -1,9 +1,12 @@
 """The server over TCP: listening, housekeeping, and an orderly end.
 
-Everything runs in one thread, the event loop's: a request is answered between two others, which is
+Everything runs in one thread, the event loop's: the store changes between two requests, which is
 what makes a batch happen at one instant for all connections. Two timers run beside: one purges due
 keys in bounded steps, so that memory comes back without traffic and no request waits long; one
-looks for idle connections.
+looks for connections that are silent, or do not come to the end of a request.
+
+As long as there is no authentication, the only addresses to listen on are those of loopback, unless
+the configuration says otherwise (protected mode).
 
 An orderly end (:meth:`KvServer.stop`): accept no more, read once more what has already arrived,
 answer it, close each connection when it has its replies, and give up on those that do not take
@@ -13,6 +16,7 @@ them in time.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import os
 import signal
@@ -20,14 +24,15 @@ import socket
 from collections.abc import Callable
 from types import TracebackType
 
-from kvbench.clock import Clock
+from kvbench.clock import Clock, SystemClock
 from kvbench.engine import Engine
-from kvbench.errors import KvConnectionError
+from kvbench.errors import KvConnectionError, UsageError
 from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX
 from kvbench.server.config import ServerConfig
-from kvbench.server.connection import SWEEPS_PER_IDLE_TIMEOUT, Connection
+from kvbench.server.connection import Connection
 from kvbench.server.dispatch import Dispatcher
 from kvbench.server.stats import Stats
+from kvbench.server.turns import Turns
 
 PURGE_EVERY_S = 1.0
 """How often due keys are looked for when none was left at the last look."""
@@ -35,6 +40,9 @@ PURGE_EVERY_S = 1.0
 PURGE_PAUSE_S = 0.001
 """Between two steps of a purge while more is due: about as long as a step, so half of the time at
 least is for requests."""
+
+SWEEPS_PER_TIMEOUT = 4
+"""Connections are looked at so many times in the shorter timeout, so that none is much overdue."""
 
 _BACKLOG = 1024
 """Connections that the kernel may complete before they are accepted: hundreds can come at once."""
@@ -61,6 +69,7 @@ class KvServer:
         self._dispatcher = Dispatcher(
             self.engine, self.stats, max(config.max_payload_bytes, PAYLOAD_BYTES_MAX)
         )
+        self._turns = Turns()
         self._live: set[Connection] = set()
         self._listener: asyncio.Server | None = None
         self._is_stopping = False
@@ -79,21 +88,23 @@ class KvServer:
 
         Raises:
             KvConnectionError: the address is taken, not allowed, or unknown on this machine.
+            UsageError: the address is not a loopback one, and the mode is protected.
         """
         loop = asyncio.get_running_loop()
         self.stats.event_loop = "uvloop" if type(loop).__module__ == "uvloop" else "asyncio"
-        listening = await _listening_socket(self.config.host, self.config.port)
+        listening = await _listening_socket(self.config)
         self._host, self._port = listening.getsockname()[:2]
         self._listener = await loop.create_server(
             lambda: Connection(
-                self._dispatcher, self.config, self._live, lambda: self._is_stopping
+                self._dispatcher, self.config, self._live, lambda: self._is_stopping, self._turns
             ),
             sock=listening,
             backlog=_BACKLOG,
         )
         self._purge()
-        if self.config.idle_timeout_s:
-            self._sweep()
+        timeouts = [s for s in (self.config.idle_timeout_s, self.config.frame_timeout_s) if s]
+        if timeouts:
+            self._sweep(min(timeouts) / SWEEPS_PER_TIMEOUT)
 
     async def stop(self) -> None:
         """Answer what was received, then close everything. Stopping twice is fine."""
@@ -147,10 +158,11 @@ class KvServer:
         finally:
             self._again("purge", PURGE_PAUSE_S if dropped else PURGE_EVERY_S, self._purge)
 
-    def _sweep(self) -> None:
+    def _sweep(self, every_s: float) -> None:
+        now_ns = SystemClock.now_ns()
         for connection in list(self._live):
-            connection.sweep()
-        self._again("sweep", self.config.idle_timeout_s / SWEEPS_PER_IDLE_TIMEOUT, self._sweep)
+            connection.sweep(now_ns)
+        self._again("sweep", every_s, lambda: self._sweep(every_s))
 
     def _again(self, name: str, delay_s: float, step: Callable[[], None]) -> None:
         self._timers[name] = asyncio.get_running_loop().call_later(delay_s, step)
@@ -174,6 +186,7 @@ async def serve(
 
     Raises:
         KvConnectionError: it cannot listen there.
+        UsageError: the mode is protected, and the address is not a loopback one.
     """
     loop = asyncio.get_running_loop()
     server = KvServer(config, clock=clock)
@@ -200,16 +213,31 @@ async def serve(
     return exit_code
 
 
-async def _listening_socket(host: str, port: int) -> socket.socket:
+async def _listening_socket(config: ServerConfig) -> socket.socket:
     """Listen on the first address that a name stands for, so that there is one to announce."""
+    host, port = config.host, config.port
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         family, _, _, _, address = found[0]
+        if config.protected_mode and not _is_loopback(str(address[0])):
+            raise UsageError(
+                f"refused to listen on {host} ({address[0]}): the server has no password, so "
+                "whoever reaches it reads and changes everything; listen on 127.0.0.1, or say "
+                "--no-protected-mode where only people whom you trust can connect"
+            )
         return socket.create_server(address, family=family, backlog=_BACKLOG)
     except (OSError, UnicodeError) as error:
         raise KvConnectionError(f"cannot listen on {host} port {port}: {_advice(error)}") from None
+
+
+def _is_loopback(address: str) -> bool:
+    """Whether only this machine reaches an address; IPv6 may hold an IPv4 address."""
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        return parsed.ipv4_mapped.is_loopback
+    return parsed.is_loopback
 
 
 def _advice(error: OSError | UnicodeError) -> str:

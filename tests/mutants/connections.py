@@ -104,11 +104,11 @@ class RefusalsSpread(Plain):
 
 
 @breaks("CONN-005")
-class ForgetsAtTheEnd(Connection):
+class ForgetsAtTheEnd(Plain):
     """Drops what it has not answered when the client closes its side."""
 
-    def _answer(self) -> None:
-        asyncio.get_running_loop().call_later(0.005, super()._answer)
+    def answer(self) -> None:
+        asyncio.get_running_loop().call_later(0.005, super().answer)
 
     def eof_received(self) -> bool:
         self._waiting = []
@@ -254,13 +254,13 @@ class OneMebibyteAtMost(Reader):
 
 
 @breaks("LIMIT-005")
-class RefusesOversizeFirst(Connection):
+class RefusesOversizeFirst(Plain):
     """Drops the complete requests before an oversize one."""
 
-    def _answer(self) -> None:
+    def answer(self) -> None:
         if self._reader.oversize_bytes:
             self._waiting = []
-        super()._answer()
+        super().answer()
 
 
 @breaks("LIMIT-006")

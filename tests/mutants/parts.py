@@ -27,11 +27,26 @@ class Reader:
     def __init__(self, payload_bytes_max: int) -> None:
         self.payload_bytes_max = payload_bytes_max
         self.oversize_bytes = 0
+        self.frames_taken = 0
+        self.has_more = False
         self.data = b""
+        self.pushed = b""
 
     @property
     def buffered_bytes(self) -> int:
         return len(self.data)
+
+    @property
+    def is_in_frame(self) -> bool:
+        return bool(self.data)
+
+    def push(self, data: bytes) -> None:
+        self.pushed += data
+        self.has_more = True
+
+    def take(self, frames_max: int, payload_bytes: int) -> list[tuple[int, bytes]]:
+        data, self.pushed, self.has_more = self.pushed, b"", False
+        return self.feed(data)
 
     def length(self, header: bytes) -> int:
         return int.from_bytes(header[1:5], "big")
@@ -261,10 +276,22 @@ class Timing(Engine[bytes, bytes]):
 # --- Connections ---------------------------------------------------------------------------------
 
 
-class Plain(Connection):
+class Whole(Connection):
+    """Gives all that came to :meth:`answer`, outside of the server's turns."""
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_ending:
+            self._waiting += self._reader.feed(data)
+            self.answer()
+
+    def answer(self) -> None:
+        raise NotImplementedError
+
+
+class Plain(Whole):
     """Answers one request after the other, as it comes."""
 
-    def _answer(self) -> None:
+    def answer(self) -> None:
         waiting, self._waiting = self._waiting, []
         for reply in self.replies(waiting):
             self._transport.write(reply)
@@ -278,7 +305,7 @@ class Plain(Connection):
         return self._dispatcher.handle(opcode, payload)
 
 
-class Yielding(Connection):
+class Yielding(Whole):
     """Answers in a task, and lets other connections in while it is at it."""
 
     def __init__(self, *parts) -> None:
@@ -291,7 +318,7 @@ class Yielding(Connection):
     def engine(self) -> Engine[bytes, bytes]:
         return self._dispatcher._engine
 
-    def _answer(self) -> None:
+    def answer(self) -> None:
         self.queue += self._waiting
         self._waiting = []
         if self.task is None or self.task.done():

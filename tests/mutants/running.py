@@ -13,6 +13,7 @@ from kvbench.server.config import ServerConfig
 from kvbench.server.connection import Connection
 from kvbench.server.dispatch import Dispatcher
 from kvbench.server.stats import Stats
+from kvbench.server.turns import Turns
 
 from .parts import Part, Reader
 
@@ -64,11 +65,15 @@ class _Server:
         dispatcher = self._class(Dispatcher)(
             self._class(Engine)(), Stats(), reply_bytes_max=PAYLOAD_BYTES_MAX
         )
+        if self._part is not None:
+            # A mutant changes how a request is handled as a whole: so none is answered in steps.
+            dispatcher.whole_bytes = [1 << 40] * 256
         config = ServerConfig(port=0)
+        turns = Turns()
         live: set[Connection] = set()
 
         def connection() -> Connection:
-            fresh = self._class(Connection)(dispatcher, config, live, lambda: False)
+            fresh = self._class(Connection)(dispatcher, config, live, lambda: False, turns)
             if self._part is not None and issubclass(self._part, Reader):
                 fresh._reader = self._part(config.max_payload_bytes)
             return fresh

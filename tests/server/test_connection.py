@@ -10,6 +10,7 @@ import asyncio
 
 import pytest
 
+from kvbench.clock import NS_PER_S, ManualClock
 from kvbench.engine import Engine
 from kvbench.protocol import requests as req
 from kvbench.protocol.frames import FrameReader
@@ -18,6 +19,7 @@ from kvbench.server.config import ServerConfig
 from kvbench.server.connection import Connection
 from kvbench.server.dispatch import Dispatcher
 from kvbench.server.stats import Stats
+from kvbench.server.turns import Turns
 
 PING = req.empty_request(Opcode.PING)
 PONG_BYTES = 9
@@ -80,12 +82,13 @@ class Wire(asyncio.Transport):
 
 
 def with_connection(scenario, **limits):
-    """Run ``scenario(connection, wire, engine)`` inside an event loop."""
+    """Run ``scenario(connection, wire, engine)`` inside an event loop, where time stands still."""
 
     async def run():
         engine = Engine()
         config = ServerConfig(**limits)
-        connection = Connection(Dispatcher(engine, Stats()), config, set(), lambda: False)
+        turns = Turns(ManualClock())
+        connection = Connection(Dispatcher(engine, Stats()), config, set(), lambda: False, turns)
         wire = Wire(connection)
         connection.connection_made(wire)
         scenario(connection, wire, engine)
@@ -218,32 +221,76 @@ def test_a_lost_connection_is_not_written_to():
 
 def test_the_sweep_closes_only_who_shows_no_sign_of_life():
     def scenario(connection, wire, engine):
-        for _ in range(10):
-            connection.sweep()
-            connection.data_received(PING[:2])
-            connection.sweep()
-            connection.data_received(PING[2:])
+        for second in range(0, 100, 10):
+            connection.sweep(second * NS_PER_S)
+            connection.data_received(PING)
+        connection.sweep(100 * NS_PER_S)
         assert not wire.is_closed
-        for _ in range(4):
-            connection.sweep()
+        connection.sweep(119 * NS_PER_S)
         assert not wire.is_closed
-        connection.sweep()
+        connection.sweep(120 * NS_PER_S)
         assert wire.is_closed
         assert not wire.was_aborted
 
-    with_connection(scenario)
+    with_connection(scenario, idle_timeout_s=20)
 
 
 def test_a_client_that_takes_its_replies_slowly_is_alive():
     def scenario(connection, wire, engine):
         wire.is_blocked = True
         connection.data_received(PING * 100)
-        for _ in range(20):
-            connection.sweep()
+        for second in range(20):
+            connection.sweep(second * NS_PER_S)
             wire.unsent -= 1
         assert not wire.is_closed
-        for _ in range(6):
-            connection.sweep()
+        for second in range(20, 26):
+            connection.sweep(second * NS_PER_S)
         assert wire.was_aborted, "what it did not take is dropped"
 
-    with_connection(scenario, write_buffer_bytes=100)
+    with_connection(scenario, write_buffer_bytes=100, idle_timeout_s=5)
+
+
+def test_a_request_must_come_to_its_end_in_time():
+    """A byte now and then is a sign of life, and still not a request: it has its own deadline."""
+
+    def scenario(connection, wire, engine):
+        connection.data_received(PING + b"\x02\x00\x01\x00\x00")
+        for second in range(60):
+            connection.sweep(second * NS_PER_S)
+            connection.data_received(b"x")
+        assert not wire.is_closed
+        connection.sweep(60 * NS_PER_S)
+        assert not wire.is_closed, "what came earns it a little more"
+        connection.sweep(61 * NS_PER_S)
+        assert wire.is_closed
+
+    with_connection(scenario, idle_timeout_s=20, frame_timeout_s=60)
+
+
+def test_a_large_request_on_a_slow_line_gets_the_time_that_it_needs():
+    """100 KiB a second, for longer than the timeout; then it stops, and so does the patience."""
+
+    def scenario(connection, wire, engine):
+        connection.data_received(bytes([Opcode.SET]) + (10_000_000).to_bytes(4, "big"))
+        for second in range(60):
+            connection.sweep(second * NS_PER_S)
+            connection.data_received(bytes(100 * 1024))
+        assert not wire.is_closed
+        seconds = 60 * 100 / 64
+        connection.sweep(int((19 + seconds) * NS_PER_S))
+        assert not wire.is_closed
+        connection.sweep(int((21 + seconds) * NS_PER_S))
+        assert wire.is_closed
+
+    with_connection(scenario, idle_timeout_s=0, frame_timeout_s=20)
+
+
+def test_requests_one_after_the_other_are_never_overdue():
+    def scenario(connection, wire, engine):
+        for second in range(100):
+            connection.sweep(second * NS_PER_S)
+            connection.data_received(PING[3:] + PING[:3] if second else PING[:3])
+        assert not wire.is_closed
+        assert len(statuses(wire)) == 99
+
+    with_connection(scenario, frame_timeout_s=2)

@@ -312,7 +312,8 @@ def test_ipv6_is_served_and_written_in_brackets(run):
 )
 def test_an_address_that_cannot_be_had_is_named_with_advice(host, advice):
     async def scenario():
-        await KvServer(ServerConfig(host=host, port=0)).start()
+        config = ServerConfig(host=host, port=0, protected_mode=False)
+        await KvServer(config).start()
 
     with pytest.raises(KvConnectionError, match=f"cannot listen on {host} port 0.*{advice}"):
         asyncio.run(scenario())
