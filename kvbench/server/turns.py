@@ -24,10 +24,10 @@ from kvbench.clock import NS_PER_MS, Clock, SystemClock
 SHARE_NS = NS_PER_MS
 """What a connection gets before it must wait: some 1,000 small requests."""
 
-ARRIVALS_NS = 3 * NS_PER_MS
+ARRIVALS_NS = 2 * NS_PER_MS
 """What is spent in a turn on connections that just got something, before they must queue, too."""
 
-QUEUE_NS = 3 * NS_PER_MS
+QUEUE_NS = 2 * NS_PER_MS
 """What is spent in a turn on the queue; up to half of it on those with something new."""
 
 
