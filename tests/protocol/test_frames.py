@@ -109,3 +109,21 @@ def test_garbage_never_raises(data, payload_bytes_max):
     for code, payload in read_in(reader, [data[:7], data[7:]]):
         assert 0 <= code <= 255
         assert len(payload) <= payload_bytes_max
+
+
+@given(frames, st.integers(1, 4), st.integers(1, 60), st.integers(1, 40))
+def test_in_portions_as_at_once(parts, frames_max, payload_bytes, cut):
+    """Pushed in any pieces and taken in any portions, before or after all else was taken."""
+    stream = b"".join(frame(code, payload) for code, payload in parts)
+    reader, found = FrameReader(), []
+    for start in range(0, len(stream), cut):
+        reader.push(stream[start : start + cut])
+        found += reader.take(frames_max, payload_bytes)
+    while reader.has_more:
+        portion = reader.take(frames_max, payload_bytes)
+        assert len(portion) <= frames_max
+        assert sum(len(payload) for _, payload in portion[:-1]) < payload_bytes
+        found += portion
+    assert found == parts
+    assert reader.frames_taken == len(parts)
+    assert not reader.is_in_frame

@@ -10,7 +10,7 @@ import asyncio
 
 import pytest
 
-from kvbench.clock import NS_PER_S, ManualClock
+from kvbench.clock import NS_PER_MS, NS_PER_S, ManualClock
 from kvbench.engine import Engine
 from kvbench.protocol import requests as req
 from kvbench.protocol.frames import FrameReader
@@ -94,6 +94,99 @@ def with_connection(scenario, **limits):
         scenario(connection, wire, engine)
         connection.connection_lost(None)
         await connection.closed
+
+    asyncio.run(run())
+
+
+class Ticking:
+    """A clock that moves on by 1 ms whenever it is read: all time is over at once."""
+
+    def __init__(self):
+        self.ns = 0
+
+    def now_ns(self):
+        self.ns += NS_PER_MS
+        return self.ns
+
+
+def test_a_flood_waits_unread_while_others_are_served():
+    """The rest of a backlog is answered in later turns; a PING beside it does not wait for it."""
+
+    async def run():
+        engine = Engine()
+        turns = Turns(Ticking())
+        parts = (Dispatcher(engine, Stats()), ServerConfig(), set(), lambda: False, turns)
+        flooder, bystander = Connection(*parts), Connection(*parts)
+        flood, ping = Wire(flooder), Wire(bystander)
+        flooder.connection_made(flood)
+        bystander.connection_made(ping)
+        flooder.data_received(PING * 5000)
+        assert 0 < len(statuses(flood)) < 200
+        assert not flood.is_reading
+        bystander.data_received(PING)
+        for _ in range(2):
+            await asyncio.sleep(0)
+        assert statuses(ping) == [Status.OK]
+        assert len(statuses(flood)) < 2000
+        while flooder.is_queued:
+            await asyncio.sleep(0)
+        assert statuses(flood) == [Status.OK] * 5000
+        assert flood.is_reading
+        for connection in (flooder, bystander):
+            connection.connection_lost(None)
+
+    asyncio.run(run())
+
+
+def test_requests_behind_a_large_one_wait_for_it_and_keep_their_order():
+    """SET of 100,000 values in steps, then a GET of it, then a PING; a client that has ended."""
+
+    async def run():
+        turns = Turns(Ticking())
+        parts = (Dispatcher(Engine(), Stats()), ServerConfig(), set(), lambda: False, turns)
+        connection = Connection(*parts)
+        wire = Wire(connection)
+        connection.connection_made(wire)
+        value = list(range(100_000))
+        connection.data_received(
+            req.set_request(Opcode.SET, b"", "k", value, 0)
+            + req.key_request(Opcode.GET, b"", "k")
+            + PING
+        )
+        assert wire.writes == []
+        assert connection.eof_received() is True
+        turns_taken = 0
+        while not wire.is_closed:
+            await asyncio.sleep(0)
+            turns_taken += 1
+        assert turns_taken > 50
+        frames = FrameReader().feed(b"".join(wire.writes))
+        assert [len(payload) for _, payload in frames] == [0, 900_005, 4]
+        assert max(map(len, wire.writes)) <= 256 * 1024, "a large reply is written in pieces"
+        connection.connection_lost(None)
+
+    asyncio.run(run())
+
+
+def test_a_client_that_left_costs_nothing_more():
+    """What it had asked for and was not answered is dropped, the large request under way too."""
+
+    async def run():
+        turns = Turns(Ticking())
+        dispatcher = Dispatcher(Engine(), Stats())
+        connection = Connection(dispatcher, ServerConfig(), set(), lambda: False, turns)
+        wire = Wire(connection)
+        connection.connection_made(wire)
+        connection.data_received(
+            req.set_request(Opcode.SET, b"", "k", list(range(100_000)), 0) + PING * 1000
+        )
+        wire.abort()
+        connection.connection_lost(None)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not connection.is_queued
+        assert wire.writes == []
+        assert sum(dispatcher.stats.requests) == 1
 
     asyncio.run(run())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from click.testing import CliRunner
 
 from kvbench.cli.serve import command
 from kvbench.protocol import requests as req
-from kvbench.protocol.frames import FrameReader
+from kvbench.protocol.frames import FrameReader, frame
 from kvbench.protocol.opcodes import Opcode, Status
 
 KVBENCH = [sys.executable, "-c", "from kvbench.cli import main; main()"]
@@ -127,6 +128,7 @@ def test_json_logs_are_json_lines():
         (["--max-connections", "0"], "1"),
         (["--max-connections", "999999999"], "ulimit -n"),
         (["--idle-timeout", "nan"], "idle-timeout"),
+        (["--frame-timeout", "inf"], "frame-timeout"),
         (["--log-level", "loud"], "debug"),
     ],
     ids=lambda argument: " ".join(argument) if isinstance(argument, list) else "",
@@ -152,6 +154,125 @@ def test_sizes_are_read_as_people_write_them(size, limit):
         for length, expected in ((limit, Status.INVALID), (limit + 1, Status.ERROR)):
             client.sendall(bytes([0x99]) + length.to_bytes(4, "big") + bytes(length))
             assert receive(client, 1)[0][0] == expected
+
+
+def info(client):
+    client.sendall(req.empty_request(Opcode.INFO))
+    [(status, payload)] = receive(client, 1)
+    assert status == Status.OK
+    return json.loads(payload)
+
+
+def test_a_standard_error_that_is_never_read_freezes_nothing():
+    """1,682 refused connections with all of the log switched on, into a pipe that nobody reads."""
+    options = ("--max-connections", "1", "--log-level", "debug")
+    with serving(*options) as (process, port), connect(port) as served:
+        assert info(served)["connections_now"] == 1
+        for _ in range(1682):
+            with connect(port) as refused, contextlib.suppress(ConnectionError):
+                refused.recv(100)
+        counts = info(served)
+        assert counts["connections_refused"] == 1682
+        assert counts["log_lines_dropped"] > 500
+        begin = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_S) == 0
+        assert time.monotonic() - begin < 3
+
+
+def test_a_full_pipe_of_standard_error_freezes_nothing():
+    """As before, where the pipe is full from the first line on."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(writing, b"x" * 4096):
+            pass
+    os.set_blocking(writing, True)
+    arguments = [*KVBENCH, "serve", "--port", "0", "--log-level", "debug"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=writing, text=True) as process:
+        port = int(process.stdout.readline().rsplit(":", 1)[1])
+        for _ in range(2000):
+            connect(port).close()
+        with connect(port) as client:
+            assert info(client)["log_lines_dropped"] > 100
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_S) == 0
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "::ffff:192.0.2.7"])
+def test_an_address_beyond_loopback_needs_a_word(host):
+    """Protected mode: exit code 2, one line with the reason and the option."""
+    done = subprocess.run(
+        [*KVBENCH, "serve", "--port", "0", "--host", host],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert "no password" in line
+    assert "--no-protected-mode" in line
+
+
+def test_protected_mode_can_be_lifted():
+    arguments = [*KVBENCH, "serve", "--port", "0", "--host", "0.0.0.0", "--no-protected-mode"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            port = int(process.stdout.readline().rsplit(":", 1)[1])
+            with connect(port) as client:
+                assert info(client)["connections_now"] == 1
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("sent", [b"", b"\x02\x00"], ids=["silent", "unfinished"])
+def test_sockets_that_are_silent_do_not_shut_everyone_out(sent):
+    """They take all connections, and are closed when their time is over."""
+    limits = ("--max-connections", "20", "--idle-timeout", "0.8", "--frame-timeout", "0.4")
+    with serving(*limits) as (_, port), contextlib.ExitStack() as open_clients:
+        for _ in range(20):
+            open_clients.enter_context(connect(port)).sendall(sent)
+        end = time.monotonic() + DEADLINE_S
+        while True:
+            with connect(port) as late, contextlib.suppress(ConnectionError):
+                late.sendall(INCR)
+                if [status for status, _ in receive(late, 1)] == [Status.OK]:
+                    break
+            assert time.monotonic() < end, "nobody is let in"
+            time.sleep(0.05)
+
+
+def test_a_byte_now_and_then_keeps_no_connection():
+    """Each is a sign of life, but the request does not come to its end."""
+    limits = ("--idle-timeout", "0.5", "--frame-timeout", "1")
+    with serving(*limits) as (_, port), connect(port) as trickler:
+        trickler.sendall(b"\x02\x00\x10\x00\x00")
+        begin = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() < begin + DEADLINE_S:
+                trickler.sendall(b"x")
+                time.sleep(0.1)
+        assert 0.9 < time.monotonic() - begin < 3
+
+
+def test_it_ends_in_time_with_a_request_under_way():
+    """SIGTERM while 20 MB of Decimals are being compared, twice: the drain time is 2 s."""
+    item, other = b"\x03\x00\x041.25", b"\x03\x00\x051.250"
+    count = 3_000_000
+    stored = b"\x06" + count.to_bytes(4, "big") + item * count
+    expected = stored[:5] + other * count
+    head = b"\x00\x01k" + bytes(8)
+    with serving() as (process, port), connect(port) as client:
+        client.sendall(frame(Opcode.SET, head + stored))
+        assert receive(client, 1)[0][0] == Status.OK
+        client.sendall(frame(Opcode.CAS, head + expected + b"\x00") * 2)
+        time.sleep(0.3)
+        begin = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE_S) == 0
+        assert time.monotonic() - begin < 3
 
 
 def test_the_help_has_examples():
