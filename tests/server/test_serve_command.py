@@ -258,7 +258,7 @@ def test_a_byte_now_and_then_keeps_no_connection():
 
 
 def test_it_ends_in_time_with_a_request_under_way():
-    """SIGTERM while 20 MB of Decimals are being compared, twice: the drain time is 2 s."""
+    """SIGTERM while 20 MB of Decimals are being compared: the drain time is 2 s."""
     item, other = b"\x03\x00\x041.25", b"\x03\x00\x051.250"
     count = 3_000_000
     stored = b"\x06" + count.to_bytes(4, "big") + item * count
@@ -267,7 +267,7 @@ def test_it_ends_in_time_with_a_request_under_way():
     with serving() as (process, port), connect(port) as client:
         client.sendall(frame(Opcode.SET, head + stored))
         assert receive(client, 1)[0][0] == Status.OK
-        client.sendall(frame(Opcode.CAS, head + expected + b"\x00") * 2)
+        client.sendall(frame(Opcode.CAS, head + expected + b"\x00"))
         time.sleep(0.3)
         begin = time.monotonic()
         process.send_signal(signal.SIGTERM)
