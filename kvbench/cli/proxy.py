@@ -81,7 +81,7 @@ def command(
     """Put a slow or broken network before TARGET, a server's HOST:PORT or URL.
 
     Prints the address to use instead of the target's, and for a URL the URL. Data in flight is
-    delayed, not queued up: a delay alone costs no throughput. The proxy itself adds some tens of
+    delayed, not queued up, as long as 8 MiB of it are enough. The proxy itself adds some tens of
     microseconds to a round trip, also without a delay. Connecting is not delayed. TLS passes
     through as it is; the server's certificate must then be valid for 127.0.0.1.
 

@@ -1,8 +1,8 @@
 """One client's connection through the proxy: two sides, and a pipe in each direction.
 
 A half-close passes through: the sides are closed when both directions have ended. When one side
-breaks, so does the other, after what was on its way to it. What a side had sent just before it broke
-may be lost, as in TCP itself: an event loop gives up a socket at its first error.
+breaks, so does the other, after what was on its way to it. What a side had sent just before it
+broke may be lost, as in TCP itself: an event loop gives up a socket at its first error.
 """
 
 from __future__ import annotations
