@@ -35,7 +35,7 @@ import (
 
 const (
 	keyBytesMax     = 256
-	nestingMax      = 64                // Twice what VALUE-012 asks for.
+	nestingMax      = 256               // VALUE-012 asks for 32, VALUE-019 for 100.
 	ttlMsMax        = 3_155_760_000_000 // 100 years (TTL-006).
 	payloadBytesMax = 64 << 20          // Of requests (LIMIT-002), and of replies (LIMIT-011).
 	connectionsMax  = 1024

@@ -159,6 +159,13 @@ class ThirtyOneLevels(SixteenLevels):
     levels = 31
 
 
+@breaks("VALUE-019")
+class NinetyNineLevels(SixteenLevels):
+    """SET refuses 100 levels: one off."""
+
+    levels = 99
+
+
 # --- What must come back -------------------------------------------------------------------------
 
 
