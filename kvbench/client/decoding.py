@@ -5,8 +5,8 @@ What a reply costs depends on what is in it. The whole of the largest that is ac
 
 =============  =======  ========
 one text       0.2 s    0.25 GiB
-nulls          1.6 s    0.6 GiB
-empty lists    7 s      1.0 GiB
+nulls          1.2 s    0.6 GiB
+empty lists    6 s      1.0 GiB
 Decimals       9 s      2.0 GiB
 =============  =======  ========
 
@@ -14,9 +14,9 @@ Decimals       9 s      2.0 GiB
 
 A reply is decoded after the whole of it has come, so its connection stays in order whatever becomes
 of the decoding. Between two steps the deadline of the request is looked at, and an event loop gets
-its turn after :data:`TURN_S`. What Python does in one go can take longer: copying 64 MiB, decoding
-one text of that size, letting go of a million values, and collecting garbage while there are
-millions of lists (0.05 to 0.4 s each).
+its turn after :data:`TURN_S`. Some of what Python does cannot be divided, and takes longer: copying
+64 MiB (0.05 s), letting go of millions of values (0.15 s), decoding one text of 64 MiB (0.2 s), and
+the collection of garbage, which visits each list that is alive (0.3 s for five million).
 """
 
 from __future__ import annotations
