@@ -78,7 +78,10 @@ class BackendDescription:
         return cls.batch_kinds.get(operation, BatchKind.EMULATED)
 
     def describe(self) -> Mapping[str, str]:
-        """Facts about the open store for the record: product, version, settings that matter."""
+        """Facts about the open store for the record: product, version, settings that matter.
+
+        A store that removes keys to make room has the fact of :mod:`kvbench.eviction`.
+        """
         return {}
 
     def _checked(

@@ -29,10 +29,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self, cast
 from urllib.parse import urlsplit
 
+from kvbench import eviction
 from kvbench.backend import Backend, ClosedStore
 from kvbench.errors import (
     BackendUnavailableError,
     KvConnectionError,
+    KvError,
     KvServerError,
     UnsupportedError,
     UrlError,
@@ -103,6 +105,7 @@ class MemcachedBackend(Backend):
         self._client = client
         self._server = server
         self._version = ""
+        self._eviction: dict[str, str] = {}
         self._is_open = True
 
     @classmethod
@@ -137,6 +140,18 @@ class MemcachedBackend(Backend):
             raise UnsupportedError(
                 f"memcached {self._version} cannot tell how long a key has left: use 1.6 or newer"
             )
+        self._eviction = self._find_eviction()
+
+    def _find_eviction(self) -> dict[str, str]:
+        """The fact of a server that evicts keys, as all do that were not started with -M."""
+        try:
+            with TRANSLATED:
+                settings = self._client.stats("settings")
+        except KvError:
+            settings = {}  # A proxy in front of servers may not know the command.
+        if settings.get(b"evictions") == b"off":
+            return {}
+        return {eviction.FACT: eviction.rule_at("LRU", settings.get(b"maxbytes"))}
 
     def close(self) -> None:
         """As :meth:`Backend.close`; a private server is stopped."""
@@ -152,7 +167,8 @@ class MemcachedBackend(Backend):
         import pymemcache
 
         client = f"pymemcache {pymemcache.__version__}"
-        return {"product": "memcached", "version": self._version, "client": client}
+        facts = {"product": "memcached", "version": self._version, "client": client}
+        return facts | self._eviction
 
     def get(self, key: str) -> Value:
         """As :meth:`Backend.get`."""

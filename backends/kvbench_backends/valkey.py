@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from urllib.parse import urlsplit
 
+from kvbench import eviction
 from kvbench.backend import Backend
 from kvbench.errors import (
     KvServerError,
@@ -115,11 +116,11 @@ class ValkeyBackend(Backend):
     def _look_around(self) -> None:
         """Reach the server once: an unreachable target is found at open, not in mid-run."""
         with TRANSLATED:
-            info: dict[str, Any] = self._client.info("server")
+            info: dict[str, Any] = self._client.info()
             self._has_msetex = self._knows("msetex")
         product = str(info.get("server_name", "redis"))
         version = str(info.get(f"{product}_version", info.get("redis_version", "unknown")))
-        self._info = {"product": product, "version": version}
+        self._info = {"product": product, "version": version, **_eviction(info)}
 
     def _knows(self, command: str) -> bool:
         import redis.exceptions as theirs
@@ -326,6 +327,14 @@ class ValkeyBackend(Backend):
         if answer == DIFFERENT:
             raise KvServerError(2, "the lock is held by another owner, or the key is no lock")
         return answer != ABSENT
+
+
+def _eviction(info: Mapping[str, Any]) -> dict[str, str]:
+    """The fact of a server that evicts keys; a limit of 0 is none, and a policy can forbid it."""
+    policy, limit_bytes = info.get("maxmemory_policy", "unknown policy"), info.get("maxmemory")
+    if policy == "noeviction" or limit_bytes == 0:
+        return {}
+    return {eviction.FACT: eviction.rule_at(policy, limit_bytes)}
 
 
 def _all_bytes(items: Mapping[str, Value]) -> dict[str, bytes]:

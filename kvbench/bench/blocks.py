@@ -22,8 +22,8 @@ from itertools import chain
 
 from kvbench.bench.arms import Batch, Session, Slice, is_single
 from kvbench.bench.contention import waited_ns
-from kvbench.bench.messages import Lane, LaneSample
-from kvbench.bench.plan import Operation
+from kvbench.bench.messages import Group, Lane, LaneSample
+from kvbench.bench.plan import Operation, Settings
 from kvbench.bench.workload import Workload
 
 KEYS_MIN = 1_000
@@ -119,6 +119,19 @@ class Work:
             left -= size
         self._next_key[lane] = start
         return windows
+
+
+def bytes_stored(groups: Sequence[Group], settings: Settings) -> int:
+    """Memory that the keys of a run take in a store at once, about; in bytes.
+
+    Twice the keys with what a store needs for each beside them, some 100 bytes: the request that
+    stores them is held as well.
+    """
+    counts = [
+        _key_count(group.op, [lane.batch_size for lane in group.lanes], settings.value_size)
+        for group in groups
+    ]
+    return 2 * max(counts, default=0) * (settings.key_length + settings.value_size + 100)
 
 
 def _key_count(operation: Operation, batch_sizes: Sequence[int], value_size: int) -> int:

@@ -18,8 +18,9 @@ from typing import TypeVar
 
 import msgspec
 
+from kvbench import eviction
 from kvbench.bench.arms import Arm, Session, arms_of, is_single, open_session
-from kvbench.bench.blocks import Work, calibrate, run_blocks
+from kvbench.bench.blocks import Work, bytes_stored, calibrate, run_blocks
 from kvbench.bench.contention import descendants
 from kvbench.bench.equivalence import KEYS_MIN, check
 from kvbench.bench.interrupts import Interrupts
@@ -81,6 +82,10 @@ class Visit:
         url: opens the same store once more.
         send: gets what is found out.
         interrupts: held back while keys are removed.
+
+    Attributes:
+        workload: its keys and values.
+        is_private: whether the store was started for this visit, and holds nothing else.
     """
 
     def __init__(
@@ -99,6 +104,7 @@ class Visit:
         self._send = send
         self._interrupts = interrupts
         self._share = 0.0
+        self.is_private = False
         self._rng = random.Random(f"{task.settings.seed}/{task.number}/{target.place}")
         self.workload = Workload(task.settings)
         self.workload.can_mset, self.workload.can_mdel = target.can_mset, target.can_mdel
@@ -116,6 +122,7 @@ class Visit:
             is_network=description.is_network,
             facts=dict(self._session.facts),
             batch_kinds={op: description.batch_kind(op) for op in Operation},
+            warning=self._eviction_warning(),
         )
         self._send(opened)
         self._try_key()
@@ -136,6 +143,12 @@ class Visit:
             can_mdel=self.workload.can_mdel,
         )
         self._send(Explored(found))
+
+    def _eviction_warning(self) -> str:
+        if self.is_private:
+            return ""
+        needed_bytes = bytes_stored(self._target.groups, self._settings)
+        return eviction.warning(self._target.name, self._session.facts, needed_bytes)
 
     def _explore_group(self, group: Group) -> list[Lane]:
         """The lanes of an operation that can be measured, calibrated."""
@@ -332,7 +345,7 @@ def visit(task: Task, target: TargetTask, send: Send, interrupts: Interrupts) ->
     with ExitStack() as opened:
         try:
             session, url = _open(opened, target.url, interrupts)
-            has_ttl = outlives_us(session)
+            has_ttl, is_private = outlives_us(session), bool(session.backend.private_url)
             if task.settings.rtt_ns and session.description.is_network:
                 session = _open_far(opened, url, task.settings.rtt_ns, interrupts)
         except Exception as error:
@@ -343,6 +356,7 @@ def visit(task: Task, target: TargetTask, send: Send, interrupts: Interrupts) ->
             # An adapter of a third party may raise anything.
             raise KvConnectionError(f"{target.name}: {reason_of(error)}") from error
         visiting = Visit(task, target, session, url, send, interrupts)
+        visiting.is_private = is_private
         if has_ttl:
             visiting.workload.safety_ttl_s = SAFETY_TTL_S
         try:

@@ -6,13 +6,14 @@ Ctrl-C ends the case that runs and leaves the rest not-run; the second ends the 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kvbench import __version__
+from kvbench import __version__, eviction
 from kvbench.bench.interrupts import Interrupts
 from kvbench.cli import (
     EXIT_FAILED,
@@ -28,8 +29,8 @@ from kvbench.conformance.profile import Profile, read_profile
 from kvbench.conformance.repro import writer
 from kvbench.conformance.runner import check_target, was_interrupted
 from kvbench.conformance.selection import Selection, ledger
-from kvbench.conformance.targets import open_target
-from kvbench.errors import KvbenchError
+from kvbench.conformance.targets import Target, open_target
+from kvbench.errors import KvbenchError, KvError
 from kvbench.foreign_text import target_name
 from kvbench.specs import directory
 from kvbench.verdicts import SCHEMA, Conformance, Outcome, TargetVerdicts, judge
@@ -122,6 +123,7 @@ def _check(request: Request, text: str, profile: Profile, run: Run) -> TargetVer
     """Check one target, or say why not."""
     try:
         with open_target(text, request.selection.suites) as target:
+            _warn_of_eviction(target)
             discovery = discover(target, profile, request.selection.suites)
             progress = choose_progress(target.name)
             options = Options(
@@ -150,6 +152,17 @@ def _check(request: Request, text: str, profile: Profile, run: Run) -> TargetVer
     run.is_interrupted = was_interrupted(found)
     run.checked.append(Checked(found, profile, discovery.capabilities))
     return found
+
+
+def _warn_of_eviction(target: Target) -> None:
+    """Say what a check can cost the owner of the store; a private one has no other keys."""
+    store = target.store
+    if store is None or store.private_url:
+        return
+    with contextlib.suppress(KvError):  # A store that fails here is judged by the cases.
+        text = eviction.warning(target.name, store.describe())
+        if text:
+            tell(text)
 
 
 def _unseen(text: str, reason: str) -> TargetVerdicts:
