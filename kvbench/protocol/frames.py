@@ -13,6 +13,10 @@ from typing import Final
 from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX
 
 HEADER_BYTES: Final = 5
+FRAME_COST_BYTES: Final = 48
+"""What a frame counts beside its payload when frames are taken in portions: about the work that
+the smallest request makes, in the bytes of a payload that make as much."""
+
 _NO_LIMIT: Final = 1 << 60
 _pack_header: Final = struct.Struct(">BI").pack
 
@@ -70,7 +74,7 @@ class FrameReader:
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """Take the next bytes of the stream and return the frames that they complete, in order."""
         self.push(data)
-        return self.take(_NO_LIMIT, _NO_LIMIT)
+        return self.take(_NO_LIMIT)
 
     def push(self, data: bytes) -> None:
         """Take the next bytes of the stream, for :meth:`take` to cut."""
@@ -82,10 +86,11 @@ class FrameReader:
         self._at = 0
         self.has_more = True
 
-    def take(self, frames_max: int, payload_bytes: int) -> list[tuple[int, bytes]]:
-        """The next frames, in order.
+    def take(self, budget_bytes: int) -> list[tuple[int, bytes]]:
+        """The next frames, in order, until their payloads have used up the budget.
 
-        Stops after ``frames_max`` of them, or once their payloads have ``payload_bytes`` or more.
+        Each counts :data:`FRAME_COST_BYTES` more. So a frame with a payload that is larger than the
+        budget is always the last.
         """
         frames: list[tuple[int, bytes]] = []
         if self.oversize_bytes > 0:
@@ -94,11 +99,11 @@ class FrameReader:
             if not self._complete_partial(frames):
                 self.has_more = False
                 return frames
-            payload_bytes -= len(frames[0][1])
+            budget_bytes -= FRAME_COST_BYTES + len(frames[0][1])
         data = self._data
         start = self._at
         size = len(data)
-        while size - start >= HEADER_BYTES and len(frames) < frames_max and payload_bytes > 0:
+        while budget_bytes > 0 and size - start >= HEADER_BYTES:
             length = (
                 (data[start + 1] << 24)
                 | (data[start + 2] << 16)
@@ -113,9 +118,9 @@ class FrameReader:
             if end > size:
                 break
             frames.append((data[start], data[start + HEADER_BYTES : end]))
-            payload_bytes -= length
+            budget_bytes -= FRAME_COST_BYTES + length
             start = end
-        if len(frames) < frames_max and payload_bytes > 0:
+        if budget_bytes > 0:
             # What is left is the beginning of a frame.
             if start < size:
                 self._partial += data[start:]

@@ -22,7 +22,6 @@ from kvbench.protocol.parsers import (
     EntriesParser,
     KeysParser,
     PairsParser,
-    ValuesParser,
     check_end,
     check_key,
     take_key,
@@ -240,10 +239,11 @@ def parse_counter(payload: bytes) -> tuple[bytes, int]:
 
 def parse_cas(payload: bytes) -> tuple[bytes, int, bytes, bytes]:
     """CAS: key, TTL in ms, expected value, new value."""
-    parser = ValuesParser(payload, 2)
-    parser.advance(ALL_STEPS)
-    expected, new = parser.values
-    return parser.key, parser.ttl_ms, expected, new
+    key, offset = take_key(payload, 0)
+    ttl_ms, offset = take_ttl(payload, offset)
+    middle = skip_value(payload, offset)
+    check_end(payload, skip_value(payload, middle))
+    return key, ttl_ms, payload[offset:middle], payload[middle:]
 
 
 def parse_lock(payload: bytes) -> tuple[bytes, bytes, int]:

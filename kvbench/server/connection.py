@@ -29,11 +29,11 @@ from typing import cast
 
 from kvbench.clock import NS_PER_S
 from kvbench.protocol.frames import FrameReader
-from kvbench.protocol.opcodes import Status
+from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.protocol.responses import message_response
 from kvbench.server.config import ServerConfig
 from kvbench.server.dispatch import Dispatcher
-from kvbench.server.jobs import Job
+from kvbench.server.jobs import LARGE_BYTES, Job
 from kvbench.server.turns import Turns
 
 LINGER_S = 5.0
@@ -43,10 +43,13 @@ FRAME_BYTES_PER_S = 64 * 1024
 """A frame that is not finished in time gets a second more for so many of its bytes: a large one on
 a slow line is let through, and a client that sends a byte a minute is not."""
 
-_PORTION_FRAMES = 64
-_PORTION_BYTES = 16 * 1024
-"""Requests that are answered before the clock is looked at: so many, or with so many bytes of
-payload or reply. Together they take a fraction of a share."""
+_PORTION_BYTES = LARGE_BYTES
+_PORTION_REPLY_BYTES = 64 * 1024
+"""Requests that are answered before the clock is looked at: with so many bytes of payload (see
+FRAME_COST_BYTES), or of replies, which cost less. Together they take a fraction of a share."""
+
+_CAS = int(Opcode.CAS)
+"""The only request that may take long whatever its size: what it compares may be large."""
 
 _WRITE_BYTES = 256 * 1024
 """A larger reply is written in pieces of this size: asyncio copies what the kernel refuses."""
@@ -237,17 +240,20 @@ class Connection(asyncio.Protocol):
 
         There is not when all is answered, or when the client must read before it gets more.
         """
-        while self._has_work and not self._is_paused and not self._transport.is_closing():
-            if self._unwritten is None:
-                self._answer(until_ns)
-            else:
+        reader = self._reader
+        while not self._is_paused and not self._transport.is_closing():
+            if self._unwritten is not None:
                 self._write_piece(self._unwritten)
-            if self._turns.now_ns() >= until_ns:
-                break
-        if not self._has_work:
-            self._complete()
-            return False
-        return not self._is_paused and not self._transport.is_closing()
+                is_over = self._turns.now_ns() >= until_ns
+            elif reader.has_more or self._waiting or self._job is not None:
+                is_over = self._answer(until_ns)
+            else:
+                if self._is_ending or reader.oversize_bytes:
+                    self._complete()
+                return False
+            if is_over and self._has_work:
+                return True
+        return False
 
     def hold(self) -> None:
         """Read nothing more until :meth:`release`: what is there must be answered first."""
@@ -275,11 +281,15 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.resume_reading()
 
-    def _answer(self, until_ns: int) -> None:
-        """Answer waiting requests in order, until ``until_ns`` or a buffer full of replies."""
+    def _answer(self, until_ns: int) -> bool:
+        """Answer waiting requests in order, until a buffer is full of replies or none is left.
+
+        Returns whether it stopped because it is ``until_ns``.
+        """
         replies: list[bytes] = []
         size = 0
-        while size < self._config.write_buffer_bytes:
+        is_over = False
+        while size < self._config.write_buffer_bytes and not is_over:
             if self._job is not None:
                 reply = self._job.advance()
                 if reply is not None:
@@ -290,40 +300,51 @@ class Connection(asyncio.Protocol):
                 size += self._answer_portion(replies, until_ns)
             else:
                 break
-            if self._turns.now_ns() >= until_ns:
-                break
+            is_over = self._turns.now_ns() >= until_ns
         if size > _WRITE_BYTES:
             self._unwritten = memoryview(b"".join(replies))
         elif replies:
             self._stats.bytes_out += size
             self._transport.write(b"".join(replies) if len(replies) > 1 else replies[0])
+        return is_over
 
     def _answer_portion(self, replies: list[bytes], until_ns: int) -> int:
         """Answer a few requests, or begin a large one; the bytes of the replies."""
-        frames = self._waiting or self._reader.take(_PORTION_FRAMES, _PORTION_BYTES)
+        frames = self._waiting or self._reader.take(_PORTION_BYTES)
+        # A large request is the last of its portion, so the loop need not look at sizes.
+        large = frames.pop() if frames and len(frames[-1][1]) > LARGE_BYTES else None
         waiting = iter(frames)
         handle = self._dispatcher.handle
-        whole_bytes = self._dispatcher.whole_bytes
+        room = min(_PORTION_REPLY_BYTES, self._config.write_buffer_bytes)
         size = 0
         for opcode, payload in waiting:
-            if len(payload) <= whole_bytes[opcode]:
-                reply = handle(opcode, payload)
-                size += len(reply)
-                replies.append(reply)
-                if size >= _PORTION_BYTES:
+            if opcode == _CAS:
+                size += self._begin(opcode, payload, replies)
+                if self._job is not None or self._turns.now_ns() >= until_ns:
                     break
                 continue
-            job = self._dispatcher.begin(opcode, payload)
-            first = job.advance()
-            if first is None:
-                self._job = job
+            reply = handle(opcode, payload)
+            size += len(reply)
+            replies.append(reply)
+            if size >= room:
                 break
-            size += len(first)
-            replies.append(first)
-            if self._turns.now_ns() >= until_ns:
-                break
+        else:
+            if large is not None:
+                size += self._begin(*large, replies)
+                large = None
         self._waiting = list(waiting)
+        if large is not None:
+            self._waiting.append(large)
         return size
+
+    def _begin(self, opcode: int, payload: bytes, replies: list[bytes]) -> int:
+        """Begin a request that may take long; the bytes of its reply, if that is there already."""
+        begun = self._dispatcher.begin(opcode, payload)
+        if isinstance(begun, Job):
+            self._job = begun
+            return 0
+        replies.append(begun)
+        return len(begun)
 
     def _write_piece(self, rest: memoryview) -> None:
         """Hand the next piece of a large reply to the transport."""

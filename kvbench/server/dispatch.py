@@ -8,9 +8,9 @@ into INVALID, a :class:`Refused` into ERROR, and anything unforeseen into ERROR 
 request can end a connection, let alone the server.
 
 Most requests are answered by one call of :meth:`Dispatcher.handle`. A request that may take longer
-than a moment (its payload is large, or it is a CAS, which compares) can be answered in steps: that
-is a :class:`Job`, from :meth:`Dispatcher.begin`. Which requests should be is in
-:attr:`Dispatcher.whole_bytes`. Both ways end in the same code.
+than a moment (its payload is large, or it is a CAS, which compares) is better begun by
+:meth:`Dispatcher.begin`, which answers at once where it can, and else gives a :class:`Job`, to be
+driven in steps. Both ways end in the same code.
 """
 
 from __future__ import annotations
@@ -33,18 +33,14 @@ from kvbench.protocol.opcodes import (
 )
 from kvbench.protocol.parsers import EntriesParser, KeysParser, PairsParser, ValuesParser
 from kvbench.protocol.values import decode_value, encode_value
-from kvbench.server.jobs import Job, Steps, Swap, finish, in_steps
+from kvbench.server.jobs import LARGE_BYTES, Job, Steps, Swap, finish, in_steps
 from kvbench.server.stats import Stats
 
 _I64_MIN = -0x8000_0000_0000_0000
 _I64_MAX = 0x7FFF_FFFF_FFFF_FFFF
 
-_WHOLE_BYTES = 16 * 1024
-"""Larger payloads of the operations that have steps are answered in steps: parsing so much takes
-under two milliseconds in pure Python."""
-
-_ALWAYS_WHOLE = 1 << 40
-_NEVER_WHOLE = -1
+_ONE_FORM_TAGS = (Tag.NULL, Tag.INT, Tag.STRING, Tag.BYTES, Tag.BOOL)
+"""Values of these types are equal when their bytes are, and only then."""
 
 _log = logging.getLogger("kvbench.server")
 
@@ -61,10 +57,6 @@ class Dispatcher:
         stats: what counts the requests.
         reply_bytes_max: largest payload of a reply. Without it, an MGET that names one large key
             65,535 times would ask the server for terabytes.
-
-    Attributes:
-        whole_bytes: by opcode, the largest payload that :meth:`handle` answers in a moment; for a
-            larger one, :meth:`begin` a job.
     """
 
     __slots__ = (
@@ -74,7 +66,6 @@ class Dispatcher:
         "_steps",
         "_value_bytes_bound",
         "stats",
-        "whole_bytes",
     )
 
     def __init__(
@@ -123,11 +114,6 @@ class Dispatcher:
             Opcode.MEXISTS: self._mexists_in_steps,
             Opcode.MSETEX: self._msetex_in_steps,
         }
-        self.whole_bytes = [
-            _WHOLE_BYTES if opcode in self._steps else _ALWAYS_WHOLE for opcode in range(256)
-        ]
-        # A CAS of a few bytes may be compared with a stored value of 64 MiB.
-        self.whole_bytes[Opcode.CAS] = _NEVER_WHOLE
 
     def handle(self, opcode: int, payload: bytes) -> bytes:
         """Answer one request with a whole response frame. Never raises."""
@@ -140,9 +126,18 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - whatever it is, the other requests go on.
             return self.refusal(opcode, error)
 
-    def begin(self, opcode: int, payload: bytes) -> Job:
-        """Start to answer a request in steps. It must be one of those that have any."""
+    def begin(self, opcode: int, payload: bytes) -> bytes | Job:
+        """Answer one request at once, if that takes a moment, or begin to. Never raises."""
+        if opcode not in self._steps:
+            return self.handle(opcode, payload)
         self.stats.requests[opcode] += 1
+        if opcode == Opcode.CAS and len(payload) <= LARGE_BYTES:
+            try:
+                reply = self._cas_by_bytes(payload)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others go on.
+                return self.refusal(opcode, error)
+            if reply is not None:
+                return reply
         return Job(opcode, self._steps[opcode](payload), self.refusal)
 
     def refusal(self, opcode: int, error: Exception) -> bytes:
@@ -226,7 +221,23 @@ class Dispatcher:
         return responses.i64_response(self._engine.update(key, decide))
 
     def _cas(self, payload: bytes) -> bytes:
-        return finish(self._cas_in_steps(payload))
+        return self._cas_by_bytes(payload) or finish(self._cas_in_steps(payload))
+
+    def _cas_by_bytes(self, payload: bytes) -> bytes | None:
+        """A CAS that expects a value which only its own bytes are equal to; None for any other."""
+        key, ttl_ms, expected, new = requests.parse_cas(payload)
+        if expected[0] not in _ONE_FORM_TAGS:
+            return None
+        self._note_size(payload)
+
+        def decide(is_there: bool, stored: bytes | None) -> Update[bytes, bytes]:
+            if not is_there or stored is None:
+                return Update(result=responses.NULL_RESPONSE)
+            if stored != expected:
+                return Update(result=responses.FALSE_RESPONSE)
+            return Update(responses.TRUE_RESPONSE, write=True, value=new, ttl_ms=ttl_ms)
+
+        return self._engine.update(key, decide)
 
     def _cas_in_steps(self, payload: bytes) -> Steps:
         parser = ValuesParser(payload, 2)

@@ -15,6 +15,10 @@ from kvbench.engine import Update
 from kvbench.protocol import responses
 from kvbench.protocol.values import ValueCheck, ValueComparison
 
+LARGE_BYTES = 16 * 1024
+"""A request with a larger payload is answered in steps, if it has any. Parsing so much takes under
+two milliseconds in pure Python."""
+
 STEP = 1000
 """Small values walked in one step: about a millisecond in pure Python, 0.02 ms compiled."""
 

@@ -44,7 +44,7 @@ class Reader:
         self.pushed += data
         self.has_more = True
 
-    def take(self, frames_max: int, payload_bytes: int) -> list[tuple[int, bytes]]:
+    def take(self, budget_bytes: int) -> list[tuple[int, bytes]]:
         data, self.pushed, self.has_more = self.pushed, b"", False
         return self.feed(data)
 

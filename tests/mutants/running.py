@@ -59,15 +59,25 @@ class _Server:
         is_replaced = self._part is not None and issubclass(self._part, kind)
         return self._part if is_replaced else kind
 
+    def _dispatcher_class(self) -> type[Dispatcher]:
+        found = self._class(Dispatcher)
+        if self._part is None:
+            return found
+
+        class Whole(found):
+            """A mutant changes how a request is handled as a whole: none is answered in steps."""
+
+            def begin(self, opcode: int, payload: bytes) -> bytes:
+                return self.handle(opcode, payload)
+
+        return Whole
+
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda *_: None)
-        dispatcher = self._class(Dispatcher)(
+        dispatcher = self._dispatcher_class()(
             self._class(Engine)(), Stats(), reply_bytes_max=PAYLOAD_BYTES_MAX
         )
-        if self._part is not None:
-            # A mutant changes how a request is handled as a whole: so none is answered in steps.
-            dispatcher.whole_bytes = [1 << 40] * 256
         config = ServerConfig(port=0)
         turns = Turns()
         live: set[Connection] = set()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvbench.protocol.frames import HEADER_BYTES, FrameReader, frame
+from kvbench.protocol.frames import FRAME_COST_BYTES, HEADER_BYTES, FrameReader, frame
 
 frames = st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=30)), max_size=8)
 
@@ -111,18 +111,17 @@ def test_garbage_never_raises(data, payload_bytes_max):
         assert len(payload) <= payload_bytes_max
 
 
-@given(frames, st.integers(1, 4), st.integers(1, 60), st.integers(1, 40))
-def test_in_portions_as_at_once(parts, frames_max, payload_bytes, cut):
+@given(frames, st.integers(1, 800), st.integers(1, 40))
+def test_in_portions_as_at_once(parts, budget_bytes, cut):
     """Pushed in any pieces and taken in any portions, before or after all else was taken."""
     stream = b"".join(frame(code, payload) for code, payload in parts)
     reader, found = FrameReader(), []
     for start in range(0, len(stream), cut):
         reader.push(stream[start : start + cut])
-        found += reader.take(frames_max, payload_bytes)
+        found += reader.take(budget_bytes)
     while reader.has_more:
-        portion = reader.take(frames_max, payload_bytes)
-        assert len(portion) <= frames_max
-        assert sum(len(payload) for _, payload in portion[:-1]) < payload_bytes
+        portion = reader.take(budget_bytes)
+        assert sum(len(payload) + FRAME_COST_BYTES for _, payload in portion[:-1]) < budget_bytes
         found += portion
     assert found == parts
     assert reader.frames_taken == len(parts)

@@ -12,6 +12,7 @@ from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.protocol.values import encode_value
 from kvbench.server.dispatch import Dispatcher
+from kvbench.server.jobs import Job
 from kvbench.server.stats import Stats
 
 STEPS_MAX = 100_000
@@ -20,8 +21,9 @@ NULL = frame(Status.NULL, b"")
 
 
 def begin(dispatcher, request):
-    assert len(request) - 5 > dispatcher.whole_bytes[request[0]], "this one has no steps"
-    return dispatcher.begin(request[0], request[5:])
+    job = dispatcher.begin(request[0], request[5:])
+    assert isinstance(job, Job), "this one has no steps"
+    return job
 
 
 def finish(job):
@@ -149,6 +151,20 @@ def test_a_cas_of_few_bytes_takes_few_steps_on_a_large_value():
     """The count differs: nothing of the stored list is walked."""
     engine, dispatcher = fresh()
     engine.set(b"k", STORED)
-    for expected in ([Decimal("1.50")], "text", 1, None, [], {}):
+    for expected in ([Decimal("1.50")], [], {}, 0.0):
         reply, steps = finish(begin(dispatcher, req.cas_request(b"", "k", expected, "new", 0)))
         assert (reply, steps) == (FALSE, 1)
+
+
+def test_a_cas_that_bytes_decide_is_answered_at_once():
+    engine, dispatcher = fresh()
+    for expected in ("text", 1, None, True, b"bytes"):
+        request = req.cas_request(b"", "k", expected, "new", 0)
+        engine.set(b"k", STORED)
+        assert dispatcher.begin(request[0], request[5:]) == FALSE
+        engine.set(b"k", encode_value(expected))
+        assert dispatcher.begin(request[0], request[5:]) == TRUE
+        assert engine.get(b"k") == encode_value("new")
+        engine.delete(b"k")
+        assert dispatcher.begin(request[0], request[5:]) == NULL
+        assert dispatcher.begin(request[0], request[5:-1])[0] == Status.INVALID
