@@ -121,13 +121,13 @@ def test_a_flood_waits_unread_while_others_are_served():
         flooder.connection_made(flood)
         bystander.connection_made(ping)
         flooder.data_received(PING * 5000)
-        assert 0 < len(statuses(flood)) < 200
+        assert 0 < len(statuses(flood)) < 500
         assert not flood.is_reading
         bystander.data_received(PING)
         for _ in range(2):
             await asyncio.sleep(0)
         assert statuses(ping) == [Status.OK]
-        assert len(statuses(flood)) < 2000
+        assert len(statuses(flood)) < 3000
         while flooder.is_queued:
             await asyncio.sleep(0)
         assert statuses(flood) == [Status.OK] * 5000
