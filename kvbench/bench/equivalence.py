@@ -40,17 +40,19 @@ def check(backend: Backend, operation: Operation, workload: Workload, batch_size
     rng.shuffle(asked)
     match operation:
         case Operation.MGET:
-            return _check_mget(backend, stored, asked)
+            return _check_mget(backend, stored, asked, workload)
         case Operation.MSET:
             return _check_mset(backend, stored, asked, workload)
         case Operation.MDEL:
-            return _check_mdel(backend, stored, asked)
+            return _check_mdel(backend, stored, asked, workload)
         case Operation.MEXISTS:
-            return _check_mexists(backend, stored, asked)
+            return _check_mexists(backend, stored, asked, workload)
 
 
-def _check_mget(backend: Backend, stored: dict[str, Value], asked: list[str]) -> str:
-    _set_each(backend, stored)
+def _check_mget(
+    backend: Backend, stored: dict[str, Value], asked: list[str], workload: Workload
+) -> str:
+    _set_each(backend, stored, workload)
     expected = [stored.get(key) for key in asked]
     singles = [backend.get(key) for key in asked]
     return _difference("get", singles, "stored was", expected) or _difference(
@@ -58,8 +60,10 @@ def _check_mget(backend: Backend, stored: dict[str, Value], asked: list[str]) ->
     )
 
 
-def _check_mexists(backend: Backend, stored: dict[str, Value], asked: list[str]) -> str:
-    _set_each(backend, stored)
+def _check_mexists(
+    backend: Backend, stored: dict[str, Value], asked: list[str], workload: Workload
+) -> str:
+    _set_each(backend, stored, workload)
     expected = [key in stored for key in asked]
     singles = [backend.exists(key) for key in asked]
     return _difference("exists", singles, "stored was", expected) or _difference(
@@ -90,13 +94,15 @@ def _check_mset(
     )
 
 
-def _check_mdel(backend: Backend, stored: dict[str, Value], asked: list[str]) -> str:
+def _check_mdel(
+    backend: Backend, stored: dict[str, Value], asked: list[str], workload: Workload
+) -> str:
     bystander, *_ = stored
     asked = [key for key in asked if key != bystander]
     expected = len(stored) - 1
-    _set_each(backend, stored)
+    _set_each(backend, stored, workload)
     singles = sum([backend.delete(key) for key in asked])
-    _set_each(backend, stored)
+    _set_each(backend, stored, workload)
     batched = backend.mdel(asked)
     left = [key for key in stored if backend.exists(key)]
     if singles != expected:
@@ -108,9 +114,9 @@ def _check_mdel(backend: Backend, stored: dict[str, Value], asked: list[str]) ->
     return ""
 
 
-def _set_each(backend: Backend, pairs: dict[str, Value]) -> None:
+def _set_each(backend: Backend, pairs: dict[str, Value], workload: Workload) -> None:
     for key, value in pairs.items():
-        backend.set(key, value)
+        backend.set(key, value, workload.safety_ttl_s)
 
 
 def _difference(

@@ -68,6 +68,7 @@ class Task(msgspec.Struct, frozen=True):
         settings: what all cells share.
         placement: cores of this process and of private servers.
         targets: in the order of measuring.
+        prefix: what the keys of the run begin with; empty for a new one.
     """
 
     kind: Literal["explore", "measure"]
@@ -75,6 +76,7 @@ class Task(msgspec.Struct, frozen=True):
     settings: Settings
     placement: Placement
     targets: list[TargetTask]
+    prefix: str = ""
 
 
 class Step(msgspec.Struct, frozen=True, tag="step"):

@@ -106,7 +106,7 @@ class Visit:
         self._share = 0.0
         self.is_private = False
         self._rng = random.Random(f"{task.settings.seed}/{task.number}/{target.place}")
-        self.workload = Workload(task.settings)
+        self.workload = Workload(task.settings, task.prefix)
         self.workload.can_mset, self.workload.can_mdel = target.can_mset, target.can_mdel
 
     def explore(self) -> None:

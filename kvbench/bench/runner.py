@@ -43,6 +43,7 @@ from kvbench.bench.placement import choose_placement
 from kvbench.bench.plan import Plan
 from kvbench.bench.time_left import TimeLeft
 from kvbench.bench.worker_process import WorkerDiedError, WorkerProcess
+from kvbench.bench.workload import new_prefix
 from kvbench.errors import BackendUnavailableError, KvConnectionError, UsageError
 from kvbench.foreign_text import clean
 from kvbench.results import SCHEMA, Footer, Header, Record, Round
@@ -125,6 +126,7 @@ class Run:
         self._time_left = TimeLeft(plan.settings)
         self._placement = choose_placement(plan.settings.pin)
         self._placed = self._placement
+        self._prefix = new_prefix()
         self._tasks: list[TargetTask] = []
         self._missed: list[str] = []
 
@@ -230,7 +232,7 @@ class Run:
         self, kind: Literal["explore", "measure"], number: int, tasks: list[TargetTask]
     ) -> Iterator[Iterator[Message]]:
         """A worker's messages, for the length of a ``with`` block; then it is gone."""
-        task = Task(kind, number, self._plan.settings, self._placement, tasks)
+        task = Task(kind, number, self._plan.settings, self._placement, tasks, self._prefix)
         worker = WorkerProcess(task)
         try:
             yield worker.messages()

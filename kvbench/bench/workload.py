@@ -1,8 +1,9 @@
 """Keys and values, made from a seed before any clock starts.
 
 Every run works under a key prefix of its own, which is random: two runs with one seed on one store
-do not meet. Behind the prefix stands a number. Numbers are scattered over their range rather than
-counted up, because a store with ordered keys would otherwise see nothing but appends.
+do not meet. Its rounds share the prefix and their keys, so that a round removes what is left of one
+before whose worker died. Behind the prefix stands a number. Numbers are scattered over their range
+rather than counted up, because a store with ordered keys would otherwise see nothing but appends.
 
 A workload remembers how many keys it has given out, and :meth:`Workload.clean` removes exactly
 those: there is no flush.
@@ -34,11 +35,17 @@ SAFETY_TTL_S = 3600.0
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
+def new_prefix() -> str:
+    """A key prefix that no other run has."""
+    return f"kb:{secrets.token_hex(4)}:"
+
+
 class Workload:
     """The keys and values of one run on one target.
 
     Args:
         settings: type and size of values, length of keys, seed.
+        prefix: from :func:`new_prefix`; a new one where none is given.
 
     Attributes:
         prefix: what all keys begin with, and no other run's do.
@@ -49,8 +56,8 @@ class Workload:
             by themselves; None where they need none.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.prefix = f"kb:{secrets.token_hex(4)}:"
+    def __init__(self, settings: Settings, prefix: str = "") -> None:
+        self.prefix = prefix or new_prefix()
         self.can_mset = False
         self.can_mdel = False
         self.safety_ttl_s: float | None = None
