@@ -48,6 +48,9 @@ _PORTION_REPLY_BYTES = 64 * 1024
 """Requests that are answered before the clock is looked at: with so many bytes of payload (see
 FRAME_COST_BYTES), or of replies, which cost less. Together they take a fraction of a share."""
 
+_LIGHT_BYTES = 1024
+"""So many bytes of small requests are answered in a tenth of a millisecond or two."""
+
 _CAS = int(Opcode.CAS)
 """The only request that may take long whatever its size: what it compares may be large."""
 
@@ -167,14 +170,14 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client does not take its replies: read nothing more of it."""
         self._is_paused = True
-        self._set_reading()
+        self.set_reading()
 
     def resume_writing(self) -> None:
         """The client took its replies: go on where it was left."""
         self._is_paused = False
         self._has_lived = True
         self._turns.serve(self)
-        self._set_reading()
+        self.set_reading()
 
     def eof_received(self) -> bool:
         """The client has nothing more to ask: it gets what is still on its way, then the end."""
@@ -255,13 +258,23 @@ class Connection(asyncio.Protocol):
                 return True
         return False
 
-    def hold(self) -> None:
-        """Read nothing more until :meth:`release`: what is there must be answered first."""
-        self._set_reading()
+    @property
+    def has_little_to_do(self) -> bool:
+        """Whether nothing but a few bytes waits to be answered."""
+        is_new = self._job is None and self._unwritten is None and not self._waiting
+        return is_new and self._reader.buffered_bytes <= _LIGHT_BYTES
 
-    def release(self) -> None:
-        """Read on."""
-        self._set_reading()
+    def set_reading(self) -> None:
+        """Read on, or do not, as all that is going on asks for.
+
+        Not while the connection is queued: what is there must be answered first.
+        """
+        if self._transport.is_closing() or (self._is_ending and self._linger is None):
+            return
+        if self._linger is None and (self._is_paused or self.is_queued):
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     # --- Inside ------------------------------------------------------------------------------
 
@@ -271,15 +284,6 @@ class Connection(asyncio.Protocol):
         return bool(
             self._reader.has_more or self._waiting or self._job is not None or self._unwritten
         )
-
-    def _set_reading(self) -> None:
-        """Read on, or do not, as all that is going on asks for."""
-        if self._transport.is_closing() or (self._is_ending and self._linger is None):
-            return
-        if self._linger is None and (self._is_paused or self.is_queued):
-            self._transport.pause_reading()
-        else:
-            self._transport.resume_reading()
 
     def _answer(self, until_ns: int) -> bool:
         """Answer waiting requests in order, until a buffer is full of replies or none is left.
@@ -392,4 +396,4 @@ class Connection(asyncio.Protocol):
         self._transport.write_eof()
         loop = asyncio.get_running_loop()
         self._linger = loop.call_later(LINGER_S, self._transport.abort)
-        self._set_reading()
+        self.set_reading()

@@ -9,8 +9,9 @@ soon after. The rules:
 - A connection that has more to do than its share waits in the queue, and is not read from until
   its backlog is done: its memory stays bounded, and uvloop, which reads a socket up to 32 times in
   a row, does not come back to it at once.
-- Connections with something new go before those that have used up a share, so a small request does
-  not wait behind a flood. Those get a share in each turn nevertheless, one after the other.
+- When the turn has no time left, a connection with a few bytes goes before those with many, so a
+  small request waits neither behind a flood nor behind a hundred. Those get a share in each turn
+  nevertheless, one after the other.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ ARRIVALS_NS = 2 * NS_PER_MS
 """What is spent in a turn on connections that just got something, before they must queue, too."""
 
 QUEUE_NS = 2 * NS_PER_MS
-"""What is spent in a turn on the queue; up to half of it on those with something new."""
+"""What is spent in a turn on the queue; up to half of it on those with a few bytes."""
 
 
 class Worker(Protocol):
@@ -36,16 +37,17 @@ class Worker(Protocol):
 
     is_queued: bool
 
+    @property
+    def has_little_to_do(self) -> bool:
+        """Whether all of its work takes much less than a share."""
+        ...
+
     def work(self, until_ns: int) -> bool:
         """Do what there is to do until about ``until_ns``; returns whether there is more."""
         ...
 
-    def hold(self) -> None:
-        """The worker waits in the queue from now on."""
-        ...
-
-    def release(self) -> None:
-        """The worker has left the queue."""
+    def set_reading(self) -> None:
+        """``is_queued`` has changed: take in nothing more while it is set."""
         ...
 
 
@@ -58,7 +60,7 @@ class Turns:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.now_ns = (clock if clock is not None else SystemClock()).now_ns
-        self._new: deque[Worker] = deque()
+        self._light: deque[Worker] = deque()
         self._busy: deque[Worker] = deque()
         self._arrivals_ns = 0
         self._is_due = False
@@ -68,7 +70,7 @@ class Turns:
         if worker.is_queued:
             return
         if self._arrivals_ns >= ARRIVALS_NS:
-            self._enqueue(worker, self._new)
+            self._enqueue(worker, self._light if worker.has_little_to_do else self._busy)
             return
         begin_ns = self.now_ns()
         has_more = worker.work(begin_ns + SHARE_NS)
@@ -81,7 +83,7 @@ class Turns:
     def _enqueue(self, worker: Worker, queue: deque[Worker]) -> None:
         worker.is_queued = True
         queue.append(worker)
-        worker.hold()
+        worker.set_reading()
         self._come_again()
 
     def _come_again(self) -> None:
@@ -95,10 +97,10 @@ class Turns:
         self._arrivals_ns = 0
         begin_ns = self.now_ns()
         try:
-            self._serve_queue(self._new, begin_ns + QUEUE_NS // 2)
+            self._serve_queue(self._light, begin_ns + QUEUE_NS // 2)
             self._serve_queue(self._busy, begin_ns + QUEUE_NS)
         finally:
-            if self._new or self._busy:
+            if self._light or self._busy:
                 self._come_again()
 
     def _serve_queue(self, queue: deque[Worker], until_ns: int) -> None:
@@ -111,7 +113,7 @@ class Turns:
                 worker.is_queued = True
                 self._busy.append(worker)
             else:
-                worker.release()
+                worker.set_reading()
             now_ns = self.now_ns()
             if now_ns >= until_ns:
                 return

@@ -21,6 +21,10 @@ class Worker:
         self.is_queued = self.is_held = False
         self.done_at_ms = None
 
+    @property
+    def has_little_to_do(self):
+        return self.left_ms <= 0.2
+
     def work(self, until_ns):
         while self.left_ms > 0 and self.clock.now_ns() < until_ns:
             self.clock.advance_ms(min(0.1, self.left_ms))
@@ -29,13 +33,8 @@ class Worker:
             self.done_at_ms = self.clock.now_ns() / NS_PER_MS
         return self.left_ms > 0
 
-    def hold(self):
-        assert self.is_queued
-        self.is_held = True
-
-    def release(self):
-        assert not self.is_queued
-        self.is_held = False
+    def set_reading(self):
+        self.is_held = self.is_queued
 
 
 def play(scenario):
@@ -89,6 +88,20 @@ def test_a_turn_is_bounded_and_a_small_request_never_waits_long(busy):
             await asyncio.sleep(0)
             assert newcomer.done_at_ms is not None
             assert clock.now_ns() - before_ns <= 2 * (QUEUE_NS + ARRIVALS_NS + 2 * SHARE_NS)
+
+    play(scenario)
+
+
+def test_a_small_request_waits_behind_no_crowd_that_came_with_it():
+    """100 that flood and one that asks for little come in one turn: it is done in the next."""
+
+    async def scenario(clock, turns):
+        for _ in range(100):
+            turns.serve(Worker(clock, 100))
+        newcomer = Worker(clock, 0.1)
+        turns.serve(newcomer)
+        await asyncio.sleep(0)
+        assert newcomer.done_at_ms is not None
 
     play(scenario)
 
