@@ -24,6 +24,7 @@ ARGUMENTS = {
     "check": ["memory://", "--only", "BGET-*"],
     "replay": ["ADDRESS", VECTORS],
     "run": ["memory://", *QUICK],
+    "advise": ["memory://", "--batch-sizes", "10", "--ops", "mget", "--rounds", "2"],
     "report": [RESULTS],
     "serve": ["--port", "0"],
     "proxy": ["ADDRESS"],
