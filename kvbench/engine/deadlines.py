@@ -2,108 +2,219 @@
 
 Time is cut into milliseconds. Keys that end within the same one share a bucket, and a heap orders
 the buckets; a key is in one bucket or in none. A batch with one TTL is one bucket and one heap
-entry, whatever its size, and its bookkeeping runs in C loops. A bucket of one key is that key
-itself: a million keys with a million deadlines are no million sets for the garbage collector.
+entry, whatever its size. A bucket of one key is that key itself: a million keys with a million
+deadlines are no million sets for the garbage collector.
 
 Deadlines are rounded up to the next whole millisecond: a key never ends early, and at most 1 ms
 late. A clock that moves in whole milliseconds sees every deadline exactly.
+
+A method that raises has changed nothing (see change.py). Two things may lag behind the truth, and
+do no harm: the heap may hold milliseconds without a bucket, and ``next_ms`` may be too early.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Collection, KeysView
+from itertools import chain, repeat, starmap
+from operator import setitem
 from typing import Generic, TypeVar
 
 from kvbench.clock import NS_PER_MS
+from kvbench.engine.change import Change, Table, run
+from kvbench.engine.counts import CountsByTime, Totals
 
 K = TypeVar("K", str, bytes)
+V = TypeVar("V")
 
 _HEAP_SLACK = 1024
 """Emptied buckets that may stay in the heap before it is rebuilt; small enough to be free."""
 
 
 class Deadlines(Generic[K]):
-    """Deadlines of keys, in milliseconds of the clock that the caller reads.
+    """Deadlines of keys, in milliseconds of the clock that the caller reads; 0 stands for none.
 
-    No method reads a clock, and none touches the data that the keys stand for.
+    No method reads a clock, and only :meth:`take_due` touches the data that the keys stand for.
     """
 
     __slots__ = ("_buckets", "_counts", "_heap", "_of_key", "next_ms")
 
     def __init__(self) -> None:
-        self._of_key: dict[K, int] = {}
-        self._buckets: dict[int, K | set[K]] = {}
+        self._of_key: Table[K, int] = Table()
+        self._buckets: Table[int, K | set[K]] = Table()
         self._heap: list[int] = []
-        self._counts = _CountsByTime()
+        self._counts = CountsByTime()
         self.next_ms: int | None = None
         """No key is due before this millisecond; None while no key has a deadline."""
 
     def __len__(self) -> int:
-        return len(self._of_key)
+        return len(self._of_key.rows)
 
     def keys(self) -> KeysView[K]:
         """The keys that have a deadline."""
-        return self._of_key.keys()
+        return self._of_key.rows.keys()
 
     def get(self, key: K) -> int | None:
         """The key's deadline in ms, or None when it has none."""
-        return self._of_key.get(key)
+        return self._of_key.rows.get(key)
 
-    def set(self, keys: Collection[K], now_ns: int, ttl_ms: int) -> None:
-        """Give ``keys`` one deadline, ``ttl_ms`` from ``now_ns``, in place of the one they have."""
-        self.discard(keys)
-        deadline_ms = -(-now_ns // NS_PER_MS) + ttl_ms
-        self._of_key.update(dict.fromkeys(keys, deadline_ms))
-        bucket = self._buckets.get(deadline_ms)
-        if bucket is None:
-            fresh = set(keys)
-            self._counts.add(deadline_ms, len(fresh))
-            self._buckets[deadline_ms] = fresh if len(fresh) > 1 else fresh.pop()
-            heapq.heappush(self._heap, deadline_ms)
-            self.next_ms = self._heap[0]
-        else:
-            grown = bucket if isinstance(bucket, set) else {bucket}
-            self._counts.add(deadline_ms, -len(grown))
-            grown.update(keys)
-            self._counts.add(deadline_ms, len(grown))
-            self._buckets[deadline_ms] = grown
+    # --- One key ---------------------------------------------------------------------------
 
-    def discard(self, keys: Collection[K]) -> None:
-        """Forget the deadlines of those of ``keys`` that have one."""
-        if not self._of_key:
+    def move(self, key: K, to_ms: int) -> None:
+        """Give ``key`` the deadline ``to_ms``, or with 0 none, in place of the one it has."""
+        of_key, buckets = self._of_key.rows, self._buckets.rows
+        from_ms = of_key.get(key, 0)
+        if from_ms == to_ms:
             return
-        # A view's & walks the smaller side in C: a batch without deadlines costs next to nothing.
-        for key in self._of_key.keys() & keys:
-            deadline_ms = self._of_key.pop(key)
-            self._counts.add(deadline_ms, -1)
-            bucket = self._buckets[deadline_ms]
-            if isinstance(bucket, set) and len(bucket) > 1:
-                bucket.discard(key)
-            else:
-                del self._buckets[deadline_ms]
-        if len(self._heap) > 2 * len(self._buckets) + _HEAP_SLACK:
-            self._heap = list(self._buckets)
-            heapq.heapify(self._heap)
         self._settle()
-
-    def take_due(self, now_ms: int, limit: int) -> list[K]:
-        """Remove up to ``limit`` keys whose deadline has come, earliest first, and return them."""
-        taken: list[K] = []
-        while self.next_ms is not None and self.next_ms <= now_ms and len(taken) < limit:
-            bucket = self._buckets[self.next_ms]
-            if isinstance(bucket, set):
-                keys = [bucket.pop() for _ in range(min(limit - len(taken), len(bucket)))]
+        deltas = {to_ms: 1} if to_ms else {}
+        is_last = False
+        if from_ms:
+            deltas[from_ms] = -1
+            left = buckets[from_ms]
+            is_last = not isinstance(left, set) or len(left) == 1
+        totals = iter(self._counts.plan(deltas))
+        if not to_ms:
+            self._of_key.count_removal(1)
+        if is_last:
+            self._buckets.count_removal(1)
+        if to_ms:
+            self._enter(key, from_ms, to_ms)
+            of_key[key] = to_ms
+            if self.next_ms is None or to_ms < self.next_ms:
+                self.next_ms = to_ms
+        else:
+            of_key.pop(key)
+        if is_last:
+            buckets.pop(from_ms)
+        elif from_ms:
+            left.discard(key)  # type: ignore[union-attr]  # a bucket of several keys is a set
+        for counts, block, total in totals:
+            if total:
+                counts[block] = total
             else:
-                keys = [bucket]
-            for key in keys:
-                del self._of_key[key]
-            self._counts.add(self.next_ms, -len(keys))
-            taken += keys
-            if not isinstance(bucket, set) or not bucket:
-                del self._buckets[self.next_ms]
-                self._settle()
+                counts.pop(block)
+
+    def _enter(self, key: K, from_ms: int, to_ms: int) -> None:
+        """Put ``key`` into the bucket of ``to_ms``; raises before or after nothing is changed."""
+        of_key, buckets = self._of_key.rows, self._buckets.rows
+        bucket = buckets.get(to_ms)
+        if bucket is None:
+            heapq.heappush(self._heap, to_ms)
+        removed = self._of_key.removed + 1
+        if not from_ms:
+            of_key[key] = to_ms
+        try:
+            if isinstance(bucket, set):
+                bucket.add(key)
+            else:
+                buckets[to_ms] = key if bucket is None else {bucket, key}
+        except BaseException:
+            if not from_ms:
+                of_key.pop(key)
+                self._of_key.removed = removed
+            raise
+
+    # --- Batches ---------------------------------------------------------------------------
+
+    def assign(self, ends: dict[K, int], change: Change) -> None:
+        """Let the commit give each key its deadline in ``ends``, or with 0 none."""
+        self._settle()
+        deadline_of = self._of_key.rows.get
+        leaving = _by_deadline(ends, list(map(deadline_of, ends, repeat(0))))
+        arriving = _by_deadline(ends, ends.values())
+        ended = [key for key in arriving.pop(0, ()) if deadline_of(key)]
+        leaving.pop(0, None)
+        for ms in leaving.keys() & arriving.keys():
+            staying = set(leaving[ms]).intersection(arriving[ms])
+            for groups in (leaving, arriving):
+                groups[ms] = [key for key in groups[ms] if key not in staying]
+                if not groups[ms]:
+                    del groups[ms]
+        if arriving:
+            lasting = {key: ends[key] for key in ends if ends[key]} if 0 in ends.values() else ends
+            self._of_key.store(lasting, change)
+        if ended:
+            self._of_key.remove(ended, change)
+        self._rebucket(leaving, arriving, change)
+
+    def discard(self, keys: Collection[K], change: Change) -> None:
+        """Let the commit take away the deadlines of those of ``keys`` that have one."""
+        # A view's & walks the smaller side in C: a batch without deadlines costs next to nothing.
+        self.assign(dict.fromkeys(self._of_key.rows.keys() & keys, 0), change)
+
+    def _rebucket(
+        self, leaving: dict[int, list[K]], arriving: dict[int, list[K]], change: Change
+    ) -> None:
+        buckets = self._buckets.rows
+        deltas = {ms: -len(leaving[ms]) for ms in leaving}
+        emptied: list[int] = []
+        fresh: dict[int, K | set[K]] = {}
+        for ms in arriving:
+            keys = arriving[ms]
+            deltas[ms] = deltas.get(ms, 0) + len(keys)
+            bucket = buckets.get(ms)
+            if isinstance(bucket, set):
+                change.on_undo(bucket.discard, keys)
+                bucket.update(keys)
+                continue
+            if bucket is None:
+                heapq.heappush(self._heap, ms)
+            elif ms not in leaving:
+                keys.append(bucket)
+            fresh[ms] = set(keys) if len(keys) > 1 else keys[0]
+        for ms in leaving:
+            keys, bucket = leaving[ms], buckets[ms]
+            # Whoever arrives in a set is in it by now.
+            if isinstance(bucket, set) and len(bucket) > len(keys):
+                change.on_commit(bucket.discard, keys)
+            elif ms not in fresh:
+                emptied.append(ms)
+        if fresh:
+            self._buckets.store(fresh, change)
+            first_ms = min(fresh)
+            if self.next_ms is None or first_ms < self.next_ms:
+                change.on_commit(setattr, (self,), ("next_ms",), (first_ms,))
+        if emptied:
+            self._buckets.remove(emptied, change)
+        _store(self._counts.plan(deltas), change)
+
+    # --- What is due -----------------------------------------------------------------------
+
+    def take_due(self, now_ms: int, limit: int, data: Table[K, V]) -> int:
+        """Remove up to ``limit`` keys whose deadline has come, earliest first, here and in ``data``.
+
+        Returns how many. Raising in the middle, it has removed some of them, wholly.
+        """
+        taken = 0
+        while self.next_ms is not None and self.next_ms <= now_ms and taken < limit:
+            bucket = self._buckets.rows.get(self.next_ms)
+            if isinstance(bucket, set):
+                taken += self._take_from(self.next_ms, bucket, limit - taken, data)
+            elif bucket is not None:
+                data.count_removal(1)
+                self.move(bucket, 0)
+                data.rows.pop(bucket)
+                taken += 1
+            self._settle()
         return taken
+
+    def _take_from(self, due_ms: int, bucket: set[K], limit: int, data: Table[K, V]) -> int:
+        count = min(limit, len(bucket))
+        # The keys are known when they are taken, not before: the list waits for them.
+        keys: list[K] = [None] * count  # type: ignore[list-item]
+        change = Change()
+        change.on_commit(
+            setitem, repeat(keys), list(range(count)), starmap(bucket.pop, repeat((), count))
+        )
+        self._of_key.remove(keys, change)
+        data.remove(keys, change)
+        if count == len(bucket):
+            self._buckets.remove((due_ms,), change)
+        _store(self._counts.plan({due_ms: -count}), change)
+        run(change.commit)
+        return count
 
     def count_due(self, now_ms: int) -> int:
         """How many keys are due. Takes a few thousand steps at most, however many they are."""
@@ -113,44 +224,45 @@ class Deadlines(Generic[K]):
         return whole_blocks + sum(
             [
                 len(bucket) if isinstance(bucket, set) else 1
-                for bucket in map(self._buckets.get, rest_ms)
+                for bucket in map(self._buckets.rows.get, rest_ms)
                 if bucket is not None
             ]
         )
 
     def _settle(self) -> None:
-        """Drop emptied buckets from the top of the heap and refresh :attr:`next_ms`."""
-        heap = self._heap
-        while heap and heap[0] not in self._buckets:
+        """Drop emptied buckets from the heap and refresh :attr:`next_ms`.
+
+        Comes before a change, not after it: it may fail, and leaves nothing wrong when it does.
+        """
+        heap, buckets = self._heap, self._buckets.rows
+        if len(heap) > 2 * len(buckets) + _HEAP_SLACK:
+            heap = list(buckets)
+            heapq.heapify(heap)
+            self._heap = heap
+        while heap and heap[0] not in buckets:
             heapq.heappop(heap)
         self.next_ms = heap[0] if heap else None
 
 
-class _CountsByTime:
-    """Keys counted by blocks of time, so that a backlog of any size is counted in few steps.
+def deadline_ms(now_ns: int, ttl_ms: int) -> int:
+    """The deadline of a key that gets a TTL now; 0 (none) for a TTL of 0."""
+    return -(-now_ns // NS_PER_MS) + ttl_ms if ttl_ms else 0
 
-    Fine blocks are 2**13 ms (8 s) and coarse ones 2**26 ms (19 h): ten years, the longest TTL, are
-    under 5,000 coarse blocks, each of 8,192 fine ones, each of 8,192 milliseconds.
-    """
 
-    __slots__ = ("_coarse", "_fine")
+def _by_deadline(keys: Collection[K], deadlines: Collection[int]) -> dict[int, list[K]]:
+    """The keys in groups of one deadline; fast where that is one group."""
+    if len(set(deadlines)) == 1:
+        return {next(iter(deadlines)): list(keys)}
+    groups: defaultdict[int, list[K]] = defaultdict(list)
+    for key, ms in zip(keys, deadlines, strict=True):
+        groups[ms].append(key)
+    return groups
 
-    def __init__(self) -> None:
-        self._fine: dict[int, int] = {}
-        self._coarse: dict[int, int] = {}
 
-    def add(self, deadline_ms: int, keys: int) -> None:
-        """Count ``keys`` more (or fewer) keys at ``deadline_ms``."""
-        for counts, block in ((self._fine, deadline_ms >> 13), (self._coarse, deadline_ms >> 26)):
-            total = counts.get(block, 0) + keys
-            if total:
-                counts[block] = total
-            else:
-                counts.pop(block, None)
-
-    def up_to(self, now_ms: int) -> tuple[int, range]:
-        """Keys in all fine blocks before that of ``now_ms``, and the ms of that block so far."""
-        coarse, fine = now_ms >> 26, now_ms >> 13
-        total = sum([keys for block, keys in self._coarse.items() if block < coarse])
-        total += sum([self._fine.get(block, 0) for block in range(coarse << 13, fine)])
-        return total, range(fine << 13, now_ms + 1)
+def _store(totals: Totals, change: Change) -> None:
+    """Let the commit store what the counts have planned."""
+    for counts, block, total in totals:
+        if total:
+            change.on_commit(setitem, (counts,), (block,), (total,))
+        else:
+            change.on_commit(counts.pop, (block,))

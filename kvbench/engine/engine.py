@@ -8,6 +8,10 @@ clock is read once a call, and not at all while no key has a TTL.
 Dropping is bounded (:data:`PURGE_STEP` keys a call). While more than that is due, a backlog, each
 call drops the due keys among its own first: every answer stays exact, and no call pays for all.
 
+Each call happens wholly or not at all, also when memory runs out (change.py says how): a
+MemoryError means that nothing was stored, removed or given another TTL. One thing may have
+happened: keys that are due may be gone, which no call can see.
+
 Engine and server agree on these semantics (specs/wire-protocol.md): a batch happens at one instant
 and wholly; a write replaces value and TTL; read-modify-write (:meth:`Engine.update`) keeps the TTL
 unless it is given one.
@@ -15,7 +19,6 @@ unless it is given one.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -23,7 +26,8 @@ from threading import Lock
 from typing import Generic, TypeVar
 
 from kvbench.clock import NS_PER_MS, Clock, SystemClock
-from kvbench.engine.deadlines import Deadlines
+from kvbench.engine.change import Change, Table, run
+from kvbench.engine.deadlines import Deadlines, deadline_ms
 
 K = TypeVar("K", str, bytes)
 V = TypeVar("V")
@@ -55,18 +59,24 @@ class Update(Generic[V, R]):
 class Engine(Generic[K, V]):
     """An in-memory key-value store.
 
-    Keys are ``str`` or ``bytes``, values are anything; both are kept as given. A TTL is a whole
+    Keys are ``str`` or ``bytes`` (exactly: a subclass of str makes a dict convert its table at a
+    moment when memory may be short), values are anything; both are kept as given. A TTL is a whole
     number of milliseconds, 0 for none. Absent and expired keys are the same to every method.
 
     Args:
         clock: where the time comes from; a ManualClock makes every expiry exact.
     """
 
-    __slots__ = ("_clock", "_data", "_deadlines", "_lock")
+    # The lock is taken with acquire and release: leaving a ``with`` allocates the arguments of
+    # ``__exit__``, and where that fails the lock stays taken for good. Methods that hold it are
+    # short, for the reason that tests/engine/test_memory.py gives.
+
+    __slots__ = ("_clock", "_data", "_deadlines", "_lock", "_table")
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock: Clock = clock if clock is not None else SystemClock()
-        self._data: dict[K, V] = {}
+        self._table: Table[K, V] = Table()
+        self._data: dict[K, V] = self._table.rows
         self._deadlines: Deadlines[K] = Deadlines()
         self._lock = Lock()
 
@@ -74,73 +84,77 @@ class Engine(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         """The key's value, None when it is absent."""
-        with self._lock:
+        self._lock.acquire()
+        try:
             if self._deadlines.next_ms is not None:
                 self._expire((key,))
             return self._data.get(key)
+        finally:
+            self._lock.release()
 
     def set(self, key: K, value: V, ttl_ms: int = 0) -> None:
         """Store a value; replaces both value and TTL."""
-        with self._lock:
-            if self._deadlines.next_ms is not None:
-                self._deadlines.discard((key,))
-            self._data[key] = value
-            if ttl_ms:
-                self._deadlines.set((key,), self._clock.now_ns(), ttl_ms)
+        self._lock.acquire()
+        try:
+            self._put(key, value, ttl_ms)
+        finally:
+            self._lock.release()
 
     def setnx(self, key: K, value: V, ttl_ms: int = 0) -> bool:
         """Store a value if the key is absent; returns whether it did."""
-        with self._lock:
+        self._lock.acquire()
+        try:
             if self._deadlines.next_ms is not None:
                 self._expire((key,))
             if key in self._data:
                 return False
-            self._data[key] = value
-            if ttl_ms:
-                self._deadlines.set((key,), self._clock.now_ns(), ttl_ms)
+            self._put(key, value, ttl_ms)
             return True
+        finally:
+            self._lock.release()
 
     def delete(self, key: K) -> bool:
         """Remove a key; returns whether it was there."""
-        with self._lock:
+        self._lock.acquire()
+        try:
             if self._deadlines.next_ms is not None:
                 self._expire((key,))
-                self._deadlines.discard((key,))
-            size = len(self._data)
-            self._data.pop(key, None)
-            return len(self._data) < size
+            return self._remove(key)
+        finally:
+            self._lock.release()
 
     def exists(self, key: K) -> bool:
         """Whether the key is there."""
-        with self._lock:
+        self._lock.acquire()
+        try:
             if self._deadlines.next_ms is not None:
                 self._expire((key,))
             return key in self._data
+        finally:
+            self._lock.release()
 
     def expire(self, key: K, ttl_ms: int) -> bool:
         """Give a key a new TTL, or with 0 none; returns whether the key was there."""
-        with self._lock:
+        self._lock.acquire()
+        try:
             if self._deadlines.next_ms is not None:
                 self._expire((key,))
             if key not in self._data:
                 return False
-            if ttl_ms:
-                self._deadlines.set((key,), self._clock.now_ns(), ttl_ms)
-            else:
-                self._deadlines.discard((key,))
+            self._deadlines.move(key, deadline_ms(self._clock.now_ns(), ttl_ms) if ttl_ms else 0)
             return True
+        finally:
+            self._lock.release()
 
     def ttl(self, key: K) -> int | None:
         """Milliseconds that a key has left (at least 1), -1 without a TTL, None when absent."""
-        with self._lock:
+        self._lock.acquire()
+        try:
             if self._deadlines.next_ms is not None:
                 self._expire((key,))
-            if key not in self._data:
-                return None
-            deadline_ms = self._deadlines.get(key)
-            if deadline_ms is None:
-                return -1
-            return max(1, deadline_ms - -(-self._clock.now_ns() // NS_PER_MS))
+            return self._left_ms(key) if key in self._data else None
+        finally:
+            self._lock.release()
 
     def update(self, key: K, decide: Callable[[bool, V | None], Update[V, R]]) -> R:
         """Read, decide and write as one step: what INCR, DECR, CAS and locks are made of.
@@ -148,118 +162,206 @@ class Engine(Generic[K, V]):
         Args:
             key: the key.
             decide: called once with whether the key is there and its value. It must not call the
-                engine. If it raises, nothing has changed.
+                engine. If it raises, nothing has changed. What it returns as the result is handed
+                on as it is, without an allocation after the write.
         """
-        with self._lock:
+        self._lock.acquire()
+        try:
             if self._deadlines.next_ms is not None:
                 self._expire((key,))
             decision = decide(key in self._data, self._data.get(key))
-            if decision.remove:
-                self._data.pop(key, None)
-                self._deadlines.discard((key,))
-            elif decision.write:
-                self._data[key] = decision.value  # type: ignore[assignment]  # V may hold None
-                if decision.ttl_ms:
-                    self._deadlines.set((key,), self._clock.now_ns(), decision.ttl_ms)
+            self._carry_out(key, decision)
             return decision.result
+        finally:
+            self._lock.release()
 
     # --- Batches ---------------------------------------------------------------------------
 
     def mget(self, keys: Sequence[K]) -> list[V | None]:
         """The values of ``keys`` in their order, None where a key is absent."""
-        with self._lock:
+        self._lock.acquire()
+        try:
             if self._deadlines.next_ms is not None:
                 self._expire(keys)
             return list(map(self._data.get, keys))
+        finally:
+            self._lock.release()
 
     def mset(self, items: Mapping[K, V], ttl_ms: int = 0) -> None:
         """Store all of ``items`` with one TTL; replaces values and TTLs."""
-        with self._lock:
-            if self._deadlines.next_ms is not None:
-                self._deadlines.discard(items.keys())
-            self._data.update(items)
-            if ttl_ms and items:
-                self._deadlines.set(items.keys(), self._clock.now_ns(), ttl_ms)
+        self._lock.acquire()
+        try:
+            ends = None
+            if ttl_ms:
+                ends = dict.fromkeys(items, deadline_ms(self._clock.now_ns(), ttl_ms))
+            self._put_all(items if type(items) is dict else dict(items), ends)
+        finally:
+            self._lock.release()
 
     def mset_each(self, entries: Iterable[tuple[K, V, int]]) -> None:
         """Store (key, value, ttl_ms) entries, each with its own TTL; the last of a key wins."""
-        by_ttl: dict[int, dict[K, V]] = {}
-        last = {key: (value, ttl_ms) for key, value, ttl_ms in entries}
-        for key, (value, ttl_ms) in last.items():
-            by_ttl.setdefault(ttl_ms, {})[key] = value
-        with self._lock:
-            now_ns = self._clock.now_ns()
-            for ttl_ms, items in by_ttl.items():
-                self._data.update(items)
-                if ttl_ms:
-                    self._deadlines.set(items.keys(), now_ns, ttl_ms)
-                else:
-                    self._deadlines.discard(items.keys())
+        items: dict[K, V] = {}
+        ttls: dict[K, int] = {}
+        for key, value, ttl_ms in entries:
+            items[key] = value
+            ttls[key] = ttl_ms
+        self._lock.acquire()
+        try:
+            self._put_all(items, self._ends(ttls))
+        finally:
+            self._lock.release()
 
-    def mdel(self, keys: Sequence[K]) -> int:
-        """Remove ``keys``; returns how many were there. A repeated key counts once."""
-        with self._lock:
+    def mdel(self, keys: Sequence[K]) -> int | None:
+        """Remove ``keys``; returns how many were there. A repeated key counts once.
+
+        None: they are removed, but there was no memory for the count.
+        """
+        self._lock.acquire()
+        try:
             if self._deadlines.next_ms is not None:
                 self._expire(keys)
-                self._deadlines.discard(set(keys))
             size = len(self._data)
-            deque(map(self._data.pop, keys, repeat(None)), maxlen=0)
-            return size - len(self._data)
+            self._remove_all(keys)
+            try:
+                return size - len(self._data)
+            except MemoryError:
+                return None
+        finally:
+            self._lock.release()
 
     def mexists(self, keys: Sequence[K]) -> list[bool]:
         """Whether each of ``keys`` is there, in their order."""
-        with self._lock:
+        self._lock.acquire()
+        try:
             if self._deadlines.next_ms is not None:
                 self._expire(keys)
             return list(map(self._data.__contains__, keys))
+        finally:
+            self._lock.release()
 
     # --- The whole store -------------------------------------------------------------------
 
     def delete_prefix(self, prefix: K) -> int:
         """Remove every key that begins with ``prefix``; returns how many. Walks all keys once."""
-        with self._lock:
+        self._lock.acquire()
+        try:
+            self._drop_due_among([key for key in self._data if key.startswith(prefix)])
             keys = [key for key in self._data if key.startswith(prefix)]
-            self._drop_due_among(keys, self._now_ms())
-            size = len(self._data)
-            self._deadlines.discard(keys)
-            deque(map(self._data.pop, keys, repeat(None)), maxlen=0)
-            return size - len(self._data)
+            count = len(keys)
+            self._remove_all(keys)
+            return count
+        finally:
+            self._lock.release()
 
     def __len__(self) -> int:
         """Number of live keys. With a backlog, one step for each distinct deadline that is due."""
-        with self._lock:
+        self._lock.acquire()
+        try:
             if self._deadlines.next_ms is None:
                 return len(self._data)
             return len(self._data) - self._deadlines.count_due(self._now_ms())
+        finally:
+            self._lock.release()
 
     def purge(self, limit: int = PURGE_STEP) -> int:
         """Drop up to ``limit`` keys that are due; returns how many. 0 means that none is left."""
-        with self._lock:
-            return self._drop_due(self._now_ms(), limit)
+        self._lock.acquire()
+        try:
+            return self._deadlines.take_due(self._now_ms(), limit, self._table)
+        finally:
+            self._lock.release()
+
+    # --- Writing; the lock is held ---------------------------------------------------------
+
+    def _put(self, key: K, value: V, ttl_ms: int) -> None:
+        """Store a value with a TTL. Storing under a key that is there cannot fail."""
+        if not ttl_ms:
+            if self._deadlines.next_ms is not None:
+                self._deadlines.move(key, 0)
+            self._data[key] = value
+            return
+        end_ms = deadline_ms(self._clock.now_ns(), ttl_ms)
+        if key in self._data:
+            self._deadlines.move(key, end_ms)
+            self._data[key] = value
+            return
+        removed = self._table.removed + 1
+        self._data[key] = value
+        try:
+            self._deadlines.move(key, end_ms)
+        except BaseException:
+            self._data.pop(key)
+            self._table.removed = removed
+            raise
+
+    def _carry_out(self, key: K, decision: Update[V, R]) -> None:
+        if decision.remove:
+            self._remove(key)
+        elif decision.write and decision.ttl_ms:
+            self._put(key, decision.value, decision.ttl_ms)  # type: ignore[arg-type]
+        elif decision.write:
+            self._data[key] = decision.value  # type: ignore[assignment]  # V may hold None
+
+    def _put_all(self, items: dict[K, V], ends: dict[K, int] | None) -> None:
+        """Store ``items`` with their deadlines, without any where ``ends`` is None."""
+        change = Change()
+        try:
+            self._table.store(items, change)
+            if ends is not None:
+                self._deadlines.assign(ends, change)
+            elif self._deadlines.next_ms is not None:
+                self._deadlines.discard(items.keys(), change)
+        except BaseException:
+            run(change.undo)
+            raise
+        run(change.commit)
+
+    def _remove(self, key: K) -> bool:
+        if key not in self._data:
+            return False
+        self._table.count_removal(1)
+        if self._deadlines.next_ms is not None:
+            self._deadlines.move(key, 0)
+        self._data.pop(key)
+        return True
+
+    def _remove_all(self, keys: Collection[K]) -> None:
+        # Nothing to undo: what only removes puts nothing in before the commit.
+        change = Change()
+        self._table.remove(keys, change)
+        if self._deadlines.next_ms is not None:
+            self._deadlines.discard(keys, change)
+        run(change.commit)
 
     # --- Expiry; the lock is held ----------------------------------------------------------
 
     def _now_ms(self) -> int:
         return self._clock.now_ns() // NS_PER_MS
 
+    def _ends(self, ttls: dict[K, int]) -> dict[K, int]:
+        """The deadlines that keys get by their TTLs."""
+        now_ns = self._clock.now_ns()
+        end_of = {ttl_ms: deadline_ms(now_ns, ttl_ms) for ttl_ms in set(ttls.values())}
+        return dict(zip(ttls, map(end_of.__getitem__, ttls.values()), strict=True))
+
+    def _left_ms(self, key: K) -> int:
+        end_ms = self._deadlines.get(key)
+        return -1 if end_ms is None else max(1, end_ms - -(-self._clock.now_ns() // NS_PER_MS))
+
     def _expire(self, keys: Collection[K]) -> None:
         """Make the data exact for ``keys``: a bounded purge, then the due ones among them."""
         now_ms = self._now_ms()
         if self._deadlines.next_ms is None or self._deadlines.next_ms > now_ms:
             return
-        self._drop_due(now_ms, PURGE_STEP)
-        self._drop_due_among(keys, now_ms)
+        self._deadlines.take_due(now_ms, PURGE_STEP, self._table)
+        self._drop_due_among(keys)
 
-    def _drop_due(self, now_ms: int, limit: int) -> int:
-        due = self._deadlines.take_due(now_ms, limit)
-        deque(map(self._data.__delitem__, due), maxlen=0)
-        return len(due)
-
-    def _drop_due_among(self, keys: Collection[K], now_ms: int) -> None:
+    def _drop_due_among(self, keys: Collection[K]) -> None:
         """Drop the due ones among ``keys``, for as long as there is a backlog."""
+        now_ms = self._now_ms()
         if self._deadlines.next_ms is None or self._deadlines.next_ms > now_ms:
             return
         deadline_of = self._deadlines.get
         due = {key for key in keys if (deadline_of(key) or now_ms + 1) <= now_ms}
-        self._deadlines.discard(due)
-        deque(map(self._data.pop, due, repeat(None)), maxlen=0)
+        if due:
+            self._remove_all(due)
