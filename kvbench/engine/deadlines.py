@@ -17,7 +17,7 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Collection, KeysView
-from itertools import chain, repeat, starmap
+from itertools import repeat, starmap
 from operator import setitem
 from typing import Generic, TypeVar
 
@@ -183,7 +183,7 @@ class Deadlines(Generic[K]):
     # --- What is due -----------------------------------------------------------------------
 
     def take_due(self, now_ms: int, limit: int, data: Table[K, V]) -> int:
-        """Remove up to ``limit`` keys whose deadline has come, earliest first, here and in ``data``.
+        """Remove up to ``limit`` due keys, earliest first, here and in ``data``.
 
         Returns how many. Raising in the middle, it has removed some of them, wholly.
         """

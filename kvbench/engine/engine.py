@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -69,7 +68,7 @@ class Engine(Generic[K, V]):
 
     # The lock is taken with acquire and release: leaving a ``with`` allocates the arguments of
     # ``__exit__``, and where that fails the lock stays taken for good. Methods that hold it are
-    # short, for the reason that tests/engine/test_memory.py gives.
+    # short, for the reason that tests/test_architecture.py gives.
 
     __slots__ = ("_clock", "_data", "_deadlines", "_lock", "_table")
 

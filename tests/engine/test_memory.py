@@ -8,18 +8,14 @@ what it held before, its bookkeeping must agree with itself, and the same call m
 from __future__ import annotations
 
 import gc
-import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
-from types import CodeType
 
 import pytest
 
 from kvbench.clock import NS_PER_MS, ManualClock
-from kvbench.engine import Engine, Update, change, counts, deadlines
-from kvbench.engine import engine as engine_module
+from kvbench.engine import Engine, Update
 from kvbench.engine.change import Table
-from kvbench.server import dispatch
 
 _testcapi = pytest.importorskip("_testcapi", reason="this Python has no allocation test hook")
 
@@ -80,7 +76,7 @@ STORES = {
 }
 NEW = {f"new{i}": i for i in range(300)}
 HALF = {f"k{i}": -i for i in range(200, 500)}
-OLD = {f"k{i}": -i for i in range(0, 5)}
+OLD = {f"k{i}": -i for i in range(5)}
 MANY = list(HALF)
 ALL = [f"k{i}" for i in range(600)]
 EACH = [(f"k{i}", i, i % 3 and 5_000 + 1_000 * (i % 40)) for i in range(290, 320)]
@@ -194,7 +190,7 @@ def at_start() -> ManualClock:
 
 
 def fails(call: Callable[[Store], object], engine: Store, start: int, stop: int) -> bool:
-    """Call with failing allocations. Short, for the reason that the next test but one gives."""
+    """Call with failing allocations. Short, for the reason that tests/test_architecture.py gives."""
     _testcapi.set_nomemory(start, stop)
     try:
         call(engine)
@@ -254,30 +250,3 @@ def fail_everywhere(build: Callable[[ManualClock], Store], call: Callable[[Store
                 call(engine)
                 assert live(engine, now_ms) == after
     return failures
-
-
-CODE_UNITS_MAX = 257
-
-
-def functions_of(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from functions_of(constant)
-
-
-@pytest.mark.parametrize("module", [engine_module, deadlines, counts, change, dispatch])
-def test_no_function_that_handles_errors_is_so_long_that_the_interpreter_hangs(module) -> None:
-    """CPython pushes the place of an error within a handler as an int.
-
-    Places up to 256 are ints that exist. Where a larger one cannot be allocated, the interpreter
-    takes that as another error in the handler, at the same place, and so on for ever.
-    """
-    source = inspect.getsource(module)
-    handlers = [
-        code
-        for code in functions_of(compile(source, module.__file__, "exec"))
-        if getattr(code, "co_exceptiontable", b"") and code.co_name != "<module>"
-    ]
-    too_long = {code.co_name: len(code.co_code) // 2 for code in handlers}
-    assert {name: size for name, size in too_long.items() if size > CODE_UNITS_MAX} == {}
