@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kvbench.bench.plan import QUICK, Operation, Plan, Settings, TargetPlan, ValueType, check_target
-from kvbench.cli.measuring import batch_sizes_of, carry_out, value_options
-from kvbench.cli.output import make_console, show, show_document, tell
+from kvbench.cli.measuring import batch_sizes_of, carry_out, check_address, value_options
+from kvbench.cli.output import make_console, show_document
 from kvbench.cli.parameters import Duration, Target, Words
+from kvbench.errors import UsageError
 from kvbench.registry import target_url
+
+if TYPE_CHECKING:
+    from kvbench.report.advice import Advice, Needs
 
 _SIZES = (2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
@@ -86,9 +91,12 @@ def command(
     wait, --rate says how they arrive. Without them, the smallest size near the best keys/s is
     recommended.
     """
-    from kvbench.report.advice import Needs, advise, frontier_table
+    from kvbench.report.advice import Needs, advise
+    from kvbench.report.advice_output import render_advice_json
     from kvbench.report.summary import summarise
 
+    if slo == 0:
+        raise UsageError("--slo 0 leaves no time for a call; write e.g. 5ms")
     settings = replace(
         QUICK,
         value_type=ValueType(value_type),
@@ -97,36 +105,34 @@ def command(
     )
     plan = _plan(settings, target, operations, batch_sizes or _SIZES)
     check_target(plan.targets[0].url, settings.value_type)
+    check_address(target)
     results, code = carry_out(plan, output)
     needs = Needs(slo, rate)
-    summaries = summarise(results)
-    found = [advise(one, needs) for summary in summaries for one in summary.operations.values()]
-    advices = [one for one in found if one is not None]
+    [summary, *_] = summarise(results)
+    advices = [advise(one, needs) for one in summary.operations.values()]
+    name = plan.targets[0].name
     if as_json:
-        import msgspec
+        show_document(render_advice_json(name, needs, value_size, advices))
+    else:
+        for one in advices:
+            _print(name, one, needs)
+    ctx.exit(code or (0 if advices and all(one.best for one in advices) else 1))
 
-        document = msgspec.json.format(msgspec.json.encode(advices), indent=2).decode()
-        show_document(document + "\n")
-        ctx.exit(code)
+
+def _print(target: str, advice: Advice, needs: Needs) -> None:
+    """The choice, its reasons, and the frontier below."""
+    import textwrap
+
+    from kvbench.report.advice_output import frontier_table, headline
     from kvbench.report.terminal import render_table
 
-    for one in advices:
-        best = one.best
-        use = (
-            "no size meets these needs"
-            if best is None
-            else "use single calls"
-            if best.batch_size == 1
-            else f"use batches of {best.batch_size:,}"
-        )
-        show(f"{plan.targets[0].name} {one.op.upper()}: {use}")
-        for reason in one.reasons:
-            show(f"  {reason}")
-        render_table(frontier_table(one, needs), make_console())
-        show("")
-    if len(advices) < len(found):
-        tell("an operation has no figures: `kvbench run` says why")
-    ctx.exit(code or (1 if any(one.best is None for one in advices) or not advices else 0))
+    console = make_console()
+    console.print(f"{target} {advice.op.upper()}: {headline(advice)}")
+    for reason in advice.reasons:
+        console.print(textwrap.indent(textwrap.fill(reason, console.width - 2), "  "))
+    if advice.choices:
+        render_table(frontier_table(advice, needs), console)
+    console.print()
 
 
 def _plan(

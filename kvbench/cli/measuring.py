@@ -18,12 +18,16 @@ import click
 from kvbench.bench.plan import Plan, ValueType
 from kvbench.cli.output import tell
 from kvbench.cli.parameters import ByteSize, Word
+from kvbench.errors import KvConnectionError
 from kvbench.redaction import redact_url
+from kvbench.registry import HOST_PORT
 
 if TYPE_CHECKING:
     from kvbench.bench.recorder import Recorder
     from kvbench.bench.runner import Outcome
     from kvbench.results import Results
+
+_PROBE_TIMEOUT_S = 5.0
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -57,6 +61,22 @@ def batch_sizes_of(text: str) -> tuple[int, ...]:
         raise click.BadParameter(
             f"{text!r}; write whole numbers with commas between, e.g. 10,100,1000"
         ) from None
+
+
+def check_address(text: str) -> None:
+    """See that a server of the wire protocol is where a bare host:port says.
+
+    A URL names its protocol; here it is assumed, and a store of another kind can be silent forever.
+
+    Raises:
+        KvConnectionError: there is no server, or it does not answer.
+    """
+    if HOST_PORT.fullmatch(text):
+        from kvbench.conformance.targets import parse_address, why_absent
+
+        problem = why_absent(parse_address(text), _PROBE_TIMEOUT_S)
+        if problem:
+            raise KvConnectionError(problem)
 
 
 def carry_out(plan: Plan, output: Path | None) -> tuple[Results, int]:

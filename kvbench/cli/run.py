@@ -24,11 +24,11 @@ from kvbench.bench.plan import (
     ValueType,
     check_target,
 )
-from kvbench.cli.measuring import batch_sizes_of, carry_out, value_options
+from kvbench.cli.measuring import batch_sizes_of, carry_out, check_address, value_options
 from kvbench.cli.output import make_console, show_document, tell
 from kvbench.cli.parameters import Duration, Share, Target, Word, Words
-from kvbench.errors import KvConnectionError, UsageError
-from kvbench.registry import HOST_PORT, target_url
+from kvbench.errors import UsageError
+from kvbench.registry import target_url
 
 if TYPE_CHECKING:
     from kvbench.results import Results
@@ -38,8 +38,6 @@ _BATCH_SIZES = (10, 100, 1000)
 _OPERATIONS = (Operation.MGET, Operation.MSET, Operation.MDEL)
 _SUITES = ("batch-operations",)
 """Names in kvbench.bench.suites, which is not imported for ``--help``; a test compares them."""
-
-_PROBE_TIMEOUT_S = 5.0
 
 _MARKDOWN_SUFFIXES = ("", ".md", ".markdown", ".txt")
 
@@ -182,7 +180,7 @@ def command(
     for target in plan.targets:
         check_target(target.url, settings.value_type)
     for text in targets:
-        _check_address(text)
+        check_address(text)
     ctx.exit(_run(plan, output, _printer(as_json), report))
 
 
@@ -203,22 +201,6 @@ def _make_plan(
     sizes = tuple(sorted(batch_sizes)) if batch_sizes else _BATCH_SIZES
     urls = map(target_url, targets or _TARGETS)
     return Plan(tuple([TargetPlan(url, chosen, sizes) for url in urls]), settings)
-
-
-def _check_address(text: str) -> None:
-    """See that a server of the wire protocol is where a bare host:port says.
-
-    A URL names its protocol; here it is assumed, and a store of another kind can be silent forever.
-
-    Raises:
-        KvConnectionError: there is no server, or it does not answer.
-    """
-    if HOST_PORT.fullmatch(text):
-        from kvbench.conformance.targets import parse_address, why_absent
-
-        problem = why_absent(parse_address(text), _PROBE_TIMEOUT_S)
-        if problem:
-            raise KvConnectionError(problem)
 
 
 def _with_verdicts(plan: Plan, path: Path) -> Plan:

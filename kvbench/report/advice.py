@@ -4,6 +4,10 @@ Keys that arrive at a steady rate wait for their batch to fill, then for its cal
 a batch of B waits longest: ``(B - 1) / rate + t(B)``. A size can be used when the calls keep up
 with the rate, with some room, and when that longest wait is within the bound.
 
+Among those: without a rate, the smallest size near the best keys/s. With a rate alone, the shortest
+wait. With a rate and a bound, the bound is there to be used: the smallest size whose calls are
+hardly busier than the least busy ones.
+
 Pure: results in, decisions and sentences out.
 """
 
@@ -12,13 +16,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kvbench.report import format as text
-from kvbench.report.entries import SINGLE, Entry, Tone
 from kvbench.report.summary import GOOD_SHARE, OperationSummary
-from kvbench.report.table import Column, Table
 
-USED_SHARE_MAX = 0.8
+BUSY_SHARE_MAX = 0.8
 """Calls that are busy for more of the time than this have no room for a burst: queues grow without
 bound as the share nears 1."""
+
+BUSY_SHARE_ALIKE = 0.01
+"""Shares of time that are this close are alike: less is not worth a longer wait."""
+
+TOO_SLOW = "too slow"
+"""The problem of a size whose calls do not keep up with the rate."""
+
+TOO_LATE = "too late"
+"""The problem of a size with which a key can wait for longer than the bound."""
 
 _NS_PER_S = 1e9
 
@@ -42,19 +53,24 @@ class Choice:
 
     Attributes:
         batch_size: keys in a call.
-        call_ns: time of a call, nanoseconds: the upper end of its interval where it has one.
+        call_ns: mean time of a call, nanoseconds: the upper end of its interval where it has one.
         keys_per_s: keys per second of calls one after the other.
         wait_ns: the longest that a key waits, filling included; the call time without a rate.
-        used: share of the time that calls are busy at the rate; 0 without a rate.
-        is_fit: whether it meets the needs.
+        busy: share of the time that calls take at the rate; 0 without a rate.
+        problem: TOO_SLOW or TOO_LATE where it does not meet the needs, empty where it does.
     """
 
     batch_size: int
     call_ns: float
     keys_per_s: float
     wait_ns: float
-    used: float
-    is_fit: bool
+    busy: float
+    problem: str
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether calls keep up with the rate, with room for bursts."""
+        return self.busy <= BUSY_SHARE_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +79,9 @@ class Advice:
 
     Attributes:
         op: the batch operation.
-        best: the choice; None when no size meets the needs.
-        choices: all candidates by size: the frontier.
-        reasons: why, in three lines.
+        best: the choice; None when no size meets the needs, or there are no figures.
+        choices: all candidates by size: the frontier; empty without figures.
+        reasons: why, in up to three lines.
     """
 
     op: str
@@ -74,63 +90,75 @@ class Advice:
     reasons: tuple[str, ...]
 
 
-def advise(operation: OperationSummary, needs: Needs) -> Advice | None:
-    """The advice for an operation; None when it has no figures."""
-    measured = operation.with_figures
+def advise(operation: OperationSummary, needs: Needs) -> Advice:
+    """The advice for an operation."""
+    measured = [cell for cell in operation.with_figures if {"individual", "batch"} <= {*cell.arms}]
     if not measured:
-        return None
-    single = measured[0].arms["individual"]
-    points = [(1, single)] + [(cell.batch_size, cell.arms["batch"]) for cell in measured]
+        reasons = [cell.reason for cell in operation.cells.values() if cell.reason]
+        return Advice(operation.op, None, (), tuple(dict.fromkeys(reasons))[:3])
+    # A batch of one key is a single call by another name.
+    batches = [(one.batch_size, one.arms["batch"]) for one in measured if one.batch_size > 1]
     choices = []
-    for size, arm in points:
+    for size, arm in [(1, measured[0].arms["individual"]), *batches]:
         call_ns = arm.call_ns.estimate if arm.call_ns.high is None else arm.call_ns.high
         choices.append(_choice(size, call_ns, arm.keys_per_s.estimate, needs))
-    best = _best([one for one in choices if one.is_fit], needs)
-    return Advice(operation.op, best, tuple(choices), _reasons(operation.op, best, choices, needs))
+    best = _best([one for one in choices if not one.problem], needs)
+    reasons = _why_none(choices, needs) if best is None else _why(best, choices, needs)
+    return Advice(operation.op, best, tuple(choices), tuple(reasons))
 
 
 def _choice(size: int, call_ns: float, keys_per_s: float, needs: Needs) -> Choice:
-    wait_ns, used = call_ns, 0.0
+    wait_ns, busy, problem = call_ns, 0.0, ""
     if needs.rate_per_s is not None:
         wait_ns += (size - 1) / needs.rate_per_s * _NS_PER_S
-        used = needs.rate_per_s * call_ns / size / _NS_PER_S
-    is_fit = used <= USED_SHARE_MAX and (needs.slo_ns is None or wait_ns <= needs.slo_ns)
-    return Choice(size, call_ns, keys_per_s, wait_ns, used, is_fit)
+        busy = needs.rate_per_s * call_ns / size / _NS_PER_S
+    if busy > BUSY_SHARE_MAX:
+        problem = TOO_SLOW
+    elif needs.slo_ns is not None and wait_ns > needs.slo_ns:
+        problem = TOO_LATE
+    return Choice(size, call_ns, keys_per_s, wait_ns, busy, problem)
 
 
 def _best(fit: list[Choice], needs: Needs) -> Choice | None:
     if not fit:
         return None
-    if needs.rate_per_s is not None and needs.slo_ns is None:
+    if needs.rate_per_s is None:
+        top = max([one.keys_per_s for one in fit])
+        return next(one for one in fit if one.keys_per_s >= GOOD_SHARE * top)
+    if needs.slo_ns is None:
         return min(fit, key=lambda one: one.wait_ns)
-    top = max([one.keys_per_s for one in fit])
-    return next(one for one in fit if one.keys_per_s >= GOOD_SHARE * top)
+    least = min([one.busy for one in fit])
+    return next(one for one in fit if one.busy <= least + BUSY_SHARE_ALIKE)
 
 
-def _reasons(op: str, best: Choice | None, choices: list[Choice], needs: Needs) -> tuple[str, ...]:
-    if best is None:
-        return _why_none(choices, needs)
-    single = choices[0]
-    what = "Single calls move" if best.batch_size == 1 else f"A call of {best.batch_size:,} moves"
-    gain = best.keys_per_s / single.keys_per_s
-    factor = "" if best.batch_size == 1 else f", {text.times(gain, 2)} of single calls"
-    reasons = [
-        f"{what} {text.rate(best.keys_per_s)} keys/s{factor}, and takes "
-        f"{text.duration(best.call_ns)}."
+def _why(best: Choice, choices: list[Choice], needs: Needs) -> list[str]:
+    gain = text.times(best.keys_per_s / choices[0].keys_per_s, 2)
+    what = (
+        f"Single calls move {text.rate(best.keys_per_s)} keys/s and take"
+        if best.batch_size == 1
+        else f"Calls of {best.batch_size:,} keys move {text.rate(best.keys_per_s)} keys/s, {gain} "
+        "what single calls do, and take"
+    )
+    return [
+        f"{what} {text.duration(best.call_ns)} on average.",
+        _why_this(best, needs),
+        _why_not_larger(best, choices, needs),
     ]
-    if needs.rate_per_s is not None:
-        filling_ns = best.wait_ns - best.call_ns
-        reasons.append(
-            f"At {text.rate(needs.rate_per_s)} keys/s the first key of a batch waits "
-            f"{text.duration(filling_ns) if filling_ns else '0'} for it to fill, "
-            f"{text.duration(best.wait_ns)} in all; calls are busy {best.used:.0%} of the time."
-        )
-    elif needs.slo_ns is not None:
-        reasons.append(f"That is within the bound of {text.duration(needs.slo_ns)} for a call.")
-    else:
-        reasons.append(f"It is the smallest size within {1 - GOOD_SHARE:.0%} of the best keys/s.")
-    reasons.append(_why_not_larger(best, choices, needs))
-    return tuple(reasons)
+
+
+def _why_this(best: Choice, needs: Needs) -> str:
+    if needs.rate_per_s is None:
+        if needs.slo_ns is None:
+            return f"It is the smallest size within {1 - GOOD_SHARE:.0%} of the best keys/s."
+        return f"That is within the bound of {text.duration(needs.slo_ns)}."
+    at = f"At {_rate(needs)} keys/s calls are busy {share(best.busy)} of the time;"
+    if best.batch_size == 1:
+        return f"{at} no key waits for others."
+    filling_ns = best.wait_ns - best.call_ns
+    return (
+        f"{at} the first key of a batch waits {text.duration(filling_ns)} for it to fill, "
+        f"{text.duration(best.wait_ns)} in all."
+    )
 
 
 def _why_not_larger(best: Choice, choices: list[Choice], needs: Needs) -> str:
@@ -138,57 +166,56 @@ def _why_not_larger(best: Choice, choices: list[Choice], needs: Needs) -> str:
     if not larger:
         return "No larger size was measured; name some with --batch-sizes."
     following = larger[0]
-    size = f"{following.batch_size:,}"
-    if not following.is_fit and needs.slo_ns is not None and following.wait_ns > needs.slo_ns:
-        wait = text.duration(following.wait_ns)
+    size, wait = f"{following.batch_size:,}", text.duration(following.wait_ns)
+    if following.problem == TOO_LATE:
         return f"The next size, {size}, would let a key wait {wait}: over the bound."
-    if needs.rate_per_s is not None and needs.slo_ns is None:
-        return f"The next size, {size}, would only add waiting: {text.duration(following.wait_ns)}."
-    top = max(larger, key=lambda one: one.keys_per_s)
+    if following.problem:
+        return f"The next size, {size}, would not keep up."
+    if needs.rate_per_s is not None:
+        saved = best.busy - following.busy
+        if needs.slo_ns is None:
+            return f"The next size, {size}, would make a key wait longer: {wait}."
+        if saved <= BUSY_SHARE_ALIKE:
+            return f"The next size, {size}, would make a key wait {wait}, for little."
+    top = max([one for one in larger if not one.problem], key=lambda one: one.keys_per_s)
     return (
         f"Larger ones gain little: {text.rate(top.keys_per_s)} keys/s at {top.batch_size:,}, for "
         f"{text.duration(top.call_ns)} a call."
     )
 
 
-def _why_none(choices: list[Choice], needs: Needs) -> tuple[str, ...]:
-    slow = [one for one in choices if one.used > USED_SHARE_MAX]
-    fastest = max([one.keys_per_s for one in choices])
-    shortest = min([one.wait_ns for one in choices])
-    reasons = []
-    if len(slow) == len(choices) and needs.rate_per_s is not None:
-        reasons.append(
-            f"The best size moves {text.rate(fastest)} keys/s with one caller: too little for "
-            f"{text.rate(needs.rate_per_s)} with room for bursts."
-        )
-    else:
-        reasons.append(f"The shortest wait is {text.duration(shortest)}: over the bound.")
-    reasons.append("Several connections side by side, or a looser bound, may do.")
-    return tuple(reasons)
-
-
-def frontier_table(advice: Advice, needs: Needs) -> Table:
-    """Every size with its call time, the longest wait and its keys/s."""
-    heads = ["keys a call", "call", "keys/s"]
-    if needs.rate_per_s is not None:
-        heads += ["longest wait", "busy"]
-    rows = []
-    for one in advice.choices:
-        is_best = advice.best is not None and one.batch_size == advice.best.batch_size
-        tone = Tone.FASTER if is_best else Tone.PLAIN if one.is_fit else Tone.FAINT
-        row = [
-            Entry(f"{one.batch_size:,}", tone=tone),
-            Entry(text.duration(one.call_ns), tone=tone),
-            Entry(text.rate(one.keys_per_s), tone=tone),
+def _why_none(choices: list[Choice], needs: Needs) -> list[str]:
+    able = [one for one in choices if one.keeps_up]
+    if not able and needs.rate_per_s is not None:
+        top = max(choices, key=lambda one: one.keys_per_s)
+        return [
+            f"One caller moves {text.rate(top.keys_per_s)} keys/s at best, with "
+            f"{_calls(top)}: too little for {_rate(needs)} with room for bursts.",
+            "Several connections share such a load.",
         ]
-        if needs.rate_per_s is not None:
-            row.append(Entry(text.duration(one.wait_ns), tone=tone))
-            row.append(Entry(f"{one.used:.0%}", tone=tone))
-        row.append(Entry("use this" if is_best else "" if one.is_fit else "no", tone=tone))
-        rows.append(tuple(row))
-    columns = (*[Column(head) for head in heads], Column("", is_text=True))
-    single = SINGLE.get(advice.op, advice.op.upper())
-    note = f"1 is a single {single}. Call: the upper end of its 95% interval, one caller."
-    return Table(
-        f"{text.plain(advice.op).upper()}: what each size gives", columns, tuple(rows), (note,)
-    )
+    assert needs.slo_ns is not None, "without a bound, what keeps up is fit"
+    shortest = min(able, key=lambda one: one.wait_ns)
+    reasons = [
+        f"The shortest wait is {text.duration(shortest.wait_ns)}, with {_calls(shortest)}: over "
+        f"the bound of {text.duration(needs.slo_ns)}."
+    ]
+    if shortest.batch_size > 1 and needs.rate_per_s is not None:
+        reasons.append(f"Smaller ones do not keep up with {_rate(needs)} keys/s.")
+        reasons.append("Several connections share such a load, each with smaller batches.")
+    else:
+        reasons.append("It takes a looser bound, or a store that is nearer or faster.")
+    return reasons
+
+
+def _calls(choice: Choice) -> str:
+    return "single calls" if choice.batch_size == 1 else f"calls of {choice.batch_size:,} keys"
+
+
+def _rate(needs: Needs) -> str:
+    assert needs.rate_per_s is not None
+    return f"{needs.rate_per_s:,.0f}" if needs.rate_per_s >= 10 else f"{needs.rate_per_s:g}"
+
+
+def share(of_time: float) -> str:
+    """A share of the time for people: ``20%``, ``<1%``."""
+    return "<1%" if of_time < 0.01 else f"{of_time:.0%}"

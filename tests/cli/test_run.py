@@ -136,7 +136,7 @@ def test_an_address_is_a_server_of_the_wire_protocol(kvbench, tmp_path):
 
 def test_a_bare_address_of_another_kind_of_store_asks_for_its_scheme(kvbench, monkeypatch):
     """Redis waits for the end of a line that never comes: the run was silent for 30 s."""
-    monkeypatch.setattr("kvbench.cli.run._PROBE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("kvbench.cli.measuring._PROBE_TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         code, out, err = kvbench("run", address, *QUICK)
