@@ -116,7 +116,10 @@ class MemoryBackend(Backend):
     def mdel(self, keys: Sequence[str]) -> int:
         """As :meth:`Backend.mdel`."""
         check_keys(keys)
-        return self._engine.mdel(keys)
+        count = self._engine.mdel(keys)
+        if count is None:
+            raise MemoryError("the keys are deleted, but there was no memory to count them")
+        return count
 
     def mexists(self, keys: Sequence[str]) -> list[bool]:
         """As :meth:`Backend.mexists`."""

@@ -305,6 +305,8 @@ class Connection(asyncio.Protocol):
             else:
                 break
             is_over = self._turns.now_ns() >= until_ns
+        if not all(replies):
+            raise MemoryError  # One is NO_REPLY: the connection closes.
         if size > _WRITE_BYTES:
             self._unwritten = memoryview(b"".join(replies))
         elif replies:

@@ -3,9 +3,10 @@
 A handler parses the whole payload before it touches the engine, so a malformed request changes
 nothing (FRAME-004), and each handler makes one call of the engine, so each request happens at one
 instant (BATCH-005). Values are kept as the bytes that came in, tag included; only counters, CAS and
-locks look inside. What goes wrong has one place: :meth:`Dispatcher.refusal` turns a ProtocolError
-into INVALID, a :class:`Refused` into ERROR, and anything unforeseen into ERROR and a log entry. No
-request can end a connection, let alone the server.
+locks look inside. What goes wrong has one place (refusals.py). No request can end a connection, let
+alone the server, with one exception: a reply that cannot be built any more, although the request
+has taken effect, is :data:`NO_REPLY`, and the connection closes. So whoever writes builds the reply
+before, or has one that is there.
 
 Most requests are answered by one call of :meth:`Dispatcher.handle`. A request that may take longer
 than a moment (its payload is large, or it is a CAS, which compares) is better begun by
@@ -16,7 +17,6 @@ driven in steps. Both ways end in the same code.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Generator
 
 from kvbench.engine import Engine, Update
@@ -28,12 +28,13 @@ from kvbench.protocol.opcodes import (
     PAYLOAD_BYTES_MAX,
     PROTOCOL_VERSION,
     Opcode,
-    Status,
     Tag,
 )
 from kvbench.protocol.parsers import EntriesParser, KeysParser, PairsParser, ValuesParser
 from kvbench.protocol.values import decode_value, encode_value
 from kvbench.server.jobs import LARGE_BYTES, Job, Steps, Swap, finish, in_steps
+from kvbench.server.refusals import STORING, Refused, refusal
+from kvbench.server.reserve import reserve
 from kvbench.server.stats import Stats
 
 _I64_MIN = -0x8000_0000_0000_0000
@@ -42,11 +43,8 @@ _I64_MAX = 0x7FFF_FFFF_FFFF_FFFF
 _ONE_FORM_TAGS = (Tag.NULL, Tag.INT, Tag.STRING, Tag.BYTES, Tag.BOOL)
 """Values of these types are equal when their bytes are, and only then."""
 
-_log = logging.getLogger("kvbench.server")
-
-
-class Refused(Exception):  # noqa: N818 - not a failure: an answer, and private to this module.
-    """A well-formed request that cannot be granted. Its text is the ERROR's message."""
+NO_REPLY = b""
+"""In place of a reply that memory was too short for, to a request that has taken effect."""
 
 
 class Dispatcher:
@@ -116,41 +114,33 @@ class Dispatcher:
         }
 
     def handle(self, opcode: int, payload: bytes) -> bytes:
-        """Answer one request with a whole response frame. Never raises."""
-        self.stats.requests[opcode] += 1
-        handler = self._handlers[opcode]
-        if handler is None:
-            return responses.message_response(Status.INVALID, f"unknown opcode 0x{opcode:02x}")
+        """Answer one request with a whole response frame, or NO_REPLY. Never raises."""
         try:
+            self.stats.requests[opcode] += 1
+            handler = self._handlers[opcode]
+            if handler is None:
+                raise ProtocolError(f"unknown opcode 0x{opcode:02x}")
+            if reserve.is_spent and opcode in STORING and reserve.is_short():
+                raise MemoryError
             return handler(payload)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other requests go on.
-            return self.refusal(opcode, error)
+            return refusal(opcode, error)
 
     def begin(self, opcode: int, payload: bytes) -> bytes | Job:
         """Answer one request at once, if that takes a moment, or begin to. Never raises."""
         if opcode not in self._steps:
             return self.handle(opcode, payload)
-        self.stats.requests[opcode] += 1
-        if opcode == Opcode.CAS and len(payload) <= LARGE_BYTES:
-            try:
+        try:
+            self.stats.requests[opcode] += 1
+            if reserve.is_spent and opcode in STORING and reserve.is_short():
+                raise MemoryError
+            if opcode == Opcode.CAS and len(payload) <= LARGE_BYTES:
                 reply = self._cas_by_bytes(payload)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the others go on.
-                return self.refusal(opcode, error)
-            if reply is not None:
-                return reply
-        return Job(opcode, self._steps[opcode](payload), self.refusal)
-
-    def refusal(self, opcode: int, error: Exception) -> bytes:
-        """The response to a request that ended with ``error``, which must be the current one."""
-        if isinstance(error, ProtocolError):
-            return responses.message_response(Status.INVALID, str(error))
-        if isinstance(error, Refused):
-            return responses.message_response(Status.ERROR, str(error))
-        name = Opcode(opcode).name
-        _log.exception("%s failed", name, extra={"facts": {"opcode": name}})
-        return responses.message_response(
-            Status.ERROR, f"internal error in {name}; the server's log has the details"
-        )
+                if reply is not None:
+                    return reply
+            return Job(opcode, self._steps[opcode](payload))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other requests go on.
+            return refusal(opcode, error)
 
     # --- One key ---------------------------------------------------------------------------
 
@@ -169,7 +159,7 @@ class Dispatcher:
         yield from in_steps(parser)
         self._note_size(payload)
         self._engine.set(parser.key, parser.values[0], parser.ttl_ms)
-        return responses.EMPTY_RESPONSE
+        yield responses.EMPTY_RESPONSE
 
     def _setnx(self, payload: bytes) -> bytes:
         return finish(self._setnx_in_steps(payload))
@@ -179,7 +169,7 @@ class Dispatcher:
         yield from in_steps(parser)
         self._note_size(payload)
         is_new = self._engine.setnx(parser.key, parser.values[0], parser.ttl_ms)
-        return responses.flag_response(is_new)
+        yield responses.flag_response(is_new)
 
     def _del(self, payload: bytes) -> bytes:
         return responses.flag_response(self._engine.delete(requests.parse_key(payload)))
@@ -206,7 +196,7 @@ class Dispatcher:
         return self._add(key, -delta)
 
     def _add(self, key: bytes, delta: int) -> bytes:
-        def decide(is_there: bool, stored: bytes | None) -> Update[bytes, int]:
+        def decide(is_there: bool, stored: bytes | None) -> Update[bytes, bytes]:
             number: Value = 0
             if is_there and stored is not None:
                 # The tag decides, so that a long value of another type is not decoded in vain.
@@ -216,9 +206,10 @@ class Dispatcher:
             total = number + delta
             if not _I64_MIN <= total <= _I64_MAX:
                 raise Refused("the counter would leave the range of a 64-bit Int")
-            return Update(result=total, write=True, value=encode_value(total))
+            reply = responses.i64_response(total)
+            return Update(result=reply, write=True, value=encode_value(total))
 
-        return responses.i64_response(self._engine.update(key, decide))
+        return self._engine.update(key, decide)
 
     def _cas(self, payload: bytes) -> bytes:
         return self._cas_by_bytes(payload) or finish(self._cas_in_steps(payload))
@@ -245,8 +236,8 @@ class Dispatcher:
         self._note_size(payload)
         swap = Swap(parser.values[0], parser.checks[0], parser.values[1], parser.ttl_ms)
         while (reply := self._engine.update(parser.key, swap.decide)) is None:
-            yield
-        return reply
+            yield None
+        yield reply
 
     def _lock(self, payload: bytes) -> bytes:
         key, owner, ttl_ms = requests.parse_lock(payload)
@@ -283,7 +274,7 @@ class Dispatcher:
         return self._mget_reply(self._parse_keys(payload))
 
     def _mget_in_steps(self, payload: bytes) -> Steps:
-        return self._mget_reply((yield from self._keys_in_steps(payload)))
+        yield self._mget_reply((yield from self._keys_in_steps(payload)))
 
     def _mget_reply(self, keys: list[bytes]) -> bytes:
         values = self._engine.mget(keys)
@@ -300,7 +291,7 @@ class Dispatcher:
         self._count_batch(payload)
         self._note_size(payload)
         self._engine.mset(parser.items, parser.ttl_ms)
-        return responses.EMPTY_RESPONSE
+        yield responses.EMPTY_RESPONSE
 
     def _msetex(self, payload: bytes) -> bytes:
         return finish(self._msetex_in_steps(payload))
@@ -311,21 +302,27 @@ class Dispatcher:
         self._count_batch(payload)
         self._note_size(payload)
         self._engine.mset_each(parser.entries)
-        return responses.EMPTY_RESPONSE
+        yield responses.EMPTY_RESPONSE
 
     def _mdel(self, payload: bytes) -> bytes:
-        return responses.count_response(self._engine.mdel(self._parse_keys(payload)))
+        return self._mdel_reply(self._parse_keys(payload))
 
     def _mdel_in_steps(self, payload: bytes) -> Steps:
-        keys = yield from self._keys_in_steps(payload)
-        return responses.count_response(self._engine.mdel(keys))
+        yield self._mdel_reply((yield from self._keys_in_steps(payload)))
+
+    def _mdel_reply(self, keys: list[bytes]) -> bytes:
+        count = self._engine.mdel(keys)
+        try:
+            return NO_REPLY if count is None else responses.count_response(count)
+        except MemoryError:
+            return NO_REPLY
 
     def _mexists(self, payload: bytes) -> bytes:
         return responses.flags_response(self._engine.mexists(self._parse_keys(payload)))
 
     def _mexists_in_steps(self, payload: bytes) -> Steps:
         keys = yield from self._keys_in_steps(payload)
-        return responses.flags_response(self._engine.mexists(keys))
+        yield responses.flags_response(self._engine.mexists(keys))
 
     def _parse_keys(self, payload: bytes) -> list[bytes]:
         keys = requests.parse_keys(payload)

@@ -1,6 +1,8 @@
 """Requests that are answered in steps, so that nobody waits for the whole of a large one.
 
-A job is a generator that yields after each bounded step and returns the response. While it waits,
+A job is a generator that yields None after each bounded step, and in the end the response. (It does
+not return it: a return value needs an allocation, when the store has been changed already.) While
+it waits,
 other connections are served and the store may change under it: so a job changes the store at one
 instant, in its last step, and what it decided before on what it saw is checked there again
 (:class:`Swap`).
@@ -8,12 +10,13 @@ instant, in its last step, and what it decided before on what it saw is checked 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Protocol
 
 from kvbench.engine import Update
 from kvbench.protocol import responses
 from kvbench.protocol.values import ValueCheck, ValueComparison
+from kvbench.server.refusals import refusal
 
 LARGE_BYTES = 16 * 1024
 """A request with a larger payload is answered in steps, if it has any. Parsing so much takes under
@@ -22,8 +25,8 @@ two milliseconds in pure Python."""
 STEP = 1000
 """Small values walked in one step: about a millisecond in pure Python, 0.02 ms compiled."""
 
-Steps = Generator[None, None, bytes]
-"""A request on its way: yields between two steps, returns the response."""
+Steps = Generator[bytes | None, None, None]
+"""A request on its way: yields None between two steps, then the response."""
 
 
 class _Walker(Protocol):
@@ -38,12 +41,9 @@ def in_steps(walker: _Walker) -> Generator[None, None, None]:
 
 def finish(steps: Steps) -> bytes:
     """All steps at once; the response."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            response: bytes = end.value
-            return response
+    while (response := next(steps)) is None:
+        pass
+    return response
 
 
 class Job:
@@ -52,28 +52,20 @@ class Job:
     Args:
         opcode: the request's.
         steps: what is to do.
-        refusal: makes the response when a step raises.
     """
 
-    __slots__ = ("_opcode", "_refusal", "_steps")
+    __slots__ = ("_opcode", "_steps")
 
-    def __init__(
-        self, opcode: int, steps: Steps, refusal: Callable[[int, Exception], bytes]
-    ) -> None:
+    def __init__(self, opcode: int, steps: Steps) -> None:
         self._opcode = opcode
         self._steps = steps
-        self._refusal = refusal
 
     def advance(self) -> bytes | None:
         """Do the next step; the response after the last one. Never raises."""
         try:
-            next(self._steps)
-        except StopIteration as end:
-            response: bytes = end.value
-            return response
+            return next(self._steps)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other requests go on.
-            return self._refusal(self._opcode, error)
-        return None
+            return refusal(self._opcode, error)
 
 
 class Swap:

@@ -31,6 +31,7 @@ from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX
 from kvbench.server.config import ServerConfig
 from kvbench.server.connection import Connection
 from kvbench.server.dispatch import Dispatcher
+from kvbench.server.reserve import reserve
 from kvbench.server.stats import Stats
 from kvbench.server.turns import Turns
 
@@ -160,12 +161,19 @@ class KvServer:
 
     def _sweep(self, every_s: float) -> None:
         now_ns = SystemClock.now_ns()
-        for connection in list(self._live):
-            connection.sweep(now_ns)
-        self._again("sweep", every_s, lambda: self._sweep(every_s))
+        try:
+            for connection in list(self._live):
+                connection.sweep(now_ns)
+        finally:
+            self._again("sweep", every_s, lambda: self._sweep(every_s))
 
     def _again(self, name: str, delay_s: float, step: Callable[[], None]) -> None:
-        self._timers[name] = asyncio.get_running_loop().call_later(delay_s, step)
+        call_later = asyncio.get_running_loop().call_later
+        try:
+            self._timers[name] = call_later(delay_s, step)
+        except MemoryError:
+            reserve.spend()
+            self._timers[name] = call_later(delay_s, step)
 
 
 async def serve(
@@ -229,7 +237,7 @@ async def _listening_socket(config: ServerConfig) -> socket.socket:
             )
         return socket.create_server(address, family=family, backlog=_BACKLOG)
     except (OSError, UnicodeError) as error:
-        raise KvConnectionError(f"cannot listen on {host} port {port}: {_advice(error)}") from None
+        raise _cannot_listen(host, port, error) from None
 
 
 def _is_loopback(address: str) -> bool:
@@ -238,6 +246,10 @@ def _is_loopback(address: str) -> bool:
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
         return parsed.ipv4_mapped.is_loopback
     return parsed.is_loopback
+
+
+def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> KvConnectionError:
+    return KvConnectionError(f"cannot listen on {host} port {port}: {_advice(error)}")
 
 
 def _advice(error: OSError | UnicodeError) -> str:

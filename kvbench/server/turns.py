@@ -21,6 +21,7 @@ from collections import deque
 from typing import Protocol
 
 from kvbench.clock import NS_PER_MS, Clock, SystemClock
+from kvbench.server.reserve import reserve
 
 SHARE_NS = NS_PER_MS
 """What a connection gets before it must wait: some 1,000 small requests."""
@@ -50,6 +51,10 @@ class Worker(Protocol):
         """``is_queued`` has changed: take in nothing more while it is set."""
         ...
 
+    def abort(self) -> None:
+        """End at once."""
+        ...
+
 
 class Turns:
     """Shares the time of the event loop among workers.
@@ -67,13 +72,14 @@ class Turns:
 
     def serve(self, worker: Worker) -> None:
         """Serve a worker that has something to do: now, or in its turn."""
+        self._come_again_if_due()
         if worker.is_queued:
             return
         if self._arrivals_ns >= ARRIVALS_NS:
             self._enqueue(worker, self._light if worker.has_little_to_do else self._busy)
             return
         begin_ns = self.now_ns()
-        has_more = worker.work(begin_ns + SHARE_NS)
+        has_more = _work(worker, begin_ns + SHARE_NS)
         self._arrivals_ns += self.now_ns() - begin_ns
         if has_more:
             self._enqueue(worker, self._busy)
@@ -88,8 +94,13 @@ class Turns:
 
     def _come_again(self) -> None:
         if not self._is_due:
-            self._is_due = True
             asyncio.get_running_loop().call_soon(self._turn)
+            self._is_due = True
+
+    def _come_again_if_due(self) -> None:
+        """Make sure that the queue is served, also when memory was too short for that before."""
+        if not self._is_due and (self._light or self._busy):
+            self._come_again()
 
     def _turn(self) -> None:
         """Serve the queue for its part of a turn."""
@@ -100,8 +111,7 @@ class Turns:
             self._serve_queue(self._light, begin_ns + QUEUE_NS // 2)
             self._serve_queue(self._busy, begin_ns + QUEUE_NS)
         finally:
-            if self._light or self._busy:
-                self._come_again()
+            self._come_again_if_due()
 
     def _serve_queue(self, queue: deque[Worker], until_ns: int) -> None:
         """Serve the first in the queue, and further ones until ``until_ns``."""
@@ -109,7 +119,7 @@ class Turns:
         while queue:
             worker = queue.popleft()
             worker.is_queued = False
-            if worker.work(now_ns + SHARE_NS):
+            if _work(worker, now_ns + SHARE_NS):
                 worker.is_queued = True
                 self._busy.append(worker)
             else:
@@ -117,3 +127,14 @@ class Turns:
             now_ns = self.now_ns()
             if now_ns >= until_ns:
                 return
+
+
+def _work(worker: Worker, until_ns: int) -> bool:
+    """Let a worker work; when memory runs out under it, end it, and nobody else."""
+    try:
+        return worker.work(until_ns)
+    except MemoryError:
+        # Replies may be lost, so the client must not take a later one for the one it waits for.
+        reserve.spend()
+        worker.abort()
+        return False

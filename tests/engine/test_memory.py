@@ -190,7 +190,7 @@ def at_start() -> ManualClock:
 
 
 def fails(call: Callable[[Store], object], engine: Store, start: int, stop: int) -> bool:
-    """Call with failing allocations. Short, for the reason that tests/test_architecture.py gives."""
+    """Call with failing allocations. Short: tests/test_architecture.py says why."""
     _testcapi.set_nomemory(start, stop)
     try:
         call(engine)

@@ -1,0 +1,59 @@
+"""What a request gets that is not granted: one place turns errors into responses.
+
+A ProtocolError is INVALID, a :class:`Refused` an ERROR, and so is the end of memory: the engine has
+then changed nothing. Anything unforeseen is an ERROR and a log entry.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from kvbench.errors import ProtocolError
+from kvbench.protocol import responses
+from kvbench.protocol.opcodes import Opcode, Status
+from kvbench.server.reserve import reserve
+
+STORING = frozenset(
+    {
+        Opcode.SET, Opcode.SETNX, Opcode.CAS, Opcode.INCR, Opcode.DECR, Opcode.LOCK,
+        Opcode.MSET, Opcode.MSETEX,
+    }
+)  # fmt: skip
+"""What may need memory for good. Reading, deleting and TTLs go on without the reserve."""
+
+OUT_OF_MEMORY = responses.message_response(
+    Status.ERROR, "out of memory: nothing was changed; delete keys, or try later"
+)
+"""Made in advance: there may be no memory to make it when it is needed."""
+
+_log = logging.getLogger("kvbench.server")
+
+
+class Refused(Exception):  # noqa: N818 - not a failure: an answer, and private to the server.
+    """A well-formed request that cannot be granted. Its text is the ERROR's message."""
+
+
+def refusal(opcode: int, error: Exception) -> bytes:
+    """The response to a request that ended with ``error``, the current one. Never raises."""
+    try:
+        return _response(opcode, error)
+    except MemoryError:
+        reserve.spend()
+        return OUT_OF_MEMORY
+
+
+def _response(opcode: int, error: Exception) -> bytes:
+    if isinstance(error, ProtocolError):
+        return responses.message_response(Status.INVALID, str(error))
+    if isinstance(error, Refused):
+        return responses.message_response(Status.ERROR, str(error))
+    if isinstance(error, MemoryError):
+        if not reserve.is_spent:
+            reserve.spend()
+            _log.error("out of memory")
+        return OUT_OF_MEMORY
+    name = Opcode(opcode).name
+    _log.exception("%s failed", name, extra={"facts": {"opcode": name}})
+    return responses.message_response(
+        Status.ERROR, f"internal error in {name}; the server's log has the details"
+    )
