@@ -13,8 +13,7 @@ The rules:
 - Whoever is turned away gets the reason. Closing a socket that has unread data makes the kernel
   send RST, which can overtake the reply: so the server ends its own sending side, reads on and
   drops what comes, and closes when the client has, or after :data:`LINGER_S`.
-- No timer for a request: a sweep by the server (:meth:`Connection.sweep`) finds who is silent for
-  too long, or does not come to the end of a frame.
+- No timer for a request: a sweep by the server (:meth:`Connection.sweep`) finds who is silent.
 
 Works on asyncio and uvloop, whose transports differ only in speed.
 """
