@@ -13,6 +13,9 @@ that level alone, with Student's t, whatever the levels below do.
 - The interval is Student's t on those logarithms, with one degree of freedom fewer than rounds. The
   percentile bootstrap, which is common for this, is too narrow for the five to twenty rounds of a
   run (docs/method.md has the coverage of both).
+- Consecutive rounds may share a state of the machine that lasts some seconds. Where there are
+  enough rounds, pairs of them are the units of the interval (batch means: Schmeiser, "Batch size
+  effects in the analysis of simulation output", 1982).
 """
 
 from __future__ import annotations
@@ -31,6 +34,9 @@ DRIFT_MAX = 0.05
 
 WAITED_MAX = 0.05
 """Waiting for a core for a larger share of the time than this makes a result unstable."""
+
+PAIRED_ROUNDS_MIN = 12
+"""With fewer rounds, pairs would be too few for a useful interval."""
 
 _GROUP_ROUNDS_MIN = 2
 """A single round apart is an outlier, not a group."""
@@ -64,8 +70,21 @@ def combine(rounds: Sequence[float]) -> Figure:
     estimate = math.exp(middle)
     if len(logs) == 1:
         return Figure(estimate, rounds=list(rounds))
-    half = t_quantile(len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+    means = _batch_means(logs)
+    half = t_quantile(len(means) - 1) * statistics.stdev(means) / math.sqrt(len(means))
     return Figure(estimate, math.exp(middle - half), math.exp(middle + half), list(rounds))
+
+
+def _batch_means(logs: Sequence[float]) -> list[float]:
+    """The units of the interval: from :data:`PAIRED_ROUNDS_MIN` on, means of consecutive pairs.
+
+    Where the number is odd, the last unit has three.
+    """
+    if len(logs) < PAIRED_ROUNDS_MIN:
+        return list(logs)
+    starts = range(0, len(logs) - len(logs) % 2, 2)
+    ends = [*[start + 2 for start in starts[:-1]], len(logs)]
+    return [statistics.fmean(logs[start:end]) for start, end in zip(starts, ends, strict=True)]
 
 
 def jackknife(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
 
 import pytest
 
@@ -31,6 +32,22 @@ def test_rounds_are_combined_by_the_geometric_mean_with_students_t():
     assert figure.low == pytest.approx(2.0 * math.exp(-half))
     assert figure.high == pytest.approx(2.0 * math.exp(half))
     assert figure.rounds == rounds
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(12, [2] * 6), (13, [2] * 5 + [3])])
+def test_many_rounds_are_units_of_consecutive_pairs(count, sizes):
+    """What lasts for two rounds does not make the interval narrow."""
+    rng = random.Random(5)
+    rounds = [rng.lognormvariate(0, 0.1) for _ in range(count)]
+    figure = estimate.combine(rounds)
+    logs = list(map(math.log, rounds))
+    ends = [sum(sizes[: place + 1]) for place in range(len(sizes))]
+    units = [sum(logs[end - size : end]) / size for end, size in zip(ends, sizes, strict=True)]
+    half = 2.570582 * statistics.stdev(units) / math.sqrt(6)
+    middle = sum(logs) / count
+    assert figure.estimate == pytest.approx(math.exp(middle))
+    assert figure.low == pytest.approx(math.exp(middle - half), rel=1e-6)
+    assert figure.high == pytest.approx(math.exp(middle + half), rel=1e-6)
 
 
 def test_one_round_has_no_interval():
