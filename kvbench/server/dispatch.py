@@ -120,8 +120,8 @@ class Dispatcher:
             handler = self._handlers[opcode]
             if handler is None:
                 raise ProtocolError(f"unknown opcode 0x{opcode:02x}")
-            if reserve.is_spent and opcode in STORING and reserve.is_short():
-                raise MemoryError
+            if reserve.is_spent and opcode in STORING:
+                reserve.withhold()
             return handler(payload)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other requests go on.
             return refusal(opcode, error)
@@ -132,9 +132,9 @@ class Dispatcher:
             return self.handle(opcode, payload)
         try:
             self.stats.requests[opcode] += 1
-            if reserve.is_spent and opcode in STORING and reserve.is_short():
-                raise MemoryError
             if opcode == Opcode.CAS and len(payload) <= LARGE_BYTES:
+                if reserve.is_spent:
+                    reserve.withhold()
                 reply = self._cas_by_bytes(payload)
                 if reply is not None:
                     return reply

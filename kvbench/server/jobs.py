@@ -16,7 +16,8 @@ from typing import Protocol
 from kvbench.engine import Update
 from kvbench.protocol import responses
 from kvbench.protocol.values import ValueCheck, ValueComparison
-from kvbench.server.refusals import refusal
+from kvbench.server.refusals import STORING, refusal
+from kvbench.server.reserve import reserve
 
 LARGE_BYTES = 16 * 1024
 """A request with a larger payload is answered in steps, if it has any. Parsing so much takes under
@@ -63,6 +64,8 @@ class Job:
     def advance(self) -> bytes | None:
         """Do the next step; the response after the last one. Never raises."""
         try:
+            if reserve.is_spent and self._opcode in STORING:
+                reserve.withhold()
             return next(self._steps)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other requests go on.
             return refusal(self._opcode, error)

@@ -23,6 +23,7 @@ import signal
 import socket
 from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 from kvbench.clock import Clock, SystemClock
 from kvbench.engine import Engine
@@ -92,6 +93,7 @@ class KvServer:
             UsageError: the address is not a loopback one, and the mode is protected.
         """
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_on_loop_error)
         self.stats.event_loop = "uvloop" if type(loop).__module__ == "uvloop" else "asyncio"
         listening = await _listening_socket(self.config)
         self._host, self._port = listening.getsockname()[:2]
@@ -219,6 +221,13 @@ async def serve(
     await server.stop()
     _log.info("stopped")
     return exit_code
+
+
+def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What went wrong outside of a request. The loop has closed the connection concerned."""
+    if isinstance(context.get("exception"), MemoryError):
+        reserve.spend()
+    loop.default_exception_handler(context)
 
 
 async def _listening_socket(config: ServerConfig) -> socket.socket:

@@ -138,3 +138,6 @@ def _work(worker: Worker, until_ns: int) -> bool:
         reserve.spend()
         worker.abort()
         return False
+    finally:
+        if reserve.is_spent:
+            reserve.release()
