@@ -359,7 +359,7 @@ def test_the_server_ends_in_time_whatever_a_client_did(loop, codec):
     """SIGTERM after the client of the first row has left: the drain time is 2 s."""
     with scene(loop, codec) as at:
         at.client.ask(setting(list_of(decimal(b"1.25"), MIB)))
-        at.client.socket.sendall(swapping(list_of(decimal(b"1.25"), MIB)) * 60)
+        at.client.socket.sendall(swapping(SMALL_LIST) * 200)
         at.client.socket.close()
         begin = time.monotonic()
         at.process.send_signal(signal.SIGTERM)
