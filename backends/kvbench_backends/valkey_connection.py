@@ -72,6 +72,9 @@ def connect(url: str) -> redis.Redis:
 
     if url.startswith("valkey://"):
         url = "redis://" + url.removeprefix("valkey://")
+    # redis-py takes database 0 where the path is no number, and 12 for /1/2.
+    if not re.fullmatch(r"/?\d*", urlsplit(url).path, re.ASCII):
+        raise UrlError(url, "the path is the number of a database, e.g. /0")
     try:
         client: redis.Redis = redis.Redis.from_url(
             url,

@@ -257,7 +257,8 @@ class Visit:
             self.workload.clean(self._session.backend)
             return
         except Exception:  # noqa: BLE001 - whatever it was, a new connection may do
-            pass
+            if self.is_private:
+                return  # Its keys end with it.
         try:
             again = open_session(self._url)
             try:
@@ -274,6 +275,8 @@ class Visit:
             self._session.backend.exists(self.workload.keys(1)[0])
         except ValueError as error:
             raise UsageError(f"{error}: use a shorter --key-length") from None
+        except (KvConnectionError, KvTimeoutError) as error:
+            raise lost(self._send, self._target, error) from error
 
     def _prove(self, operation: Operation, batch_size: int) -> str:
         """Why a cell cannot have a number; empty when batch and single calls do the same."""

@@ -221,6 +221,7 @@ class Run:
                 self._take(message)
         elapsed_s = round(time.monotonic() - began_s, 3)
         self._time_left.finish_round(elapsed_s)
+        self._observe(Progressed(f"round {number} done", *self._time_left.at(0.0)))
         if reason:
             self._observe(Warned(f"round {number} is lost: {reason}"))
         self._record(Round(number, elapsed_s, reason))

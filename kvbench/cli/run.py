@@ -28,7 +28,7 @@ from kvbench.cli.measuring import batch_sizes_of, carry_out, check_address, valu
 from kvbench.cli.output import make_console, show_document, tell
 from kvbench.cli.parameters import Duration, Share, Target, Word, Words
 from kvbench.errors import UsageError
-from kvbench.registry import target_url
+from kvbench.registry import backend_class, target_url
 
 if TYPE_CHECKING:
     from kvbench.results import Results
@@ -179,6 +179,8 @@ def command(
     _check_files(output, report)
     for target in plan.targets:
         check_target(target.url, settings.value_type)
+    if rtt and not any(backend_class(target.url).is_network for target in plan.targets):
+        raise UsageError("--rtt: no target is reached over a network, so there is no round trip")
     for text in targets:
         check_address(text)
     ctx.exit(_run(plan, output, _printer(as_json), report))

@@ -29,8 +29,8 @@ def write_report(path: Path, text: str) -> None:
             _replace(path.resolve(), text)
     except OSError as error:
         raise UsageError(
-            f"cannot write {path}: {error.strerror}; name a file in a directory that you can "
-            "write to, or leave --output out to print the report"
+            f"cannot write {path}: {error.strerror}; name a file in a directory that has room "
+            "and that you can write to"
         ) from None
 
 

@@ -188,6 +188,8 @@ def test_a_batch_of_100_000_keys(store):
         ("sqlite:///etc/passwd", KvConnectionError),
         ("redis://127.0.0.1:1/", KvConnectionError),
         ("redis://127.0.0.1:port/", UsageError),
+        ("redis://127.0.0.1:1/tasks", UsageError),
+        ("valkey://127.0.0.1:1/1/2", UsageError),
         ("kvb://127.0.0.1:1", KvConnectionError),
         ("kvb+async://127.0.0.1:1", KvConnectionError),
     ],

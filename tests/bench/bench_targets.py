@@ -134,6 +134,17 @@ class Vanishes(DictBackend):
         return super().mget(keys)
 
 
+class VanishesAlone(Vanishes):
+    """The same as a private server, which takes its keys with it."""
+
+    private_url = "vanishesalone://"
+
+
+class GoneOnceOpen(DictBackend):
+    def exists(self, key):
+        raise KvConnectionError("the server closed it")
+
+
 class Unreachable(DictBackend):
     @classmethod
     def open(cls, url):

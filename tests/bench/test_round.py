@@ -192,6 +192,17 @@ def test_a_target_that_is_lost_ends_the_task_and_names_the_keys_that_may_remain(
     assert isinstance(messages[-1], Done)
 
 
+def test_a_private_server_that_dies_leaves_no_keys_to_speak_of():
+    messages = carry_out(task_for("vanishesalone"))
+    assert len(of(Lost, messages)) == 1
+    assert of(KeysRemain, messages) == []
+
+
+def test_a_target_that_is_lost_at_its_first_call_is_named():
+    [lost] = of(Lost, carry_out(task_for("goneonceopen")))
+    assert lost.reason == "goneonceopen://: the server closed it"
+
+
 @pytest.mark.parametrize("scheme", ["dictbackend", "asyncdict"])
 def test_a_signal_in_a_round_leaves_no_key(scheme):
     explored = carry_out(task_for(scheme, operations=Operation))

@@ -197,6 +197,18 @@ def test_progress_grows_and_says_what_is_measured():
     assert all(0.0 <= step.share <= 1.0 and step.left_s >= 0.0 for step in steps)
 
 
+def test_the_time_left_follows_from_the_rounds_that_are_done():
+    """Not from the guess that was made before the first one."""
+    _, events = run_plan(make_plan("memory://", settings=FAST))
+    place = next(
+        i for i, one in enumerate(events) if isinstance(getattr(one, "record", None), Round)
+    )
+    progress = [event for event in events[:place] if isinstance(event, Progressed)][-1]
+    assert progress.text == "round 1 done"
+    assert progress.share == pytest.approx(1 / FAST.rounds)
+    assert progress.left_s == pytest.approx(2 * events[place].record.elapsed_s)
+
+
 def test_cells_are_written_again_with_each_round():
     _, events = run_plan(make_plan("memory://", settings=FAST))
     rounds = [cell.rounds for cell in records(events, Cell)]

@@ -69,6 +69,7 @@ def start(*args, **options):
         (["--key-length", "19"], "20 to 256"),
         (["--key-length", "257"], "20 to 256"),
         (["--rounds", "1"], "1 rounds"),
+        (["memory://", "--rtt", "1ms"], "no target is reached over a network"),
         (["--precision", "5"], "precision 500.000% is not 0.1% to 100%"),
         (["--precision", "x"], "'x' is no share; write 5% or 0.05"),
         (["--max-time", "60s"], "--max-time goes with --precision"),
