@@ -83,7 +83,7 @@ def carry_out(plan: Plan, output: Path | None) -> tuple[Results, int]:
     """Measure with progress on standard error; the results and the exit code.
 
     Raises:
-        click.Abort: Ctrl-C before anything was measured.
+        click.exceptions.Exit: Ctrl-C, or another signal, before anything was measured.
         UsageError, BackendUnavailableError, KvConnectionError: as :func:`kvbench.bench.runner.run`.
     """
     from kvbench.bench.recorder import Recorder
@@ -93,7 +93,7 @@ def carry_out(plan: Plan, output: Path | None) -> tuple[Results, int]:
         results = recorder.results()
     if results is None:
         tell("interrupted before anything was measured")
-        raise click.Abort
+        raise click.exceptions.Exit(128 + signal_number)
     return results, _exit_code(outcome, signal_number, recorder.problem)
 
 
