@@ -15,6 +15,7 @@ from kvbench.cli.output import make_console, progress
 from kvbench.results import Round
 
 _REFRESH_S = 0.25
+_BAR_COLUMNS = 24
 _SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -46,7 +47,7 @@ class Bar:
         self._drawn_s = 0.0
         self._progress = Progress(
             TextColumn("{task.fields[round]}", markup=False),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=_BAR_COLUMNS),
             TextColumn("{task.fields[left]}", markup=False),
             TextColumn("{task.description}", markup=False),
             console=make_console(stderr=True),
@@ -58,16 +59,23 @@ class Bar:
 
     def observe(self, event: Event) -> None:
         """Redraw, but not more often than the eye can follow."""
+        from rich.text import Text
+
         if isinstance(event, Recorded) and isinstance(event.record, Round):
             self._rounds = event.record.number
         if not isinstance(event, Progressed) or time.monotonic() < self._drawn_s + _REFRESH_S:
             return
+        number, left = f"round {self._rounds + 1}", f"{_seconds(event.left_s)} left"
+        # What does not fit is cut from the description, not from the figures.
+        description = Text(event.text)
+        fixed = len(number) + _BAR_COLUMNS + len(left) + len("   ")
+        description.truncate(max(0, self._progress.console.width - fixed), overflow="ellipsis")
         self._progress.update(
             self._task,
             completed=event.share,
-            description=event.text,
-            round=f"round {self._rounds + 1}",
-            left=f"{_seconds(event.left_s)} left",
+            description=description.plain,
+            round=number,
+            left=left,
         )
         self._progress.refresh()
         self._drawn_s = time.monotonic()

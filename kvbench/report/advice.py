@@ -134,10 +134,10 @@ def _best(fit: list[Choice], needs: Needs) -> Choice | None:
 def _why(best: Choice, choices: list[Choice], needs: Needs) -> list[str]:
     gain = text.times(best.keys_per_s / choices[0].keys_per_s, 2)
     what = (
-        f"Single calls move {text.rate(best.keys_per_s)} keys/s and take"
+        f"Single calls move {text.rate(best.keys_per_s)} keys/s and take at most"
         if best.batch_size == 1
         else f"Calls of {best.batch_size:,} keys move {text.rate(best.keys_per_s)} keys/s, {gain} "
-        "what single calls do, and take"
+        "what single calls do, and take at most"
     )
     return [
         f"{what} {text.duration(best.call_ns)} on average.",

@@ -50,6 +50,22 @@ class DictBackend(Backend):
         return key in self.data
 
 
+class RealBatches(DictBackend):
+    """A dict whose batches are no loops of single calls."""
+
+    def mget(self, keys):
+        return [self.data.get(key) for key in keys]
+
+    def mset(self, pairs, ttl=None):
+        self.data.update(pairs_to_dict(pairs))
+
+    def mdel(self, keys):
+        return sum([self.data.pop(key, None) is not None for key in keys])
+
+    def mexists(self, keys):
+        return [key in self.data for key in keys]
+
+
 class Reordering(DictBackend):
     def mget(self, keys):
         return [self.data.get(key) for key in reversed(keys)]

@@ -49,6 +49,41 @@ def test_wrong_stores_are_caught(backend, operation, words):
     assert re.search(words, problem), problem
 
 
+@pytest.mark.parametrize(
+    ("backend", "operation", "words"),
+    [
+        (targets.Reordering, Operation.MGET, "mget gives"),
+        (targets.DropsMissing, Operation.MGET, "mget gives 15000 values for 20000 keys"),
+        (targets.FirstPairWins, Operation.MSET, "get after mset gives"),
+        (targets.CountsRepeated, Operation.MDEL, "mdel gives"),
+        (targets.DeletesAll, Operation.MDEL, "mdel leaves 0 keys"),
+        (targets.DeletesNothing, Operation.MDEL, "mdel leaves 10000 keys"),
+        (targets.SaysOneForTrue, Operation.MEXISTS, "mexists gives"),
+    ],
+)
+def test_wrong_stores_are_caught_at_large_sizes(backend, operation, words):
+    problem = check(backend(), operation, Workload(Settings()), 20_000)
+    assert re.search(words, problem), problem
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_a_large_batch_is_tried_with_few_single_calls(operation, monkeypatch):
+    """Over a network 100,000 keys one by one, for each operation, took minutes."""
+    calls = []
+    for name in ("get", "set", "delete", "exists"):
+        whole = getattr(targets.DictBackend, name)
+
+        def counted(self, *args, whole=whole):
+            calls.append(whole)
+            return whole(self, *args)
+
+        monkeypatch.setattr(targets.RealBatches, name, counted)
+    workload = Workload(Settings())
+    workload.can_mset = True
+    assert check(targets.RealBatches(), operation, workload, 20_000) == ""
+    assert 1000 <= len(calls) <= 3000
+
+
 @pytest.mark.parametrize("operation", Operation)
 def test_a_store_that_forgets_everything_does_not_pass(operation):
     with open_backend("null://") as backend:

@@ -46,8 +46,8 @@ def test_without_needs_it_is_the_smallest_size_near_the_best_rate():
     advice = advise(operation(10, 100, 1000, 2000, 10_000), Needs())
     assert chosen(advice) == 1000
     assert advice.reasons == (
-        "Calls of 1,000 keys move 909k keys/s, 91× what single calls do, and take 1.10 ms on "
-        "average.",
+        "Calls of 1,000 keys move 909k keys/s, 91× what single calls do, and take at most 1.10 ms "
+        "on average.",
         "It is the smallest size within 10% of the best keys/s.",
         "Larger ones gain little: 990k keys/s at 10,000, for 10.1 ms a call.",
     )
@@ -76,7 +76,7 @@ def test_with_a_rate_it_is_the_shortest_wait_that_keeps_up():
     assert chosen(advice) == 1
     assert headline(advice) == "use single calls"
     assert advice.reasons == (
-        "Single calls move 10.0k keys/s and take 100 µs on average.",
+        "Single calls move 10.0k keys/s and take at most 100 µs on average.",
         "At 2,000 keys/s calls are busy 20% of the time; no key waits for others.",
         "The next size, 2, would make a key wait longer: 602 µs.",
     )
@@ -147,7 +147,7 @@ def test_single_calls_within_the_bound_that_do_not_keep_up():
 def test_single_calls_where_batching_is_slower():
     advice = advise(operation(10, 100, single_ns=500.0, key_ns=2000.0), Needs())
     assert chosen(advice) == 1
-    assert advice.reasons[0] == "Single calls move 2.00M keys/s and take 500 ns on average."
+    assert advice.reasons[0] == "Single calls move 2.00M keys/s and take at most 500 ns on average."
     assert "Larger ones gain little" in advice.reasons[2]
 
 
