@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kvbench.bench.estimate import jackknife, scaled
+from kvbench.bench.estimate import geometric_means, jackknife
 from kvbench.results import Curve, Figure, Misfit
 
 MISFIT_MIN = 0.15
 """A size whose time is off the line by more than this is named: the line does not describe it."""
+
+MISFIT_MAX = 100.0
+"""A larger misfit is given as this one: the line says nothing at that size."""
 
 _NEGLIGIBLE = 1e-3
 """A fixed or per-key cost below this share of a call's time is as good as none."""
@@ -110,11 +113,10 @@ def _misfits(
 ) -> list[Misfit]:
     """Sizes at which the measured time and the line differ by more than :data:`MISFIT_MIN`."""
     found = []
-    for place, size in enumerate(sizes, start=1):
+    for size, time_ns in zip(sizes, geometric_means(rows)[1:], strict=True):
         line_ns = fixed_ns.estimate + per_key_ns.estimate * size
-        measured = jackknife(rows, lambda means, place=place: means[place])  # type: ignore[misc]
-        assert measured is not None
-        ratio = scaled(measured, 1 / line_ns).estimate if line_ns > 0 else float("inf")
+        # A line may pass below zero where cost grows faster than keys. JSON has no infinity.
+        ratio = time_ns / max(line_ns, time_ns / MISFIT_MAX)
         if not 1 - MISFIT_MIN <= ratio <= 1 + MISFIT_MIN:
             found.append(Misfit(size, ratio))
     return found

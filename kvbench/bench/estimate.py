@@ -103,7 +103,7 @@ def jackknife(
         None when the figure does not exist for all rounds together; without an interval when it
         does not exist with one of them left out, or when there is a single round.
     """
-    estimate = derive(_geometric_means(rounds))
+    estimate = derive(geometric_means(rounds))
     if estimate is None:
         return None
     count = len(rounds)
@@ -112,7 +112,7 @@ def jackknife(
     pseudo = []
     for left_out in range(count):
         rest = [row for place, row in enumerate(rounds) if place != left_out]
-        without = derive(_geometric_means(rest))
+        without = derive(geometric_means(rest))
         if without is None:
             return Figure(estimate)
         pseudo.append(count * estimate - (count - 1) * without)
@@ -120,7 +120,8 @@ def jackknife(
     return Figure(estimate, estimate - half, estimate + half)
 
 
-def _geometric_means(rows: Sequence[Sequence[float]]) -> list[float]:
+def geometric_means(rows: Sequence[Sequence[float]]) -> list[float]:
+    """The geometric mean of each column; rows are rounds, all of one length."""
     columns = zip(*rows, strict=True)
     return [math.exp(math.fsum(map(math.log, one)) / len(rows)) for one in columns]
 
@@ -134,11 +135,10 @@ def half_width(figure: Figure) -> float | None:
 
 def inverse(figure: Figure, scale: float = 1.0) -> Figure:
     """``scale`` over a positive figure, its interval and its rounds: times become rates."""
-    is_open = figure.low is None or figure.high is None
     return Figure(
         scale / figure.estimate,
-        None if is_open else scale / figure.high,  # type: ignore[operator]  # is_open says so
-        None if is_open else scale / figure.low,  # type: ignore[operator]
+        None if figure.high is None else scale / figure.high,
+        None if figure.low is None else scale / figure.low,
         [scale / one for one in figure.rounds],
     )
 

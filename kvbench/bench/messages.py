@@ -174,10 +174,15 @@ class Measured(msgspec.Struct, frozen=True, tag="measured"):
 
 
 class Lost(msgspec.Struct, frozen=True, tag="lost"):
-    """A target stopped answering."""
+    """A target stopped answering.
+
+    Attributes:
+        is_private: it was a server of this worker, so the next round starts another one.
+    """
 
     place: int
     reason: str
+    is_private: bool = False
 
 
 class KeysRemain(msgspec.Struct, frozen=True, tag="keys-remain"):

@@ -166,7 +166,7 @@ class Visit:
         for lane in wanted:
             self._step(group.op, lane.batch_size, "calibrating")
             try:
-                lanes.append(self._attempt(lambda lane=lane: self._calibrate(group.op, lane)))  # type: ignore[misc]
+                lanes.append(self._attempt(partial(self._calibrate, group.op, lane)))
             except _CellError as error:
                 if is_single(lane.arm):
                     sizes_lost = sizes
@@ -202,7 +202,7 @@ class Visit:
                     call = getattr(far.backend, group.op)
                     measured = measure_round_trips(partial(call, batch), proxy.set_delay)
                     self._send(RoundTrips(self._target.place, group.op, size, measured))
-        except (KvbenchError, OSError):
+        except Exception:  # noqa: BLE001 - an adapter may raise anything
             # Where a proxy cannot stand between, as with TLS, the declared kind has to do.
             return
         finally:
@@ -227,7 +227,7 @@ class Visit:
         for place, group in enumerate(groups):
             self._share = place / len(groups)
             try:
-                self._send(self._attempt(lambda group=group: self._measure_group(group, pids)))  # type: ignore[misc]
+                self._send(self._attempt(partial(self._measure_group, group, pids)))
             except _CellError as error:
                 self._send(NoFigure(self._target.place, group.op, 0, f"{group.op}: {error}"))
 
@@ -276,7 +276,7 @@ class Visit:
         except ValueError as error:
             raise UsageError(f"{error}: use a shorter --key-length") from None
         except (KvConnectionError, KvTimeoutError) as error:
-            raise lost(self._send, self._target, error) from error
+            raise lost(self._send, self._target, error, is_private=self.is_private) from error
 
     def _prove(self, operation: Operation, batch_size: int) -> str:
         """Why a cell cannot have a number; empty when batch and single calls do the same."""
@@ -304,7 +304,7 @@ class Visit:
                     if not self._interrupts.signal_number:
                         self.workload.clean(self._session.backend)
         except (KvConnectionError, KvTimeoutError) as error:
-            raise lost(self._send, self._target, error) from error
+            raise lost(self._send, self._target, error, is_private=self.is_private) from error
         except Exception as error:  # The adapter under test may raise anything.
             raise _CellError(reason_of(error)) from error
 
@@ -319,10 +319,12 @@ def _size_for_round_trips(group: Group) -> int:
     return max([size for size in sizes if size <= ROUND_TRIP_KEYS_MAX], default=min(sizes))
 
 
-def lost(send: Send, target: TargetTask, error: BaseException) -> TargetLostError:
+def lost(
+    send: Send, target: TargetTask, error: BaseException, *, is_private: bool = False
+) -> TargetLostError:
     """Report that a target stopped answering; what is to be raised."""
     reason = f"{target.name}: {reason_of(error)}"
-    send(Lost(target.place, reason))
+    send(Lost(target.place, reason, is_private))
     return TargetLostError(reason)
 
 

@@ -78,6 +78,10 @@ class Outcome:
     reason: str = ""
 
 
+class _RoundLostError(Exception):
+    """A round has no figures, but the next one may: a private server ended."""
+
+
 class _TargetLostError(Exception):
     """A target stopped answering, or one worker after the other died."""
 
@@ -173,7 +177,7 @@ class Run:
                     self._take(message)
         except WorkerDiedError as error:
             raise KvConnectionError(f"the targets could not be tried: {error}") from None
-        except _TargetLostError as error:
+        except (_RoundLostError, _TargetLostError) as error:
             raise KvConnectionError(str(error)) from None
 
     def _measure(self, start_s: float) -> None:
@@ -213,7 +217,7 @@ class Run:
                         found.append(message)
                     else:
                         self._take(message)
-        except WorkerDiedError as error:
+        except (WorkerDiedError, _RoundLostError) as error:
             found, reason = [], str(error)
         finally:
             # After Ctrl-C, or when a target is lost, the round's finished operations count as well.
@@ -251,7 +255,8 @@ class Run:
 
         Raises:
             UsageError, BackendUnavailableError, KvConnectionError: it cannot do its task.
-            _TargetLostError: a target stopped answering.
+            _RoundLostError: a private server stopped answering.
+            _TargetLostError: another target did.
         """
         match message:
             case Step():
@@ -271,7 +276,7 @@ class Run:
                 name = self._plan.targets[message.place].name
                 self._observe(KeysLeft(name, message.prefix, message.reason))
             case Lost():
-                raise _TargetLostError(message.reason)
+                raise (_RoundLostError if message.is_private else _TargetLostError)(message.reason)
             case Refused():
                 raise _refusal(message)
 

@@ -71,13 +71,17 @@ class Entries:
         reasons = [cell.reason for cell in summary.cells if not cell.arms and not cell.speedup]
         self._reasons = list(dict.fromkeys(reasons))
 
+    def judge(self, cell: Cell) -> Judgement:
+        """What a cell says about its batch, on this target."""
+        return judge(cell, self._summary.target)
+
     def speedup(self, cell: Cell) -> Entry:
         """Batch over individual with its interval, or why there is none."""
         if cell.speedup is None:
             return self._no_number(cell)
         figure, detail = text.ratio(cell.speedup), text.bounds(cell.speedup)
         signs = self._signs(cell)
-        match judge(cell, self._summary.target):
+        match self.judge(cell):
             case Judgement.EMULATED:
                 return Entry("emulated", mark=signs, tone=Tone.FAINT)
             case Judgement.UNCLEAR:

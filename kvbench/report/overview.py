@@ -6,8 +6,17 @@ import math
 from collections.abc import Sequence
 
 from kvbench.report import format as text
-from kvbench.report.entries import BLANK, NOT_MEASURED, SINGLE, Entries, Entry, Tone, bare
-from kvbench.report.summary import OperationSummary, TargetSummary
+from kvbench.report.entries import (
+    BLANK,
+    NOT_MEASURED,
+    SINGLE,
+    UNCLEAR,
+    Entries,
+    Entry,
+    Tone,
+    bare,
+)
+from kvbench.report.summary import Judgement, OperationSummary, TargetSummary
 from kvbench.report.table import Column, Table
 from kvbench.results import Cell
 
@@ -42,9 +51,8 @@ def _answer(one: OperationSummary, entries: Entries) -> list[Entry]:
     half_gain = one.curve.half_gain_size if one.curve else None
     if best is None:
         measured = one.with_figures
-        why = "emulated" if "emulated" in one.kinds else "no gain seen"
         rate = entries.rate(measured[0], "individual") if measured else Entry(text.NO_FIGURE)
-        reason = Entry(why if measured else text.NO_FIGURE, tone=Tone.FAINT)
+        reason = Entry(_why_single(one, entries), tone=Tone.FAINT)
         return [Entry(f"single {single}"), bare(rate), reason, BLANK, BLANK]
     return [
         Entry(f"{text.plain(one.op).upper()} of {best.batch_size:,}"),
@@ -55,6 +63,15 @@ def _answer(one: OperationSummary, entries: Entries) -> list[Entry]:
         if half_gain is None
         else Entry(f"{text.size(half_gain.estimate, 2)} keys"),
     ]
+
+
+def _why_single(one: OperationSummary, entries: Entries) -> str:
+    judgements = {entries.judge(cell) for cell in one.with_figures}
+    if not judgements:
+        return text.NO_FIGURE
+    if Judgement.UNCLEAR in judgements:
+        return f"{UNCLEAR} cannot tell"
+    return "emulated" if Judgement.EMULATED in judgements else "no gain seen"
 
 
 def absolute_table(op: str, summaries: Sequence[TargetSummary]) -> Table:

@@ -66,8 +66,10 @@ class Stats:
 
         ``batch_sizes`` counts batches by power of two: ``"64"`` is 64 to 127 keys.
         """
-        known = {opcode.name.lower(): self.requests[opcode] for opcode in Opcode}
-        unknown = sum(self.requests) - sum(known.values())
+        commands = {op.name.lower(): self.requests[op] for op in Opcode if self.requests[op]}
+        unknown = sum(self.requests) - sum(commands.values())
+        if unknown:
+            commands["unknown"] = unknown
         return {
             "entries": entries,
             "version": __version__,
@@ -81,9 +83,7 @@ class Stats:
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
             "log_lines_dropped": lines_dropped(),
-            "commands": {
-                name: count for name, count in {**known, "unknown": unknown}.items() if count
-            },
+            "commands": commands,
             "batch_sizes": {
                 str(1 << bits >> 1): count for bits, count in enumerate(self.batches) if count
             },

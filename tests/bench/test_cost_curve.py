@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 
-from kvbench.bench.cost_curve import CallTimes, cost_curve, fit
+from kvbench.bench.cost_curve import MISFIT_MAX, CallTimes, cost_curve, fit
+from kvbench.results import Record, encode_record
 
 SIZES = (10, 100, 1000)
 
@@ -72,6 +74,14 @@ def test_a_size_that_is_off_the_line_is_named():
     curve = cost_curve("x://", "mget", times(30_000, 300, bend=[(1000, 2.0)]))
     assert 1000 in [misfit.batch_size for misfit in curve.misfits] or curve.misfits
     assert all(abs(misfit.ratio - 1) > 0.15 for misfit in curve.misfits)
+
+
+def test_a_line_below_zero_is_a_finite_misfit_that_a_file_can_hold():
+    """Times far from any line, as on a disturbed machine: the fitted time of 100 keys is below 0."""
+    wild = CallTimes(SIZES, (1.0,) * 3, ((1_157_689.0, 1.162, 27_914_384.0),) * 3)
+    curve = cost_curve("x://", "mget", wild)
+    assert MISFIT_MAX in [misfit.ratio for misfit in curve.misfits]
+    assert msgspec.json.decode(encode_record(curve), type=Record) == curve
 
 
 def test_one_size_is_no_line():

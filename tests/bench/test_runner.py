@@ -229,6 +229,35 @@ def test_a_worker_that_dies_loses_its_round_and_not_the_run(adapters):
     assert warning.startswith("round 2 is lost: its worker process ended by signal 9")
 
 
+def test_a_private_server_that_dies_loses_its_round_and_not_the_run():
+    events, killed = [], []
+
+    def observe(event):
+        events.append(event)
+        if isinstance(event, Progressed) and len(records(events, Round)) == 1 and not killed:
+            killed.extend(private_servers())
+            for pid in killed:
+                os.kill(pid, signal.SIGKILL)
+
+    plan = make_plan("kvb://", operations=Operation, settings=replace(FAST, rounds=4))
+    outcome = run(plan, observe, Interrupts(), "")
+    assert killed
+    assert outcome.ending is Ending.COMPLETE
+    results = results_of(events)
+    assert [bool(one.reason) for one in results.rounds] == [False, True, False, False]
+    assert {cell.rounds for cell in results.cells} == {3}
+
+
+def private_servers():
+    """The servers that workers of this process have started, not the guards before them."""
+    found = []
+    for pid in descendants():
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if b"serve" in words and b"kvbench.local_server" not in words:
+            found.append(pid)
+    return found
+
+
 def test_workers_that_always_die_end_the_run(adapters):
     plan = make_plan("dying://0", settings=replace(FAST, rounds=20))
     outcome, events = run_plan(plan)

@@ -157,6 +157,12 @@ def test_the_answer_says_what_to_use_and_what_it_buys():
     assert [entry.text for entry in table.rows[1]][1:4] == ["single SET", "2.73M", "no gain seen"]
 
 
+def test_a_gain_that_cannot_be_told_from_chance_is_not_called_none():
+    """Two rounds of a batch that is eight times as fast: the interval is too wide to say so."""
+    table = overview.answer_table([summary_of(cell(speedup=Figure(8.0, 0.5, 120.0)))])
+    assert [entry.text for entry in table.rows[0]][1:4] == ["single GET", "2.73M", "≈ cannot tell"]
+
+
 def test_targets_stand_side_by_side_in_absolute_terms():
     near = [cell("mget", size) for size in (10, 100)]
     far = cell("mget", 100, target="kvb://", arms={"individual": arm(8e4), "batch": arm(8e2, 100)})
