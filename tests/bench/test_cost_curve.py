@@ -77,7 +77,7 @@ def test_a_size_that_is_off_the_line_is_named():
 
 
 def test_a_line_below_zero_is_a_finite_misfit_that_a_file_can_hold():
-    """Times far from any line, as on a disturbed machine: the fitted time of 100 keys is below 0."""
+    """Times far from any line, as on a busy machine: the fitted time of 100 keys is below 0."""
     wild = CallTimes(SIZES, (1.0,) * 3, ((1_157_689.0, 1.162, 27_914_384.0),) * 3)
     curve = cost_curve("x://", "mget", wild)
     assert MISFIT_MAX in [misfit.ratio for misfit in curve.misfits]
