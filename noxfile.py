@@ -63,9 +63,19 @@ def pure(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The engine's promises about speed, and a quick run of the main job."""
-    session.run("pytest", "tests/benchmarks", "-o", "python_files=bench_*.py", "-rP")
+    """The engine's promises about speed, waits beside a greedy client, a run of the main job.
+
+    Each event loop and each codec stands once among the waits; ``nox -s stalls`` takes all pairs.
+    """
+    pairs = "not stalls or (uvloop and compiled) or (asyncio and pure)"
+    session.run("pytest", "tests/benchmarks", "-o", "python_files=bench_*.py", "-rP", "-k", pairs)
     session.run("kvbench", "run", "--quick", "--batch-sizes", "10,100")
+
+
+@nox.session
+def stalls(session: nox.Session) -> None:
+    """How long one client makes the others wait: the whole table of bench_stalls.py."""
+    session.run("pytest", "tests/benchmarks/bench_stalls.py", "-rP", *session.posargs)
 
 
 @nox.session
