@@ -11,9 +11,47 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from typing import Protocol
+
+POLLIN = getattr(select, "POLLIN", 1)
+POLLOUT = getattr(select, "POLLOUT", 4)
 
 _RECV_BYTES = 262_144
 """Pipelined replies come in bulk: a larger piece costs fewer calls."""
+
+
+class Poll(Protocol):
+    """What is used of ``select.poll``, for one stream."""
+
+    def register(self, stream: socket.socket, events: int, /) -> None:
+        """Watch a stream for events."""
+
+    def modify(self, stream: socket.socket, events: int, /) -> None:
+        """Watch it for others."""
+
+    def poll(self, timeout_ms: float, /) -> list[tuple[int, int]]:
+        """(descriptor, events) once there are some; empty after so many milliseconds."""
+
+
+class _PollBySelect:
+    """A :class:`Poll` where there is no ``select.poll``: eventlet takes it away."""
+
+    def register(self, stream: socket.socket, events: int, /) -> None:
+        self._stream, self._events = stream, events
+
+    modify = register
+
+    def poll(self, timeout_ms: float, /) -> list[tuple[int, int]]:
+        watched = [self._stream]
+        writers = watched if self._events & POLLOUT else []
+        readable, writable, _ = select.select(watched, writers, [], timeout_ms / 1000)
+        events = (POLLIN if readable else 0) | (POLLOUT if writable else 0)
+        return [(self._stream.fileno(), events)] if events else []
+
+
+def new_poll() -> Poll:
+    """The system's poll, or the same by select."""
+    return select.poll() if hasattr(select, "poll") else _PollBySelect()
 
 
 def send_while_receiving(
@@ -34,17 +72,17 @@ def send_while_receiving(
     deadline = time.monotonic() + timeout_s
     before_s = stream.gettimeout()
     stream.setblocking(False)
-    ready = select.poll()
-    ready.register(stream, select.POLLIN)
+    ready = new_poll()
+    ready.register(stream, POLLIN)
     unsent = memoryview(requests)
     while True:
         unsent = _send_some(stream, unsent)
-        ready.modify(stream, select.POLLIN | select.POLLOUT if unsent else select.POLLIN)
+        ready.modify(stream, POLLIN | POLLOUT if unsent else POLLIN)
         left_s = deadline - time.monotonic()
         events = ready.poll(left_s * 1000) if left_s > 0 else []
         if not events:
             raise TimeoutError
-        if events[0][1] & ~select.POLLOUT:
+        if events[0][1] & ~POLLOUT:
             data = stream.recv(_RECV_BYTES)
             if not data:
                 raise ConnectionResetError("the server closed it")

@@ -11,7 +11,6 @@ which anything came that nobody asked for. The next call opens a new one. Nothin
 from __future__ import annotations
 
 import logging
-import select
 import socket
 import threading
 import time
@@ -26,6 +25,7 @@ from kvbench.client.exchanges import RECV_BYTES, exchange_many, exchange_one
 from kvbench.client.forks import watch
 from kvbench.client.replies import message_of
 from kvbench.client.sockets import check_timeouts, no_connection, prepare
+from kvbench.duplex import POLLIN, new_poll
 from kvbench.errors import (
     KvConnectionError,
     KvProtocolError,
@@ -65,7 +65,7 @@ class BlockingClient:
         self._max_reply_bytes = max_reply_bytes
         self._lock = threading.RLock()
         self._socket: socket.socket | None = None
-        self._poll = select.poll()
+        self._poll = new_poll()
         self._reader = FrameReader(max_reply_bytes)
         self._opened_count = 0
         self._is_closed = False
@@ -144,8 +144,8 @@ class BlockingClient:
             opened.close()
             raise self._closed() if self._is_closed else self._left_to_parent()
         opened.settimeout(self._request_timeout_s)
-        poll = select.poll()
-        poll.register(opened, select.POLLIN)
+        poll = new_poll()
+        poll.register(opened, POLLIN)
         self._socket, self._reader, self._poll = opened, FrameReader(self._max_reply_bytes), poll
         self._opened_count += 1
         if self._opened_count > 1:

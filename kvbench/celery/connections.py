@@ -1,0 +1,99 @@
+"""Clients lent to the threads of a process, one at a time each. Fork-safe; works under gevent."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from kvbench.client import Address, PoolTimeoutError, SyncKvClient, commands
+from kvbench.client.forks import watch
+from kvbench.client.sockets import check_timeouts
+from kvbench.errors import UsageError
+
+
+class ResultClient(SyncKvClient):
+    """A synchronous client with two calls more, which no other user of the protocol needs."""
+
+    def reach(self) -> None:
+        """Connect where there is no usable connection. Nothing is sent.
+
+        Raises:
+            KvConnectionError: the connection failed.
+        """
+        with self._lock:
+            self._usable()
+
+    def expire_each(self, expiries: Iterable[tuple[str, float]]) -> None:
+        """Give each key its TTL in seconds: an EXPIRE for each, sent together."""
+        self._call_each([commands.expire(self._prefix, key, ttl) for key, ttl in expiries])
+
+
+class Connections:
+    """Up to ``limit`` synchronous clients, opened when they are needed.
+
+    The one that was given back last is lent first, so that a process with one thread has one
+    connection. A client replaces a connection that the server has closed by itself. A forked child
+    begins with none.
+
+    Args:
+        address: where the server is.
+        limit: connections at most, at least 1.
+        connect_timeout: seconds that opening one may take.
+        request_timeout: seconds that a request may take, and waiting for a free connection.
+
+    Raises:
+        UsageError: a limit or a timeout makes no sense.
+    """
+
+    def __init__(
+        self, address: Address, limit: int, connect_timeout: float, request_timeout: float
+    ) -> None:
+        check_timeouts(connect_timeout=connect_timeout, request_timeout=request_timeout)
+        if not isinstance(limit, int) or limit < 1:
+            raise UsageError(f"max_connections must be a whole number above 0, not {limit!r}")
+        self.address = address
+        self._limit = limit
+        self._connect_timeout_s = connect_timeout
+        self._request_timeout_s = request_timeout
+        self._idle: list[ResultClient] = []
+        self._leave_to_parent()
+        watch(self)
+        weakref.finalize(self, _close_all, self._idle)  # Celery drops a backend, it closes none.
+
+    def _leave_to_parent(self) -> None:
+        """Begin anew: threads that held a connection or a lock are not in a forked child."""
+        self._free = threading.Semaphore(self._limit)
+        self._idle.clear()
+
+    @contextmanager
+    def lend(self) -> Iterator[ResultClient]:
+        """A client for the block.
+
+        Raises:
+            PoolTimeoutError: all were busy for the whole request timeout.
+        """
+        free, idle = self._free, self._idle
+        if not free.acquire(timeout=self._request_timeout_s):
+            raise PoolTimeoutError(
+                f"{self.address}: all {self._limit} connections were busy for "
+                f"{self._request_timeout_s:g} s: raise max_connections"
+            )
+        try:
+            client = idle.pop() if idle else self._new()
+            try:
+                yield client
+            finally:
+                idle.append(client)
+        finally:
+            free.release()
+
+    def _new(self) -> ResultClient:
+        """A client that connects when it is first used."""
+        return ResultClient(self.address, self._connect_timeout_s, self._request_timeout_s)
+
+
+def _close_all(clients: list[ResultClient]) -> None:
+    for client in clients:
+        client.close()

@@ -1,0 +1,151 @@
+"""Results that come within a window, stored together.
+
+The first result of a window starts its clock; at the window's end a thread stores what has come, by
+one call. Until then results are in this process only: a process that is killed loses at most those
+of one window, and those that came while a store was going on or failing. Order is kept: a window
+begins to be stored when the one before it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from kvbench.client.forks import watch
+from kvbench.errors import KvError, KvTimeoutError
+
+_log = logging.getLogger("kvbench.celery")
+
+ENTRIES_MAX = 1000
+"""A window is stored early when it holds so many results; more than twice as many wait."""
+
+Store = Callable[[Mapping[str, "Entry"]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A result that is to be stored.
+
+    Attributes:
+        payload: as Celery has encoded it.
+        ttl: seconds that it is kept, None for ever.
+        is_final: whether it is a success, which nothing may replace.
+    """
+
+    payload: str | bytes
+    ttl: float | None
+    is_final: bool
+
+
+class BatchWriter:
+    """Takes results, and stores those of a window together in a thread of its own.
+
+    Args:
+        store: stores entries by key; what it raises is logged and tried again.
+        window_s: from the first result to the store.
+        waits_s: seconds to wait after each failure in a row; when they end, the results are given
+            up, and the log has their keys.
+        patience_s: how long :meth:`put` and :meth:`flush` wait for a store.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        window_s: float,
+        waits_s: Callable[[], Iterator[float]],
+        patience_s: float,
+    ) -> None:
+        self._store = store
+        self._window_s = window_s
+        self._waits_s = waits_s
+        self._patience_s = patience_s
+        self._leave_to_parent()
+        watch(self)
+
+    def _leave_to_parent(self) -> None:
+        """A forked child has nothing to store: the parent does that."""
+        self._changed = threading.Condition()
+        self._waiting: dict[str, Entry] = {}
+        self._storing: dict[str, Entry] = {}
+        self._is_urgent = False
+        self._thread: threading.Thread | None = None
+
+    def put(self, key: str, entry: Entry) -> None:
+        """Have an entry stored within the window. A success that waits is not replaced.
+
+        Raises:
+            KvTimeoutError: the server takes nothing, and too much waits for it.
+        """
+        with self._changed:
+            self._wait_until(lambda: len(self._waiting) < 2 * ENTRIES_MAX)
+            present = self.get(key)
+            if present is not None and present.is_final:
+                return
+            self._waiting[key] = entry
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="kvb-results", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def get(self, key: str) -> Entry | None:
+        """The entry of a key that is not known to be stored yet."""
+        return self._waiting.get(key) or self._storing.get(key)
+
+    def flush(self) -> None:
+        """Wait until all that was put is stored.
+
+        Raises:
+            KvTimeoutError: that took too long; it goes on.
+        """
+        with self._changed:
+            if self._waiting or self._storing:
+                self._is_urgent = bool(self._waiting)
+                self._changed.notify_all()
+                self._wait_until(lambda: not self._waiting and not self._storing)
+
+    def _wait_until(self, done: Callable[[], bool]) -> None:
+        if not self._changed.wait_for(done, self._patience_s):
+            raise KvTimeoutError(
+                f"{len(self._waiting) + len(self._storing)} results wait to be stored for over "
+                f"{self._patience_s:g} s: is the server running?"
+            )
+
+    def _run(self) -> None:
+        """The thread: a window, a store, and again."""
+        changed = self._changed
+        while True:
+            with changed:
+                changed.wait_for(lambda: self._waiting)
+                changed.wait_for(self._is_due, self._window_s)
+                self._storing, self._waiting = self._waiting, {}
+                self._is_urgent = False
+                changed.notify_all()
+            try:
+                self._store_all(self._storing)
+            finally:
+                with changed:
+                    self._storing = {}
+                    changed.notify_all()
+
+    def _is_due(self) -> bool:
+        return self._is_urgent or len(self._waiting) >= ENTRIES_MAX
+
+    def _store_all(self, entries: dict[str, Entry]) -> None:
+        """Store, again and again when that fails, until the waits end."""
+        waits = self._waits_s()
+        while True:
+            try:
+                self._store(entries)
+            except (KvError, ValueError, TypeError) as error:
+                may_pass = isinstance(error, ConnectionError | TimeoutError)
+                wait_s = next(waits, None) if may_pass else None
+                if wait_s is None:
+                    _log.error("results are lost, %s: %s", error, ", ".join(entries))
+                    return
+                _log.warning("%d results wait to be stored: %s", len(entries), error)
+                time.sleep(wait_s)
+            else:
+                return
