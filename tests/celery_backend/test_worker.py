@@ -190,7 +190,11 @@ def test_a_worker_killed_whole_loses_no_task_that_is_acknowledged_late(broker_ur
         **SETTINGS,
         "task_default_queue": "killed-whole",
         "task_acks_late": True,
-        "broker_transport_options": {"visibility_timeout": 3},
+        "broker_transport_options": {
+            "visibility_timeout": 3,
+            "unacked_restore_interval": 1,
+            "unacked_restore_throttle": 1,
+        },
     }
     url = server.url()
     app = app_for(broker_url, url, settings)
