@@ -6,15 +6,17 @@ import threading
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from kvbench.client import Address, PoolTimeoutError, SyncKvClient, commands
+from kvbench.client.commands import Command
 from kvbench.client.forks import watch
 from kvbench.client.sockets import check_timeouts
 from kvbench.errors import UsageError
 
 
 class ResultClient(SyncKvClient):
-    """A synchronous client with two calls more, which no other user of the protocol needs."""
+    """A synchronous client with three calls more, which no other user of the protocol needs."""
 
     def reach(self) -> None:
         """Connect where there is no usable connection. Nothing is sent.
@@ -25,9 +27,35 @@ class ResultClient(SyncKvClient):
         with self._lock:
             self._usable()
 
-    def expire_each(self, expiries: Iterable[tuple[str, float]]) -> None:
+    def expire_each(self, ttls: Iterable[tuple[str, float]]) -> None:
         """Give each key its TTL in seconds: an EXPIRE for each, sent together."""
-        self._call_each([commands.expire(self._prefix, key, ttl) for key, ttl in expiries])
+        self._call_each(self._expiries(ttls))
+
+    def count_part(
+        self, counter: str, size: str, group: str, ttls: Iterable[tuple[str, float]]
+    ) -> tuple[int, int | None, bool]:
+        """Add 1 to a counter, and look what else is there, in one flush.
+
+        Args:
+            counter: its key.
+            size: the key of the number that it is to reach.
+            group: the key of the group that is counted.
+            ttls: seconds by key: an EXPIRE for each.
+
+        Returns:
+            The counter, the number, and whether the group is there.
+        """
+        parts: list[Command[Any]] = [
+            commands.incr(self._prefix, counter, 1),
+            commands.get(self._prefix, size),
+            commands.exists(self._prefix, group),
+            *self._expiries(ttls),
+        ]
+        count, total, is_there, *_ = self._call_each(parts)
+        return count, total, is_there
+
+    def _expiries(self, ttls: Iterable[tuple[str, float]]) -> list[Command[bool]]:
+        return [commands.expire(self._prefix, key, ttl) for key, ttl in ttls]
 
 
 class Connections:
