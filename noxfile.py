@@ -91,6 +91,14 @@ def agreement(session: nox.Session) -> None:
 
 
 @nox.session
+def celery(session: nox.Session) -> None:
+    """Measure Celery's calls: the tables of reports/celery/; wants a quiet machine."""
+    session.run(
+        sys.executable, "docs/celery/measure.py", "--output", "reports/celery", *session.posargs
+    )
+
+
+@nox.session
 def schema(session: nox.Session) -> None:
     """Write specs/results.schema.json anew from the types of kvbench.results."""
     from kvbench.results import results_schema

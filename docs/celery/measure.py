@@ -41,6 +41,19 @@ from kvbench.local_server import OWN_SERVER, LocalServer, free_port
 from kvbench.proxy import Conditions, running
 from kvbench.report.format import bounds, duration, ratio
 
+START = """
+import sys, time
+from celery import Celery
+app = Celery("start", broker="memory://", backend=sys.argv[1])
+begin = time.perf_counter_ns()
+app.backend.get_many(["x"], max_iterations=1)
+app.AsyncResult("x").state
+took_ns = time.perf_counter_ns() - begin
+status = open("/proc/self/status").read()
+print(took_ns, status.split("VmRSS:")[1].split()[0])
+"""
+"""A process that loads a result backend and reads one state: nanoseconds for that, and KiB."""
+
 RESULTS = 100
 BLOCKS = 5
 VALUE = {"user": 17, "items": [1, 2, 3], "text": "x" * 60}
@@ -61,12 +74,14 @@ class OneStore:
             self.backend.store_result(task_id, VALUE, "SUCCESS")
 
     def fetch_each(self) -> float:
+        """Ask for each result."""
         self.backend._cache.clear()
         begin = time.perf_counter_ns()
         found = [self.app.AsyncResult(task_id).result for task_id in self.ids]
         return _checked(begin, found == [VALUE] * RESULTS)
 
     def fetch_many(self) -> float:
+        """Ask for all of them at once."""
         self.backend._cache.clear()
         begin = time.perf_counter_ns()
         found = dict(self.backend.get_many(self.ids))
@@ -74,6 +89,7 @@ class OneStore:
         return _checked(begin, is_right)
 
     def store_each(self) -> float:
+        """Store each result by itself."""
         ids = [uuid.uuid4().hex for _ in range(RESULTS)]
         begin = time.perf_counter_ns()
         for task_id in ids:
@@ -117,6 +133,7 @@ class Windowed(OneStore):
         self.backend = _app(url, batch_window=1).backend
 
     def store_window(self) -> float:
+        """Store what a window has collected."""
         ids = [uuid.uuid4().hex for _ in range(RESULTS)]
         begin = time.perf_counter_ns()
         for task_id in ids:
@@ -170,8 +187,20 @@ def one_round(rtts_ms: list[float]) -> dict[str, dict[str, float]]:
                     ]
                 else:
                     places = [f"127.0.0.1:{port}" for port in (kvb, redis)]
-                timed = ways(f"kvb://{places[0]}/celery", f"redis://{places[1]}/0")
-                found[f"{rtt_ms:g}"] = _measure(timed)
+                urls = f"kvb://{places[0]}/celery", f"redis://{places[1]}/0"
+                found[f"{rtt_ms:g}"] = _measure(ways(*urls)) | _start(*urls)
+    return found
+
+
+def _start(*urls: str) -> dict[str, float]:
+    """What a fresh process pays for a backend: nanoseconds until the first answer, and KiB."""
+    found = {}
+    for url in urls:
+        command = [sys.executable, "-c", START, url]
+        told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        took_ns, resident_kib = told.stdout.split()
+        store = url.partition(":")[0]
+        found |= {f"{store} start": float(took_ns), f"{store} memory": float(resident_kib)}
     return found
 
 
@@ -221,7 +250,9 @@ OVER = (
     ("store 100, one by one", "kvb store each", "redis store each"),
     ("store 100: a window on kvb", "kvb store window", "redis store each"),
     ("chord of 100", "kvb chord", "redis chord"),
+    ("load the backend, read one state", "kvb start", "redis start"),
 )
+STORES = ("kvb", "redis")
 
 
 def report(rounds: list[dict[str, dict[str, float]]], facts: dict[str, str]) -> str:
@@ -242,7 +273,9 @@ def report(rounds: list[dict[str, dict[str, float]]], facts: dict[str, str]) -> 
         for what, ours, theirs in OVER:
             times = f"{_time(samples[ours])} | {_time(samples[theirs])}"
             lines += [f"| {what} | {times} | {_ratio(samples[theirs], samples[ours])} |"]
-        lines += [""]
+        memory = [combine(samples[f"{store} memory"]).estimate / 1024 for store in STORES]
+        shown = " | ".join(f"{mib:.1f} MiB" for mib in memory)
+        lines += [f"| resident memory of a process that did so | {shown} | |", ""]
     lines += [
         "Times are geometric means over rounds with half of their 95% interval; a factor stands "
         "with its interval. Redis has no call that stores many results, so its `after` is empty. "
@@ -302,9 +335,9 @@ def main() -> None:
     with keep_awake():
         for number in range(1, options.rounds + 1):
             sys.stderr.write(f"round {number} of {options.rounds}\n")
-            told = subprocess.run(
-                command, stdout=subprocess.PIPE, timeout=ROUND_TIMEOUT_S, check=True
-            )
+            told = subprocess.run(command, capture_output=True, timeout=ROUND_TIMEOUT_S)
+            if told.returncode:
+                sys.exit(told.stderr.decode())
             rounds.append(json.loads(told.stdout))
     text = report(rounds, _facts(len(rounds), placement.reason))
     sys.stdout.write(text)
