@@ -5,12 +5,10 @@ from __future__ import annotations
 import atexit
 import hashlib
 import logging
-import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakMethod
 
 from celery import states
@@ -22,7 +20,9 @@ from kombu.exceptions import EncodeError
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.functional import retry_over_time
 
+from kvbench.celery.chords import ChordBackend
 from kvbench.celery.connections import Connections, ResultClient
+from kvbench.celery.pauses import pauses
 from kvbench.celery.writer import BatchWriter, Entry
 from kvbench.client import Address, KvConnectionError, KvServerError, KvTimeoutError
 from kvbench.client.sockets import check_timeouts
@@ -43,11 +43,8 @@ _log = logging.getLogger("kvbench.celery")
 
 _TRY_AGAIN = (KvConnectionError, KvTimeoutError)
 
-_FIRST_INTERVAL_S = 0.002
-_INTERVAL_GROWTH = 1.5
 
-
-class KvbBackend(KeyValueStoreBackend):
+class KvbBackend(ChordBackend):
     """Task results on a server of kvbench's wire protocol.
 
     Its options are in ``result_backend_transport_options``:
@@ -74,7 +71,6 @@ class KvbBackend(KeyValueStoreBackend):
     supports_autoexpire = True
     supports_result_compression = True
     supports_failure_expires = True
-    implements_incr = True
 
     def __init__(self, url: str | None = None, expires: Any = None, **kwargs: Any) -> None:
         super().__init__(expires=expires, expires_type=int, url=url, **kwargs)
@@ -105,7 +101,6 @@ class KvbBackend(KeyValueStoreBackend):
             self._writer = self._writer_of(options)
         except (UsageError, ValueError, TypeError) as error:
             raise ImproperlyConfigured(f"result backend: {error}") from None
-        self._part = _LastPart()
 
     def _writer_of(self, options: Mapping[str, Any]) -> BatchWriter | None:
         """What collects the results of a window, None without one."""
@@ -150,80 +145,6 @@ class KvbBackend(KeyValueStoreBackend):
         self.flush()
         self._call(ResultClient.delete, self._fitted(key))
 
-    def incr(self, key: str) -> int:
-        """Count up; what was counted is stored before."""
-        if (counted := self._part.count) is not None:
-            return counted
-        self.flush()
-        count: int = self._call(ResultClient.incr, self._fitted(key))
-        return count
-
-    def expire(self, key: str, value: float | None) -> None:
-        """Keep a key for so many seconds from now; with 0 or None it stays as it is."""
-        if not value:
-            return
-        if self._part.count is None:
-            self._call(ResultClient.expire, self._fitted(key), value)
-        else:
-            self._part.ttls.append((self._fitted(key), value))
-
-    def set_chord_size(self, group_id: str, chord_size: int) -> None:
-        """Note how many parts a chord has; Celery does so before it sends the last one."""
-        ttl, _ = self._chord_ttls()
-        self._call(ResultClient.set, self._chord_keys(group_id).size, chord_size, ttl)
-
-    def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
-        """Count a part of a chord; the last one calls the body.
-
-        A part is one flush: INCR, how many there are, and EXPIRE for what the last one needs.
-        Celery's own way restores the group of all parts for each of them. Counting is never tried
-        again, for it might count twice, so the connection is tried before.
-        """
-        if not request.group:
-            return
-        self.flush()
-        self._again(self._call, ResultClient.reach)
-        keys = self._chord_keys(request.group)
-        task = self._fitted(self.get_key_for_task(request.id))
-        ttl, kept_ttl = self._chord_ttls()
-        ttls = ((keys.size, ttl), (keys.counter, ttl), (keys.group, kept_ttl), (task, kept_ttl))
-        count, total, is_there = self._call(
-            ResultClient.count_part,
-            keys.counter,
-            keys.size,
-            keys.group,
-            [(key, seconds) for key, seconds in ttls if seconds],
-        )
-        if is_there and (total is None or count < total):
-            return
-        self._end_chord(request, state, result, count, total, **kwargs)
-        self._again(self._call, ResultClient.mdel, [keys.size, keys.counter])
-
-    def _end_chord(
-        self, request: Any, state: str, result: Any, count: int, total: int | None, **kwargs: Any
-    ) -> None:
-        """Celery's own end of a chord, or the error when its group is gone. It counts no more."""
-        body, self._part.count = request.chord, count
-        request.chord = {**body, "chord_size": total}
-        try:
-            super().on_chord_part_return(request, state, result, **kwargs)
-        finally:
-            request.chord = body
-            ttls, self._part.ttls, self._part.count = self._part.ttls, [], None
-            self._again(self._call, ResultClient.expire_each, ttls)
-
-    def _chord_keys(self, group_id: str) -> _ChordKeys:
-        return _ChordKeys(
-            self._fitted(self.get_key_for_group(group_id)),
-            self._fitted(self.get_key_for_group(group_id, ".size")),
-            self._fitted(self.get_key_for_chord(group_id)),
-        )
-
-    def _chord_ttls(self) -> tuple[float | None, float | None]:
-        """Seconds that a chord's counter is kept, and its parts; None for ever."""
-        ttl = getattr(self, "chord_expires", self.expires)  # New in Celery 5.7.
-        return ttl or None, max(ttl, self.expires) if ttl and self.expires else None
-
     def _store_result(
         self,
         task_id: str,
@@ -258,7 +179,7 @@ class KvbBackend(KeyValueStoreBackend):
     ) -> dict[str, Any]:
         """The result of a task: asked for often at first, then each ``interval`` seconds."""
         self._ensure_not_eager()
-        for _ in _pauses(timeout, interval, on_interval):
+        for _ in pauses(timeout, interval, on_interval):
             meta: dict[str, Any] = self.get_task_meta(task_id)
             if meta["status"] in states.READY_STATES:
                 return meta
@@ -279,7 +200,7 @@ class KvbBackend(KeyValueStoreBackend):
         left = dict.fromkeys(bytes_to_str(task_id) for task_id in task_ids)
         if not left:
             return
-        for count, _ in enumerate(_pauses(timeout, interval, on_interval), 1):
+        for count, _ in enumerate(pauses(timeout, interval, on_interval), 1):
             for task_id, meta in self._ready_of(left, READY_STATES):
                 del left[task_id]
                 if on_message is not None:
@@ -397,27 +318,6 @@ class KvbBackend(KeyValueStoreBackend):
         )
 
 
-class _ChordKeys(NamedTuple):
-    """Where a chord's parts are listed, how many there are, and how many have ended."""
-
-    group: str
-    size: str
-    counter: str
-
-
-class _LastPart(threading.local):
-    """What a thread knows while it ends a chord.
-
-    Attributes:
-        count: of the parts, None outside.
-        ttls: seconds by key, to be set in one flush.
-    """
-
-    def __init__(self) -> None:
-        self.count: int | None = None
-        self.ttls: list[tuple[str, float]] = []
-
-
 def _key_room(address: Address) -> int:
     """Bytes that the namespace leaves for a key."""
     room = KEY_BYTES_MAX - len(address.prefix)
@@ -431,24 +331,6 @@ def _key_room(address: Address) -> int:
 
 def _is_in(meta: Mapping[str, Any] | None, ready: frozenset[str]) -> bool:
     return meta is not None and meta["status"] in ready
-
-
-def _pauses(
-    timeout: float | None, interval: float | None, on_interval: Callable[[], object] | None
-) -> Iterator[None]:
-    """Once at once, then with growing pauses of at most ``interval``, until the timeout is over."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    longest_s = 0.5 if interval is None else interval
-    wait_s = min(_FIRST_INTERVAL_S, longest_s)
-    while True:
-        yield
-        if on_interval is not None:
-            on_interval()
-        left_s = wait_s if deadline is None else deadline - time.monotonic()
-        if left_s <= 0:
-            return
-        time.sleep(min(wait_s, left_s))
-        wait_s = min(wait_s * _INTERVAL_GROWTH, longest_s)
 
 
 def _flush_at_exit(writer: BatchWriter) -> None:
