@@ -7,9 +7,8 @@ import pytest
 from kvbench import SimpleBackend
 from kvbench.backend import BATCH_OPERATIONS
 from kvbench.conformance.case import Suite
-from kvbench.conformance.examiner import Options
 from kvbench.conformance.profile import Profile
-from kvbench.conformance.runner import check_target
+from kvbench.conformance.runner import Options, check_target
 from kvbench.conformance.selection import Selection
 from kvbench.conformance.targets import Target
 from kvbench.errors import KvConnectionError, KvServerError, UnsupportedError, UsageError

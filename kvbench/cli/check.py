@@ -123,8 +123,8 @@ def command(
     """
     from kvbench.cli.check_files import Outputs, check_profile_file, write_profile_file
     from kvbench.cli.check_run import Request, run_check
-    from kvbench.conformance.examiner import EFFORT_RIGOROUS
-    from kvbench.conformance.repro import DIRECTORY
+    from kvbench.conformance.case import EFFORT_RIGOROUS
+    from kvbench.conformance.wire.repro import DIRECTORY
 
     selection = _selection(targets, suites, only, level)
     outputs = Outputs(json_file, junit, markdown, html, badge)

@@ -23,13 +23,17 @@ from kvbench.cli import (
 )
 from kvbench.cli.check_progress import choose_progress, restore_terminal
 from kvbench.cli.output import tell
-from kvbench.conformance.discover import discover
-from kvbench.conformance.examiner import INTERRUPTED, Capabilities, Options
+from kvbench.conformance.findings import INTERRUPTED
 from kvbench.conformance.profile import Profile, read_profile
-from kvbench.conformance.repro import writer
-from kvbench.conformance.runner import check_target, was_interrupted
+from kvbench.conformance.runner import (
+    Capabilities,
+    Options,
+    check_target,
+    was_interrupted,
+)
 from kvbench.conformance.selection import Selection, ledger
-from kvbench.conformance.targets import Target, open_target
+from kvbench.conformance.targets import Target, discover, open_target
+from kvbench.conformance.wire.repro import writer
 from kvbench.errors import KvbenchError, KvError
 from kvbench.foreign_text import target_name
 from kvbench.specs import directory

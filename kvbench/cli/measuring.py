@@ -72,7 +72,8 @@ def check_address(text: str) -> None:
         KvConnectionError: there is no server, or it does not answer.
     """
     if HOST_PORT.fullmatch(text):
-        from kvbench.conformance.targets import parse_address, why_absent
+        from kvbench.conformance.targets import parse_address
+        from kvbench.conformance.wire.discover import why_absent
 
         problem = why_absent(parse_address(text), _PROBE_TIMEOUT_S)
         if problem:

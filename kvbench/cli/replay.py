@@ -13,7 +13,7 @@ from kvbench.errors import UsageError
 
 if TYPE_CHECKING:
     from kvbench.conformance.replay import Played
-    from kvbench.conformance.repro import Story
+    from kvbench.conformance.wire.repro import Story
     from kvbench.specs import Vector
 
 
@@ -44,9 +44,9 @@ def command(ctx: click.Context, address: str, file: Path, allow_any_key: bool) -
     come. FILE can also be a file of vectors. Keys get the prefix kvbench-check: with ten random
     letters, and are removed.
     """
-    from kvbench.conformance.playable import check_keys
-    from kvbench.conformance.repro import read_repro
     from kvbench.conformance.targets import parse_address
+    from kvbench.conformance.wire.repro import read_repro
+    from kvbench.conformance.wire.vectors import check_keys
 
     host, port = parse_address(address)
     repro = read_repro(file)
@@ -77,7 +77,7 @@ def _tell_story(story: Story) -> None:
 def _play(host: str, port: int, vector: Vector, *, is_strict: bool, is_guarded: bool) -> int:
     """Play one vector and show it; how many of its replies are wrong."""
     from kvbench.conformance.replay import replay
-    from kvbench.conformance.wire import WireContext
+    from kvbench.conformance.wire.context import WireContext
 
     wrong = 0
     needed = frozenset(vector.needs)

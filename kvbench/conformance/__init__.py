@@ -1,9 +1,8 @@
 """The conformance suite: does an implementation keep the promises of the protocol and the contract?
 
-``case`` what a case is · ``wire`` and ``store`` what cases work with · ``cases/`` the cases ·
-``play`` plays vectors · ``profile`` what a target declares · ``targets`` finds and opens it ·
-``discover`` what it can do · ``selection`` which clauses and cases · ``examiner`` looks, case by
-case · ``runner`` sums up · ``repro`` and ``replay`` a failed conversation, again ·
-``linearizability`` judges concurrent histories · ``plugin`` the same for pytest. The clauses are in
-``specs/clauses.toml``.
+``wire/`` the suite that sends raw bytes · ``backend/`` the suite that calls an adapter · ``case``
+what a case is · ``findings`` what a case reports · ``isolation`` keys that no other run has ·
+``selection`` which clauses and cases · ``profile`` what a target declares · ``targets`` finds and
+opens it, and what it can do · ``runner`` runs the cases and sums up · ``replay`` a failed
+conversation, again · ``plugin`` the same for pytest. The clauses are in ``specs/clauses.toml``.
 """

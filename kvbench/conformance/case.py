@@ -3,9 +3,7 @@
 A case is a plain function of a context, registered by :func:`wire_case` or :func:`backend_case`
 with the clauses that it checks. It returns when all is well and raises otherwise:
 
-- :class:`CaseFailed`: the target does not keep a clause.
-- :class:`SetupFailed`: what the case needed first did not work; its own clause was not looked at.
-- :class:`DoesNotApply`: the clause has nothing to say about this target.
+- what :mod:`kvbench.conformance.findings` has.
 - any KvError or OSError of the connection counts as a failure: the target hung up or was silent.
 - in the backend suite, whatever the store's own code raises is a failure as well.
 - anything else is an error of the suite, never of the target.
@@ -18,12 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import Never, TypeVar
 
-if TYPE_CHECKING:
-    from kvbench.conformance.store import StoreContext
-    from kvbench.conformance.wire import WireContext
-    from kvbench.specs import Reply
+EFFORT_RIGOROUS = 10
+"""How many times deeper ``--rigorous`` goes: minutes instead of one."""
+
+_Function = TypeVar("_Function", bound=Callable[[Never], None])
+"""A function of the context of its suite."""
 
 
 class Suite(StrEnum):
@@ -33,42 +32,6 @@ class Suite(StrEnum):
     """Raw bytes to host:port: any language."""
     BACKEND = "backend"
     """Calls of a Backend: any store."""
-
-
-class CaseFailed(Exception):  # noqa: N818 - a finding about the target, not an error of ours
-    """The target does not keep a clause.
-
-    Attributes:
-        expected: what the clause asks for.
-        actual: what came.
-        seed: reproduces it, when something was random.
-        timeline: a concurrent history as text, when there was one.
-        wanted: the reply that should have come, in the words of the vectors, where it is known.
-    """
-
-    def __init__(
-        self,
-        expected: str,
-        actual: str,
-        *,
-        seed: str = "",
-        timeline: str = "",
-        wanted: Reply | None = None,
-    ) -> None:
-        self.expected = expected
-        self.actual = actual
-        self.seed = seed
-        self.timeline = timeline
-        self.wanted = wanted
-        super().__init__(f"expected {expected}; got {actual}")
-
-
-class SetupFailed(Exception):  # noqa: N818 - a finding, not an error of ours
-    """A step before the one that is checked did not work: the clause was not looked at."""
-
-
-class DoesNotApply(Exception):  # noqa: N818 - a finding, not an error of ours
-    """The clause says nothing about this target, such as what undeclared operations raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +51,7 @@ class Case:
     name: str
     suite: Suite
     clauses: tuple[str, ...]
-    run: Callable[[WireContext], None] | Callable[[StoreContext], None]
+    run: Callable[[Never], None]
     needs: frozenset[str]
     after: tuple[str, ...]
     doc: str
@@ -105,10 +68,10 @@ BACKEND_BASE = ("BSET-001", "BGET-001", "BGET-002")
 
 def wire_case(
     *clauses: str, needs: tuple[str, ...] = (), after: tuple[str, ...] = WIRE_BASE
-) -> Callable[[Callable[[WireContext], None]], Callable[[WireContext], None]]:
+) -> Callable[[_Function], _Function]:
     """Register a function of a WireContext as a case of ``clauses``."""
 
-    def register(function: Callable[[WireContext], None]) -> Callable[[WireContext], None]:
+    def register(function: _Function) -> _Function:
         add(_case(Suite.WIRE, clauses, function, needs, after))
         return function
 
@@ -117,10 +80,10 @@ def wire_case(
 
 def backend_case(
     *clauses: str, needs: tuple[str, ...] = (), after: tuple[str, ...] = BACKEND_BASE
-) -> Callable[[Callable[[StoreContext], None]], Callable[[StoreContext], None]]:
-    """Register a function of a StoreContext as a case of ``clauses``."""
+) -> Callable[[_Function], _Function]:
+    """Register a function of a BackendContext as a case of ``clauses``."""
 
-    def register(function: Callable[[StoreContext], None]) -> Callable[[StoreContext], None]:
+    def register(function: _Function) -> _Function:
         add(_case(Suite.BACKEND, clauses, function, needs, after))
         return function
 
@@ -141,18 +104,18 @@ def add(case: Case) -> None:
 
 
 def registered(suite: Suite) -> tuple[Case, ...]:
-    """What has been registered of a suite so far; ``kvbench.conformance.cases`` has all."""
+    """What has been registered of a suite so far; selection.cases has all."""
     return tuple([case for case in _registered.values() if case.suite is suite])
 
 
 def _case(
     suite: Suite,
     clauses: tuple[str, ...],
-    function: Callable[[WireContext], None] | Callable[[StoreContext], None],
+    function: Callable[[Never], None],
     needs: tuple[str, ...],
     after: tuple[str, ...],
 ) -> Case:
-    area = function.__module__.rpartition(".")[2].removeprefix(f"{suite}_")
+    area = function.__module__.rpartition(".")[2]
     doc = (function.__doc__ or "").strip().partition("\n")[0]
     return Case(
         name=f"{suite}.{area}.{function.__name__}",

@@ -49,8 +49,8 @@ from kvbench.foreign_text import clean
 if TYPE_CHECKING:
     from kvbench.backend import Backend
     from kvbench.conformance.case import Case, Suite
-    from kvbench.conformance.examiner import Examiner
     from kvbench.conformance.profile import Profile
+    from kvbench.conformance.runner import Runner
     from kvbench.conformance.targets import Target
     from kvbench.verdicts import Verdict
 
@@ -65,7 +65,7 @@ _Told = list[list[str]]
 class Examination:
     """A target under examination, for the length of a pytest session."""
 
-    examiner: Examiner
+    examiner: Runner
     profile: Profile
 
     def verdicts(self, case: Case) -> tuple[Verdict, ...]:
@@ -74,8 +74,8 @@ class Examination:
         Whether a declared deviation is gone hangs on all cases of its clause. They are looked at
         together, so that no item depends on what else runs, in which order, or in which worker.
         """
-        from kvbench.conformance.cases import cases
-        from kvbench.conformance.runner import with_deviations
+        from kvbench.conformance.profile import with_deviations
+        from kvbench.conformance.selection import cases
 
         declared = {clause for clause in case.clauses if self.profile.reason(clause)}
         related = [one for one in cases(case.suite) if one is case or declared & set(one.clauses)]
@@ -148,9 +148,10 @@ def kvbench_examination(
     request: pytest.FixtureRequest, kvbench_backend: object
 ) -> Iterator[Examination]:
     """The target, open, with all that is known of it. When it cannot be opened the session ends."""
-    from kvbench.conformance.examiner import EFFORT_RIGOROUS, Examiner, Options
-    from kvbench.conformance.repro import writer
+    from kvbench.conformance.case import EFFORT_RIGOROUS
+    from kvbench.conformance.runner import Options, Runner
     from kvbench.conformance.selection import Selection
+    from kvbench.conformance.wire.repro import writer
 
     config = request.config
     try:
@@ -174,7 +175,7 @@ def kvbench_examination(
             EFFORT_RIGOROUS if config.getoption("--kvbench-rigorous") else 1,
             reproduce=writer(Path(config.getoption("--kvbench-repro-dir")), target.name),
         )
-        yield Examination(Examiner(target, capabilities, options), profile)
+        yield Examination(Runner(target, capabilities, options), profile)
 
 
 @pytest.fixture
@@ -182,7 +183,7 @@ def kvbench_verdicts(
     request: pytest.FixtureRequest, kvbench_case: Case, kvbench_examination: Examination
 ) -> tuple[Verdict, ...]:
     """What the case says of its clauses. An error of the suite itself is an error here."""
-    from kvbench.conformance.examiner import INTERRUPTED
+    from kvbench.conformance.findings import INTERRUPTED
     from kvbench.verdicts import Outcome
 
     verdicts = kvbench_examination.verdicts(kvbench_case)
@@ -292,7 +293,7 @@ def _capabilities(
 ) -> dict[Suite, frozenset[str]]:
     """What the target can do; what only a second opening could show is not looked at."""
     from kvbench.conformance.case import Suite
-    from kvbench.conformance.discover import discover
+    from kvbench.conformance.targets import discover
     from kvbench.model import Capability
 
     found = dict(discover(target, profile, suites).capabilities)

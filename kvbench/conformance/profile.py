@@ -35,6 +35,7 @@ from kvbench.decoding import decode
 from kvbench.errors import UsageError
 from kvbench.model import Capability
 from kvbench.protocol.opcodes import Opcode
+from kvbench.verdicts import Outcome, Verdict
 
 _CORE = {Opcode.GET, Opcode.SET, Opcode.DEL, Opcode.EXISTS, Opcode.PING, Opcode.INFO}
 
@@ -119,6 +120,28 @@ def read_profile(path: Path, known_clauses: Collection[str]) -> Profile:
 
 def _decode_profile(content: bytes) -> Profile:
     return msgspec.toml.decode(content, type=Profile)
+
+
+def with_deviations(verdicts: Iterable[Verdict], profile: Profile) -> tuple[Verdict, ...]:
+    """The verdicts in the light of the profile.
+
+    A deviation is known when at least one of the clause's cases fails. It is an unexpected pass
+    only when all that ran have passed.
+    """
+    failures = (Outcome.FAILED, Outcome.OPTIONAL_FAILED)
+    verdicts = list(verdicts)
+    deviating = {one.clause for one in verdicts if one.verdict in failures}
+    mended = []
+    for one in verdicts:
+        reason = profile.reason(one.clause)
+        outcome, detail = one.verdict, one.detail
+        if reason and outcome in failures:
+            outcome, detail = Outcome.KNOWN, f"{reason} ({one.detail})"
+        elif reason and outcome is Outcome.PASSED and one.clause not in deviating:
+            outcome, detail = Outcome.UNEXPECTED_PASS, f"passes, but the profile says: {reason}"
+        failure = one.failure if outcome in failures else None
+        mended.append(Verdict(one.clause, one.level, one.case, outcome, detail, failure))
+    return tuple(mended)
 
 
 def nearest(clause: str) -> str:

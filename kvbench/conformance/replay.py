@@ -9,17 +9,18 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kvbench.conformance.case import CaseFailed, SetupFailed, Suite
-from kvbench.conformance.cases import cases
-from kvbench.conformance.discover import discover_wire
-from kvbench.conformance.examiner import Examiner, Finding, Options
-from kvbench.conformance.play import compare
+from kvbench.conformance.case import Suite
+from kvbench.conformance.findings import CaseFailed, SetupFailed
 from kvbench.conformance.profile import Profile
-from kvbench.conformance.repro import Story
-from kvbench.conformance.selection import Selection
+from kvbench.conformance.runner import Finding, Options, Runner
+from kvbench.conformance.selection import Selection, cases
 from kvbench.conformance.targets import Target
-from kvbench.conformance.transcript import exchanges
-from kvbench.conformance.wire import WireConnection, WireContext
+from kvbench.conformance.wire.connection import WireConnection
+from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.discover import discover_wire
+from kvbench.conformance.wire.repro import Story
+from kvbench.conformance.wire.trace import exchanges
+from kvbench.conformance.wire.vectors import compare
 from kvbench.errors import KvConnectionError, UsageError
 from kvbench.specs import KEY_TOKEN, Step, Vector
 from kvbench.verdicts import Exchange
@@ -50,7 +51,7 @@ def replay(context: WireContext, vector: Vector, *, is_strict: bool) -> Iterator
     context.own([key.replace(KEY_TOKEN, context.prefix).encode() for key in vector.keys])
     connections: dict[str, WireConnection] = {}
     for step in vector.steps:
-        seen = len(context.moments)
+        seen = len(context.trace.events)
         time.sleep(step.wait_ms / 1000)
         if step.connection not in connections:
             try:
@@ -60,7 +61,7 @@ def replay(context: WireContext, vector: Vector, *, is_strict: bool) -> Iterator
                 raise KvConnectionError(f"{place}: {error.actual}") from None
         connection = connections[step.connection]
         problems = _take(connection, step, context.prefix, is_strict=is_strict)
-        yield Played(step, exchanges(context.moments[seen:]), tuple(problems))
+        yield Played(step, exchanges(context.trace.events[seen:]), tuple(problems))
 
 
 def run_again(story: Story, address: tuple[str, int]) -> Finding | None:
@@ -75,7 +76,7 @@ def run_again(story: Story, address: tuple[str, int]) -> Finding | None:
     target = Target(f"{address[0]}:{address[1]}", address=address)
     capabilities = discover_wire(*address)[0]
     options = Options(Selection(), Profile(), seed=story.seed, effort=story.effort)
-    return Examiner(target, capabilities | case.needs, options).finding(case)
+    return Runner(target, capabilities | case.needs, options).finding(case)
 
 
 def _take(

@@ -1,16 +1,189 @@
-"""Runs the selected cases against a target and sums up what came of it. Nothing here prints."""
+"""Runs the selected cases against a target, one by one, and sums up what came of it.
+
+Every case has its own connections, its own key prefix and its own seed, which follows from the
+run's seed and the case's name: one case alone runs as it did among all, in any order and in any
+process. What a case stands on is looked at first: the first case of each clause that it names as
+its ground. When that failed, the case is not run rather than failed. When the target is gone, for
+good, the cases that are left are not run either.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
-from kvbench.conformance.examiner import INTERRUPTED, Capabilities, Examiner, Options
-from kvbench.conformance.profile import Profile
-from kvbench.conformance.selection import ledger, selected_cases
+from kvbench.backend import BackendDescription
+from kvbench.conformance.backend.context import BackendContext
+from kvbench.conformance.case import Case, Suite
+from kvbench.conformance.findings import INTERRUPTED, CaseFailed, DoesNotApply, SetupFailed
+from kvbench.conformance.isolation import ForeignKeyError
+from kvbench.conformance.profile import Profile, with_deviations
+from kvbench.conformance.selection import Selection, cases, first_cases, ledger, selected_cases
 from kvbench.conformance.targets import Target
+from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S
+from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.discover import net_ttl_ms, why_absent
+from kvbench.conformance.wire.trace import exchanges
 from kvbench.errors import KvError
-from kvbench.verdicts import Outcome, TargetVerdicts, Verdict, judge
+from kvbench.specs import Clause
+from kvbench.verdicts import Failure, Outcome, TargetVerdicts, Verdict, judge
+
+Capabilities = Mapping[Suite, frozenset[str]]
+"""What a target can do, by suite: both know the word ``ttl``, and mean different things by it."""
+
+Reproduce = Callable[[Case, WireContext, CaseFailed], str]
+"""Writes a file that plays the conversation of a failed case again; returns its path."""
+
+_BACK_AGAIN_S = 2.0
+"""A server that somebody restarts is back by then; one that is not is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What running one case gave: an outcome for all of its clauses, before levels and profile."""
+
+    outcome: Outcome
+    detail: str = ""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What all targets of a run share.
+
+    Attributes:
+        selection: which clauses.
+        profile: what the target declares.
+        seed: of everything random.
+        effort: multiplies generated examples and rounds; 1 by default.
+        reply_timeout_s: how long a wire target may take for one reply.
+        reproduce: writes repro files, for failures that the profile does not declare; None writes
+            none.
+        on_case: told of each case before it runs, with its place and the number of all.
+        on_verdicts: told what came of each case, before the profile has its say.
+    """
+
+    selection: Selection
+    profile: Profile
+    seed: str
+    effort: int = 1
+    reply_timeout_s: float = REPLY_TIMEOUT_S
+    reproduce: Reproduce | None = None
+    on_case: Callable[[Case, int, int], None] | None = None
+    on_verdicts: Callable[[tuple[Verdict, ...]], None] | None = None
+
+
+class Runner:
+    """Looks at one target, case by case, in any order; at no case twice.
+
+    Args:
+        target: opened.
+        capabilities: as for :func:`check_target`.
+        options: as for :func:`check_target`.
+
+    Attributes:
+        capabilities: by suite.
+    """
+
+    def __init__(
+        self, target: Target, capabilities: frozenset[str] | Capabilities, options: Options
+    ) -> None:
+        if isinstance(capabilities, frozenset):
+            capabilities = dict.fromkeys(Suite, capabilities)
+        self.capabilities = capabilities
+        self._target = target
+        self._options = options
+        self._found: dict[str, Finding] = {}
+        self._stopped = ""
+
+    def verdicts(self, case: Case) -> tuple[Verdict, ...]:
+        """What a case says of each wanted clause, as the clause's level sees it."""
+        finding = self.finding(case)
+        return tuple(
+            [
+                _verdict(ledger()[clause], case, finding, self.capabilities[case.suite])
+                for clause in case.clauses
+                if self._options.selection.wants(ledger()[clause])
+            ]
+        )
+
+    def finding(self, case: Case) -> Finding:
+        """What a case gives; it runs when it is asked for first, after the cases it stands on."""
+        if case.name not in self._found:
+            missing = sorted(case.needs - self.capabilities[case.suite])
+            reason = "" if missing else self._reason_not_to_run(case)
+            if missing:
+                finding = Finding(Outcome.UNSUPPORTED, f"not declared: {', '.join(missing)}")
+            elif reason:
+                finding = Finding(Outcome.NOT_RUN, reason)
+            else:
+                finding = self._examine(case)
+            self._found[case.name] = finding
+        return self._found[case.name]
+
+    def _reason_not_to_run(self, case: Case) -> str:
+        if not self._stopped:
+            first = first_cases(case.suite)
+            places = {one.name: place for place, one in enumerate(cases(case.suite))}
+            failed = []
+            for clause in case.after:
+                ground = first.get(clause)
+                # Base cases stand on each other; what comes first stands alone.
+                if ground is None or places[ground.name] >= places.get(case.name, len(places)):
+                    continue
+                if self.finding(ground).outcome is Outcome.FAILED:
+                    failed.append(clause)
+            if failed:
+                return f"it stands on {', '.join(failed)}, which failed"
+        return self._stopped
+
+    def _examine(self, case: Case) -> Finding:
+        try:
+            finding = _run(case, self._context(case), self._options)
+            if case.suite is Suite.WIRE and finding.outcome is Outcome.FAILED:
+                assert self._target.address is not None
+                timeout_s = self._options.reply_timeout_s
+                problem = why_absent(self._target.address, timeout_s, _BACK_AGAIN_S)
+                if problem:
+                    self._stopped = f"{problem} since {case.name}"
+        except KeyboardInterrupt:
+            self._stopped = INTERRUPTED
+            return Finding(Outcome.NOT_RUN, INTERRUPTED)
+        return finding
+
+    def _context(self, case: Case) -> WireContext | BackendContext:
+        """What the case works with: its own connections, keys and seed."""
+        target, options = self._target, self._options
+        seed, capabilities = f"{options.seed}/{case.name}", self.capabilities[case.suite]
+        if case.suite is Suite.WIRE:
+            assert target.address is not None
+            return WireContext(
+                *target.address,
+                capabilities=capabilities,
+                seed=seed,
+                effort=options.effort,
+                reply_timeout_s=options.reply_timeout_s,
+                net_ttl_ms=self._net_ttl_ms,
+            )
+        assert target.store is not None
+        return BackendContext(
+            target.store,
+            target.another_store,
+            capabilities=capabilities,
+            seed=seed,
+            effort=options.effort,
+            clock=target.clock,
+        )
+
+    @cached_property
+    def _net_ttl_ms(self) -> int:
+        """What keys of the wire suite get where nothing else is asked for; seen once."""
+        assert self._target.address is not None
+        return net_ttl_ms(*self._target.address)
 
 
 def check_target(
@@ -31,14 +204,14 @@ def check_target(
         facts: what is known of it already, for the record.
     """
     began = time.monotonic()
-    examiner = Examiner(target, capabilities, options)
+    runner = Runner(target, capabilities, options)
     suites = tuple([suite for suite in target.suites if suite in options.selection.suites])
     selected = selected_cases(suites, options.selection)
     verdicts: list[Verdict] = []
     for place, case in enumerate(selected):
         if options.on_case is not None:
             options.on_case(case, place, len(selected))
-        found = examiner.verdicts(case)
+        found = runner.verdicts(case)
         if options.on_verdicts is not None:
             options.on_verdicts(found)
         verdicts += found
@@ -49,7 +222,7 @@ def check_target(
         tuple([suite.value for suite in suites]),
         with_deviations(verdicts, options.profile),
         {**_facts(target), **(facts or {})},
-        tuple(sorted({word for suite in suites for word in examiner.capabilities[suite]})),
+        tuple(sorted({word for suite in suites for word in runner.capabilities[suite]})),
         time.monotonic() - began,
     )
 
@@ -59,31 +232,70 @@ def was_interrupted(found: TargetVerdicts) -> bool:
     return any(one.detail == INTERRUPTED for one in found.verdicts)
 
 
-def with_deviations(verdicts: Iterable[Verdict], profile: Profile) -> tuple[Verdict, ...]:
-    """The verdicts in the light of the profile.
-
-    A deviation is known when at least one of the clause's cases fails. It is an unexpected pass
-    only when all that ran have passed.
-    """
-    failures = (Outcome.FAILED, Outcome.OPTIONAL_FAILED)
-    verdicts = list(verdicts)
-    deviating = {one.clause for one in verdicts if one.verdict in failures}
-    mended = []
-    for one in verdicts:
-        reason = profile.reason(one.clause)
-        outcome, detail = one.verdict, one.detail
-        if reason and outcome in failures:
-            outcome, detail = Outcome.KNOWN, f"{reason} ({one.detail})"
-        elif reason and outcome is Outcome.PASSED and one.clause not in deviating:
-            outcome, detail = Outcome.UNEXPECTED_PASS, f"passes, but the profile says: {reason}"
-        failure = one.failure if outcome in failures else None
-        mended.append(Verdict(one.clause, one.level, one.case, outcome, detail, failure))
-    return tuple(mended)
-
-
 def _facts(target: Target) -> dict[str, str]:
     """What the store tells of itself; one that is broken by now tells nothing."""
     try:
         return dict(target.store.describe()) if target.store is not None else {}
     except KvError:
         return {}
+
+
+def _run(case: Case, context: WireContext | BackendContext, options: Options) -> Finding:
+    try:
+        with context:
+            case.run(context)  # type: ignore[arg-type]  # each suite's cases take its context
+    except CaseFailed as error:
+        return _failed(case, context, error, options)
+    except SetupFailed as error:
+        return Finding(Outcome.NOT_RUN, str(error))
+    except DoesNotApply as error:
+        return Finding(Outcome.UNSUPPORTED, str(error))
+    except ForeignKeyError as error:
+        return Finding(Outcome.HARNESS_ERROR, f"{error}; nothing was sent")
+    except (KvError, OSError) as error:
+        broken = CaseFailed("an answer", f"{type(error).__name__}: {error}")
+        return _failed(case, context, broken, options)
+    except Exception as error:  # noqa: BLE001 - a fault of the suite must not end the run
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        detail = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
+        if _began_in_a_backend(error):
+            broken = CaseFailed("an answer or a KvError", detail)
+            return _failed(case, context, broken, options)
+        return Finding(Outcome.HARNESS_ERROR, detail)
+    return Finding(Outcome.PASSED)
+
+
+def _failed(
+    case: Case, context: WireContext | BackendContext, error: CaseFailed, options: Options
+) -> Finding:
+    repro = ""
+    wanted = [clause for clause in case.clauses if options.selection.wants(ledger()[clause])]
+    is_declared = all(options.profile.reason(clause) for clause in wanted)
+    if options.reproduce is not None and isinstance(context, WireContext) and not is_declared:
+        repro = options.reproduce(case, context, error)
+    failure = Failure(
+        expected=error.expected,
+        actual=error.actual,
+        exchanges=exchanges(context.trace.events) if isinstance(context, WireContext) else (),
+        seed=error.seed or options.seed,
+        repro=repro,
+        timeline=error.timeline,
+    )
+    return Finding(Outcome.FAILED, str(error), failure)
+
+
+def _began_in_a_backend(error: Exception) -> bool:
+    """Whether a method of a backend raised it, or let it pass."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(isinstance(frame.f_locals.get("self"), BackendDescription) for frame, _ in frames)
+
+
+def _verdict(clause: Clause, case: Case, finding: Finding, capabilities: frozenset[str]) -> Verdict:
+    """A finding as the clause's level sees it."""
+    outcome, detail, failure = finding.outcome, finding.detail, finding.failure
+    missing = sorted(set(clause.needs) - capabilities)
+    if missing:
+        outcome, detail, failure = Outcome.UNSUPPORTED, f"not declared: {missing[0]}", None
+    elif outcome is Outcome.FAILED and clause.level != "MUST":
+        outcome = Outcome.OPTIONAL_FAILED
+    return Verdict(clause.id, clause.level, case.name, outcome, detail, failure)

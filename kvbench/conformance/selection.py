@@ -1,4 +1,4 @@
-"""Which clauses and cases a run looks at."""
+"""All cases, and which of them and of the clauses a run looks at."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from kvbench.conformance.case import Case, Suite
-from kvbench.conformance.cases import cases
+import kvbench.conformance.backend.cases
+import kvbench.conformance.wire.cases  # noqa: F401 - registers the cases
+from kvbench.conformance.case import Case, Suite, registered
 from kvbench.specs import Clause, clauses
 
 _PARTY = {Suite.WIRE: "server", Suite.BACKEND: "backend"}
@@ -39,6 +40,12 @@ class Selection:
 def ledger() -> dict[str, Clause]:
     """Every clause by its id, in order."""
     return {clause.id: clause for clause in clauses()}
+
+
+@cache
+def cases(suite: Suite) -> tuple[Case, ...]:
+    """Every case of a suite in the order of running. Cases that others need come first."""
+    return registered(suite)
 
 
 def selected_cases(suites: Iterable[Suite], selection: Selection) -> tuple[Case, ...]:

@@ -7,9 +7,7 @@ server, and both suites look at the same one.
 
 from __future__ import annotations
 
-import socket
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -18,11 +16,12 @@ from urllib.parse import urlsplit
 from kvbench.backend import Backend
 from kvbench.clock import ManualClock
 from kvbench.conformance.case import Suite
+from kvbench.conformance.profile import Profile
+from kvbench.conformance.wire.discover import discover_wire
 from kvbench.errors import KvbenchError, KvConnectionError, UnsupportedError, UrlError, UsageError
 from kvbench.foreign_text import target_name
 from kvbench.local_server import OWN_SERVER, LocalServer
-from kvbench.protocol.frames import frame
-from kvbench.protocol.opcodes import DEFAULT_PORT, Opcode
+from kvbench.protocol.opcodes import DEFAULT_PORT
 from kvbench.redaction import url_problem
 from kvbench.registry import HOST_PORT, backend_class, open_backend, scheme_of
 
@@ -153,40 +152,42 @@ def open_target(text: str, suites: frozenset[Suite] = frozenset(Suite)) -> Targe
     return target
 
 
-def why_absent(address: tuple[str, int], reply_timeout_s: float, patience_s: float = 0.0) -> str:
-    """Why nothing can be said of a server; empty while it is there.
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What a target can do, and how that is known.
 
-    It is there when it answers, or closes the connection, whatever the answer is.
-
-    Args:
-        address: host and port.
-        reply_timeout_s: how long it may take for a reply.
-        patience_s: how long it may take to be back, where somebody restarts it.
+    Attributes:
+        capabilities: by suite, in the suite's words.
+        facts: for people: where the capabilities come from, what is doubtful, what INFO tells.
     """
-    place = f"{address[0]}:{address[1]}"
-    until = time.monotonic() + patience_s
-    while True:
-        try:
-            probe = socket.create_connection(address, reply_timeout_s)
-            break
-        except OSError as error:
-            if time.monotonic() >= until:
-                return (
-                    f"{place}: no connection: {error.strerror or error}; is a server running there?"
-                )
-            time.sleep(0.05)
-    with probe:
-        try:
-            probe.sendall(frame(Opcode.GET, b"kvbench:probe"))
-            probe.recv(1)
-        except TimeoutError:
-            return (
-                f"{place} has not answered a GET within {reply_timeout_s:g} s: does it speak the "
-                f"wire protocol? Another kind of store needs its scheme, e.g. redis://{place}"
-            )
-        except OSError:
-            pass  # Closed: somebody is there.
-    return ""
+
+    capabilities: Mapping[Suite, frozenset[str]]
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+def discover(
+    target: Target, profile: Profile, suites: frozenset[Suite] = frozenset(Suite)
+) -> Discovery:
+    """The capabilities of an opened target, for those of ``suites`` that can look at it.
+
+    Raises:
+        KvConnectionError: nobody answers at its address.
+    """
+    capabilities: dict[Suite, frozenset[str]] = {}
+    facts: dict[str, str] = {}
+    for suite in [one for one in target.suites if one in suites]:
+        declared = profile.declared(suite)
+        if suite is Suite.WIRE:
+            assert target.address is not None
+            found, told = discover_wire(*target.address)
+            facts |= told
+        else:
+            assert target.store is not None
+            found = frozenset([one.value for one in target.store.capabilities])
+        capabilities[suite] = found if declared is None else declared
+        if declared is not None:
+            facts[f"{suite} capabilities"] = "declared by the profile"
+    return Discovery(capabilities, facts)
 
 
 def _find_server(target: Target, text: str) -> None:

@@ -9,9 +9,8 @@ import pytest
 from kvbench_backends.valkey import ValkeyBackend
 
 from kvbench.conformance.case import Suite
-from kvbench.conformance.examiner import Options
 from kvbench.conformance.profile import read_profile, shipped_profile
-from kvbench.conformance.runner import check_target
+from kvbench.conformance.runner import Options, check_target
 from kvbench.conformance.selection import Selection
 from kvbench.conformance.targets import open_target
 from kvbench.errors import KvConnectionError, KvServerError

@@ -146,7 +146,7 @@ def test_too_many_steps(replay, tmp_path, monkeypatch, capfd, server):
 
 
 def test_every_file_of_vectors_of_ours_passes_the_guard():
-    from kvbench.conformance.playable import check_keys, check_numbers
+    from kvbench.conformance.wire.vectors import check_keys, check_numbers
 
     for vector in specs.vectors():
         check_numbers(vector)

@@ -14,11 +14,9 @@ from kvbench.backend import AsyncBackend, Backend
 from kvbench.blocking import BlockingBackend
 from kvbench.clock import ManualClock
 from kvbench.conformance.case import Suite
-from kvbench.conformance.cases import cases
-from kvbench.conformance.examiner import Examiner, Options
 from kvbench.conformance.profile import Profile
-from kvbench.conformance.runner import check_target
-from kvbench.conformance.selection import Selection
+from kvbench.conformance.runner import Options, Runner, check_target
+from kvbench.conformance.selection import Selection, cases
 from kvbench.conformance.targets import Target, open_target
 from kvbench.model import BatchKind, Capability
 from kvbench.registry import open_backend
@@ -100,7 +98,7 @@ def test_cases_ask_for_what_exists():
 )
 def test_a_wrong_backend_fails_at_its_clause(clause, backend):
     with InProcess.of(backend) as target:
-        examiner = Examiner(target, frozenset(target.store.capabilities), OPTIONS)
+        examiner = Runner(target, frozenset(target.store.capabilities), OPTIONS)
         findings = [examiner.finding(case) for case in CASES if clause in case.clauses]
     outcomes = [finding.outcome for finding in findings]
     assert Outcome.FAILED in outcomes, [finding.detail for finding in findings]
@@ -116,7 +114,7 @@ def test_a_failed_walk_is_shortened_and_reproducible():
     details = set()
     for _ in range(2):
         with InProcess.of(Tombstones) as target:
-            examiner = Examiner(target, frozenset(target.store.capabilities), OPTIONS)
+            examiner = Runner(target, frozenset(target.store.capabilities), OPTIONS)
             (case,) = [case for case in CASES if case.name == "backend.generated.random_walks"]
             finding = examiner.finding(case)
         assert finding.failure is not None and finding.failure.seed == f"seed/{case.name}"
@@ -132,7 +130,7 @@ def test_what_a_backend_raises_counts_against_it_and_what_a_case_raises_does_not
             raise ZeroDivisionError("a fault of the adapter")
 
     with InProcess.of(Raises) as target:
-        examiner = Examiner(target, frozenset(target.store.capabilities), OPTIONS)
+        examiner = Runner(target, frozenset(target.store.capabilities), OPTIONS)
         (case,) = [case for case in CASES if case.name == "backend.base.exists_tells"]
         finding = examiner.finding(case)
     assert finding.outcome is Outcome.FAILED

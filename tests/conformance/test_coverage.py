@@ -6,7 +6,7 @@ import pytest
 
 from kvbench import specs
 from kvbench.conformance.case import BACKEND_BASE, WIRE_BASE, Suite
-from kvbench.conformance.cases import cases
+from kvbench.conformance.selection import cases
 from kvbench.model import Capability
 from kvbench.protocol.opcodes import Opcode
 

@@ -8,9 +8,9 @@ import pytest
 from broken_servers import ThreadedDispatcher, serving
 
 from kvbench.conformance.case import Suite
-from kvbench.conformance.discover import discover, discover_wire
 from kvbench.conformance.profile import VOCABULARY, BySuite, Profile
-from kvbench.conformance.targets import open_target
+from kvbench.conformance.targets import discover, open_target
+from kvbench.conformance.wire.discover import discover_wire
 from kvbench.errors import KvConnectionError
 from kvbench.local_server import free_port
 from kvbench.model import Capability
@@ -141,7 +141,7 @@ def test_nobody_there():
 
 
 def test_a_silent_server_is_not_asked_again_and_again(monkeypatch):
-    monkeypatch.setattr("kvbench.conformance.discover.REPLY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("kvbench.conformance.wire.discover.REPLY_TIMEOUT_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with pytest.raises(KvConnectionError, match=f"{port} has not answered a GET within 0.1 s"):

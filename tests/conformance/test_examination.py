@@ -9,12 +9,11 @@ from __future__ import annotations
 import pytest
 from broken_servers import ThreadedDispatcher, serving
 
-from kvbench.conformance.case import Case, CaseFailed, DoesNotApply, SetupFailed, Suite
-from kvbench.conformance.cases import cases
-from kvbench.conformance.examiner import INTERRUPTED, Examiner, Options
-from kvbench.conformance.profile import VOCABULARY, Deviation, Profile
-from kvbench.conformance.runner import check_target, was_interrupted, with_deviations
-from kvbench.conformance.selection import Selection, ledger, selected_cases
+from kvbench.conformance.case import Case, Suite
+from kvbench.conformance.findings import INTERRUPTED, CaseFailed, DoesNotApply, SetupFailed
+from kvbench.conformance.profile import VOCABULARY, Deviation, Profile, with_deviations
+from kvbench.conformance.runner import Options, Runner, check_target, was_interrupted
+from kvbench.conformance.selection import Selection, cases, ledger, selected_cases
 from kvbench.conformance.targets import (
     Target,
     check_suites,
@@ -106,8 +105,8 @@ def test_the_ground_is_looked_at_even_when_nobody_asked_for_it():
 def test_order_does_not_matter(address):
     chosen = selected_cases([Suite.WIRE], Selection(only=("DEL-003", "PING-*", "KEY-00*")))
     assert len(chosen) > 5
-    forward = Examiner(Target("x", address=address), WIRE, options())
-    backward = Examiner(Target("x", address=address), WIRE, options())
+    forward = Runner(Target("x", address=address), WIRE, options())
+    backward = Runner(Target("x", address=address), WIRE, options())
     one = {case.name: forward.finding(case).outcome for case in chosen}
     other = {case.name: backward.finding(case).outcome for case in reversed(chosen)}
     assert one == other
@@ -116,7 +115,7 @@ def test_order_does_not_matter(address):
 def test_no_case_runs_twice(address):
     runs = []
     case = case_of(lambda context: runs.append(context.seed), "GET-001")
-    examiner = Examiner(Target("x", address=address), WIRE, options())
+    examiner = Runner(Target("x", address=address), WIRE, options())
     examiner.finding(case)
     examiner.finding(case)
     assert runs == ["1/wire.test.own"]
@@ -138,9 +137,7 @@ def test_what_a_case_raises_says_what_it_means(address, raised, outcome):
     def run(context):
         raise raised
 
-    finding = Examiner(Target("x", address=address), WIRE, options()).finding(
-        case_of(run, "GET-001")
-    )
+    finding = Runner(Target("x", address=address), WIRE, options()).finding(case_of(run, "GET-001"))
     assert finding.outcome is outcome
 
 
@@ -148,9 +145,7 @@ def test_a_harness_error_names_the_place(address):
     def run(context):
         raise ZeroDivisionError("of ours")
 
-    finding = Examiner(Target("x", address=address), WIRE, options()).finding(
-        case_of(run, "GET-001")
-    )
+    finding = Runner(Target("x", address=address), WIRE, options()).finding(case_of(run, "GET-001"))
     assert "test_examination.py" in finding.detail
     assert "ZeroDivisionError: of ours" in finding.detail
 
@@ -167,12 +162,12 @@ def test_a_broken_should_is_told_and_not_held_against_the_target(address):
         raise CaseFailed("a", "b")
 
     case = case_of(run, "GET-001", "ERR-001")
-    verdicts = Examiner(Target("x", address=address), WIRE, options()).verdicts(case)
+    verdicts = Runner(Target("x", address=address), WIRE, options()).verdicts(case)
     assert [one.verdict for one in verdicts] == [Outcome.FAILED, Outcome.OPTIONAL_FAILED]
 
 
 def test_a_target_that_is_gone_ends_the_check(monkeypatch):
-    monkeypatch.setattr("kvbench.conformance.examiner._BACK_AGAIN_S", 0.1)
+    monkeypatch.setattr("kvbench.conformance.runner._BACK_AGAIN_S", 0.1)
     target = Target("x", address=("127.0.0.1", free_port()))
     found = check_target(target, WIRE, options("PING-*", "GET-*"))
     counts = dict.fromkeys(Outcome, 0)
@@ -188,7 +183,7 @@ def test_ctrl_c_keeps_what_was_found(address):
         raise KeyboardInterrupt
 
     chosen = selected_cases([Suite.WIRE], Selection(only=("DEL-*",)))
-    examiner = Examiner(Target("x", address=address), WIRE, options())
+    examiner = Runner(Target("x", address=address), WIRE, options())
     assert examiner.finding(chosen[0]).outcome is Outcome.PASSED
     interrupted = case_of(interrupt, "GET-001")
     assert examiner.finding(interrupted).detail == INTERRUPTED
@@ -200,7 +195,7 @@ def test_an_interrupted_check_says_so(address, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kvbench.conformance.examiner._run", interrupt)
+    monkeypatch.setattr("kvbench.conformance.runner._run", interrupt)
     found = check_target(Target("x", address=address), WIRE, options("DEL-*"))
     assert was_interrupted(found)
     assert found.summary == "not verified"

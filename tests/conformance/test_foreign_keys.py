@@ -18,15 +18,14 @@ import pytest
 from broken_servers import serving
 from sloppy_server import Sloppy, Tolerant, contents, fill
 
-from kvbench.conformance import explore as explore_module
-from kvbench.conformance.cases import wire_concurrency, wire_walks
-from kvbench.conformance.discover import discover
-from kvbench.conformance.examiner import Options
-from kvbench.conformance.guard import PREFIX_START
+from kvbench.conformance.isolation import PREFIX_START
 from kvbench.conformance.profile import Profile
-from kvbench.conformance.runner import check_target
+from kvbench.conformance.runner import Options, check_target
 from kvbench.conformance.selection import Selection
-from kvbench.conformance.targets import open_target
+from kvbench.conformance.targets import discover, open_target
+from kvbench.conformance.wire import explore as explore_module
+from kvbench.conformance.wire.cases import concurrency as wire_concurrency
+from kvbench.conformance.wire.cases import walks as wire_walks
 from kvbench.local_server import OWN_SERVER, LocalServer
 from kvbench.protocol import requests
 from kvbench.protocol.frames import frame

@@ -7,13 +7,15 @@ import broken_servers as broken
 import pytest
 from broken_servers import ThreadedDispatcher, serving
 
-from kvbench.conformance import explore as explore_module
-from kvbench.conformance.case import CaseFailed, Suite
-from kvbench.conformance.cases import cases, wire_walks
-from kvbench.conformance.explore import Enough, explore
-from kvbench.conformance.model import CORE, OPERATIONS
-from kvbench.conformance.strategies import SMALL_VALUES, menu, values
-from kvbench.conformance.wire import WireContext
+from kvbench.conformance.case import Suite
+from kvbench.conformance.findings import CaseFailed
+from kvbench.conformance.selection import cases
+from kvbench.conformance.wire import explore as explore_module
+from kvbench.conformance.wire.cases import walks as wire_walks
+from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.explore import Enough, explore
+from kvbench.conformance.wire.oracle import CORE, OPERATIONS
+from kvbench.conformance.wire.strategies import SMALL_VALUES, menu, values
 from kvbench.local_server import LocalServer
 from kvbench.specs import clauses
 
@@ -158,7 +160,7 @@ def test_the_conversation_is_that_of_the_smallest_example():
         with pytest.raises(CaseFailed, match=r"got 0; with False") as caught, context:
             case.run(context)
     assert caught.value.expected == "False"
-    sent = [moment.data for moment in context.moments if moment.direction == ">"]
+    sent = [event.data for event in context.trace.events if event.direction == ">"]
     assert len(sent) == 2
     assert sent[0].endswith(b"\x08\x00")
 

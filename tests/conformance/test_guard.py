@@ -8,15 +8,16 @@ import pytest
 from broken_servers import ThreadedDispatcher, serving
 
 from kvbench import specs
-from kvbench.conformance import guard as guard_module
-from kvbench.conformance.case import SetupFailed, Suite, registered
-from kvbench.conformance.cases import cases
-from kvbench.conformance.examiner import Examiner, Options
-from kvbench.conformance.guard import PREFIX_START, ForeignKeyError, StreamGuard, fresh_prefix
+from kvbench.conformance.case import Suite, registered
+from kvbench.conformance.findings import SetupFailed
+from kvbench.conformance.isolation import PREFIX_START, ForeignKeyError, fresh_prefix
 from kvbench.conformance.profile import Profile
-from kvbench.conformance.selection import Selection
+from kvbench.conformance.runner import Options, Runner
+from kvbench.conformance.selection import Selection, cases
 from kvbench.conformance.targets import Target
-from kvbench.conformance.wire import WireContext
+from kvbench.conformance.wire import guard as guard_module
+from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.guard import StreamGuard
 from kvbench.protocol import requests
 from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import Opcode
@@ -187,7 +188,7 @@ def test_nothing_is_sent_that_does_not_pass(dispatcher, address):
         connection = wire.connect()
         with pytest.raises(ForeignKeyError, match="DEL"):
             connection.send(frame(Opcode.DEL, b"k"))
-        assert not [moment for moment in wire.moments if moment.direction == ">"]
+        assert not [event for event in wire.trace.events if event.direction == ">"]
         connection.request(Opcode.PING).expect(0, b"PONG")
     assert dispatcher._engine.exists(b"k")
 
@@ -200,7 +201,7 @@ def test_a_foreign_key_is_an_error_of_the_suite(address):
         "wire.own.foreign", Suite.WIRE, ("DEL-001",), run, frozenset(), (), ""
     )
     options = Options(Selection(), Profile(), "s")
-    finding = Examiner(Target("x", address=address), frozenset(), options).finding(case)
+    finding = Runner(Target("x", address=address), frozenset(), options).finding(case)
     assert finding.outcome is Outcome.HARNESS_ERROR
     assert "nothing was sent" in finding.detail
     assert case not in registered(Suite.WIRE)
@@ -209,7 +210,7 @@ def test_a_foreign_key_is_an_error_of_the_suite(address):
 def test_the_empty_key_is_written_only_where_it_was_seen_absent(address):
     with context(address) as wire:
         assert wire.connect().request(Opcode.SET, b"").is_refusal
-        assert len([moment for moment in wire.moments if moment.direction == ">"]) == 1
+        assert len([event for event in wire.trace.events if event.direction == ">"]) == 1
 
 
 def test_the_empty_key_of_somebody_else_is_left_alone():

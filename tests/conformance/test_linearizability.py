@@ -8,8 +8,8 @@ import time
 import pytest
 
 from kvbench.clock import ManualClock
-from kvbench.conformance.history import plan
-from kvbench.conformance.linearizability import (
+from kvbench.conformance.wire.history import WIDTH, plan, timeline
+from kvbench.conformance.wire.linearizability import (
     Bound,
     Judgement,
     Operation,
@@ -17,8 +17,7 @@ from kvbench.conformance.linearizability import (
     partitions,
     per_key,
 )
-from kvbench.conformance.model import OPERATIONS, Action, Answer, apply
-from kvbench.conformance.timeline import WIDTH, timeline
+from kvbench.conformance.wire.oracle import OPERATIONS, Action, Answer, apply
 
 OK, ABSENT, UNKNOWN = Answer.OK, Answer.ABSENT, Answer.UNKNOWN
 NEVER = math.inf

@@ -14,7 +14,7 @@ from broken_servers import ThreadedDispatcher, serving
 
 from kvbench.conformance import plugin, runner, test_conformance
 from kvbench.conformance.case import Suite
-from kvbench.conformance.cases import cases
+from kvbench.conformance.selection import cases
 from kvbench.local_server import free_port
 from kvbench.protocol import responses
 

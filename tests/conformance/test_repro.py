@@ -16,15 +16,15 @@ import pytest
 from broken_servers import ThreadedDispatcher, serving
 
 from kvbench import specs
-from kvbench.conformance.case import CaseFailed, Suite
-from kvbench.conformance.cases import cases
-from kvbench.conformance.examiner import Examiner, Options
+from kvbench.conformance.case import Suite
+from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.profile import VOCABULARY, Profile
 from kvbench.conformance.replay import replay, run_again
-from kvbench.conformance.repro import STEPS_MAX, make_repro, read_repro, writer
-from kvbench.conformance.selection import Selection
+from kvbench.conformance.runner import Options, Runner
+from kvbench.conformance.selection import Selection, cases
 from kvbench.conformance.targets import Target
-from kvbench.conformance.wire import WireContext
+from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.repro import STEPS_MAX, make_repro, read_repro, writer
 from kvbench.errors import KvConnectionError, UsageError
 from kvbench.local_server import free_port
 from kvbench.protocol import responses
@@ -66,7 +66,7 @@ def fail(broken, tmp_path):
     def call(case):
         options = Options(Selection(), Profile(), "s", reproduce=writer(tmp_path / "d", "there:1"))
         target = Target("x", address=broken)
-        finding = Examiner(target, VOCABULARY[Suite.WIRE], options).finding(case)
+        finding = Runner(target, VOCABULARY[Suite.WIRE], options).finding(case)
         assert finding.outcome is Outcome.FAILED, finding.detail
         return finding.failure.repro
 
@@ -177,7 +177,7 @@ def test_where_no_reply_tells_the_case_runs_again(broken, right):
     walk = CASES["wire.walks.decr-001"]
     options = Options(Selection(), Profile(), "s")
     target = Target("x", address=broken)
-    examiner = Examiner(target, VOCABULARY[Suite.WIRE], options)
+    examiner = Runner(target, VOCABULARY[Suite.WIRE], options)
     finding = examiner.finding(walk)
     assert finding.outcome is Outcome.FAILED
     context = WireContext(

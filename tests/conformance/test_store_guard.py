@@ -6,14 +6,14 @@ import pytest
 from kvbench_backends.memory import MemoryBackend
 
 from kvbench.backend import Backend
-from kvbench.conformance.case import SetupFailed, Suite
-from kvbench.conformance.cases import cases
-from kvbench.conformance.examiner import Examiner, Options
-from kvbench.conformance.guard import PREFIX_START, ForeignKeyError
+from kvbench.conformance.backend.context import BackendContext
+from kvbench.conformance.backend.guard import NO_LIST
+from kvbench.conformance.case import Suite
+from kvbench.conformance.findings import SetupFailed
+from kvbench.conformance.isolation import PREFIX_START, ForeignKeyError
 from kvbench.conformance.profile import Profile
-from kvbench.conformance.selection import Selection
-from kvbench.conformance.store import StoreContext
-from kvbench.conformance.store_guard import NO_LIST
+from kvbench.conformance.runner import Options, Runner
+from kvbench.conformance.selection import Selection, cases
 from kvbench.conformance.targets import Target
 from kvbench.verdicts import Outcome
 
@@ -55,9 +55,9 @@ class Careless(MemoryBackend):
         return [self.exists(key) for key in keys]
 
 
-def context(store) -> StoreContext:
+def context(store) -> BackendContext:
     capabilities = frozenset([one.value for one in store.capabilities])
-    return StoreContext(store, lambda: store, capabilities=capabilities, seed="s")
+    return BackendContext(store, lambda: store, capabilities=capabilities, seed="s")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_the_whole_suite_leaves_a_careless_store_as_it_was():
     target = Target("x", store=store, reopen=lambda: store)
     capabilities = frozenset([one.value for one in store.capabilities])
     options = Options(Selection(frozenset({Suite.BACKEND})), Profile(), "s")
-    examiner = Examiner(target, capabilities, options)
+    examiner = Runner(target, capabilities, options)
     found = {case.name: examiner.finding(case) for case in cases(Suite.BACKEND)}
     outcomes = {finding.outcome for finding in found.values()}
     assert Outcome.HARNESS_ERROR not in outcomes

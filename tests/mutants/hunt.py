@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from kvbench.conformance.case import Case, Suite
-from kvbench.conformance.cases import cases
-from kvbench.conformance.examiner import Examiner, Options
 from kvbench.conformance.profile import Profile
-from kvbench.conformance.selection import Selection, selected_cases
+from kvbench.conformance.runner import Options, Runner
+from kvbench.conformance.selection import Selection, cases, selected_cases
 from kvbench.conformance.targets import Target
 from kvbench.protocol.opcodes import Opcode
 from kvbench.verdicts import Outcome
@@ -52,7 +51,7 @@ def killers_of(mutant: Mutant) -> dict[str, str]:
     for clause in mutant.clauses:
         # A server for each: some die of the first.
         with running(mutant.part) as address:
-            examiner = Examiner(Target(mutant.name, address=address), CAPABILITIES, options())
+            examiner = Runner(Target(mutant.name, address=address), CAPABILITIES, options())
             for case in cases_of(clause):
                 if _fails(examiner, case):
                     killers[clause] = case.name
@@ -68,14 +67,14 @@ def noticed_by(mutant: Mutant) -> list[str]:
     """
     failed: set[str] = set()
     with running(mutant.part) as address:
-        examiner = Examiner(Target(mutant.name, address=address), CAPABILITIES, options())
+        examiner = Runner(Target(mutant.name, address=address), CAPABILITIES, options())
         for case in cases(Suite.WIRE):
             if not case.name.startswith(SLOW_AREAS) and _fails(examiner, case):
                 failed.update(case.clauses)
     return sorted(failed)
 
 
-def _fails(examiner: Examiner, case: Case) -> bool:
+def _fails(examiner: Runner, case: Case) -> bool:
     finding = examiner.finding(case)
     if finding.outcome is Outcome.HARNESS_ERROR:
         raise SuiteError(f"{case.name}: {finding.detail}")

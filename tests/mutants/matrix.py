@@ -8,7 +8,7 @@ from typing import Any
 
 from kvbench import __version__, specs
 from kvbench.conformance.case import Suite
-from kvbench.conformance.cases import cases
+from kvbench.conformance.selection import cases
 
 from .catalogue import MUTANTS
 from .hunt import SLOW_AREAS, SuiteError, killers_of, noticed_by

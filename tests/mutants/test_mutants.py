@@ -14,7 +14,7 @@ from kvbench import specs
 from kvbench.conformance.case import Suite
 from kvbench.conformance.runner import check_target
 from kvbench.conformance.targets import Target
-from kvbench.conformance.wire import REPLY_TIMEOUT_S
+from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S
 from kvbench.verdicts import Outcome
 
 from .catalogue import MUTANTS

@@ -1,0 +1,200 @@
+"""Connections: their silence, their ends, and what one may not do to another.
+
+Time plays a part here: a server that is silent is waited for, a short while, and one that keeps
+others waiting is noticed by the timeout of a reply. How TCP ends does not matter: FIN and RST are
+both an end.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+
+from kvbench.conformance.case import wire_case
+from kvbench.conformance.findings import CaseFailed, SetupFailed
+from kvbench.conformance.wire.connection import WireConnection
+from kvbench.conformance.wire.context import WireContext
+from kvbench.protocol import requests
+from kvbench.protocol.frames import frame
+from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX, Opcode, Status
+from kvbench.protocol.values import encode_value
+
+SILENCE_S = 0.2
+"""What has not come after so long was not going to come by itself."""
+
+UNREAD_VALUE_BYTES = 64 * 1024
+"""Of the value that a client asks for again and again, without reading."""
+
+UNREAD_GETS = 400
+"""26 MB of replies in all: more than the buffers of two kernels and a server hold."""
+
+_PING = frame(Opcode.PING, b"")
+
+
+# --- One request, one response -------------------------------------------------------------------
+
+
+@wire_case("CONN-001", after=())
+def silence_before_a_request(context: WireContext) -> None:
+    """A new connection is silent, also after half a request, and after a response."""
+    connection = context.connect()
+    connection.expect_silence(SILENCE_S)
+    connection.send(_PING[:3])
+    connection.expect_silence(SILENCE_S)
+    connection.send(_PING[3:])
+    connection.read()
+    connection.expect_silence(SILENCE_S)
+
+
+@wire_case("CONN-002")
+def as_many_responses_as_requests(context: WireContext) -> None:
+    """Requests of all sorts, refused ones too: as many responses come, and then the end."""
+    connection = context.connect()
+    key = context.key()
+    name = key.encode()
+    asked = [
+        _PING,
+        requests.set_request(Opcode.SET, b"", key, "value", 0),
+        requests.key_request(Opcode.GET, b"", key),
+        frame(Opcode.GET, b""),
+        frame(Opcode.SET, struct.pack(">H", len(name)) + name),
+        requests.key_request(Opcode.EXISTS, b"", key),
+        frame(0, name),
+        requests.key_request(Opcode.DEL, b"", key),
+        requests.key_request(Opcode.GET, b"", key),
+        frame(Opcode.INFO, b""),
+    ]
+    connection.send(b"".join(asked) * 3)
+    connection.finish()
+    replies = connection.drain()
+    if len(replies) != 3 * len(asked):
+        raise CaseFailed(f"{3 * len(asked)} responses to as many requests", f"{len(replies)}")
+
+
+# --- Ends ----------------------------------------------------------------------------------------
+
+
+@wire_case("CONN-005")
+def answers_after_the_last_request(context: WireContext) -> None:
+    """Requests whose replies take 26 MB, then FIN, then reading: all replies, then the end."""
+    connection = context.connect()
+    expected = _ask_without_reading(context, connection)
+    connection.finish()
+    # What the kernels hold is safe by now; the rest is up to the server.
+    time.sleep(SILENCE_S)
+    replies = connection.drain()
+    if len(replies) != UNREAD_GETS:
+        raise CaseFailed(f"{UNREAD_GETS} replies, then the end", f"{len(replies)}, then the end")
+    for reply in replies:
+        reply.expect(Status.OK, expected)
+
+
+@wire_case("CONN-006")
+def cut_off_anywhere(context: WireContext) -> None:
+    """A SET that is cut off before its header, key, TTL or value ends, by FIN or RST: no trace."""
+    key = context.key("cut off")
+    request = requests.set_request(Opcode.SET, b"", key, "value", 0)
+    inside_key = request.index(b"cut off") + 3
+    observer = context.connect()
+    for length in (3, 5, inside_key, len(request) - 12, len(request) - 5, len(request) - 1):
+        for is_orderly in (True, False):
+            connection = context.connect()
+            connection.send(request[:length])
+            if is_orderly:
+                connection.finish()
+                connection.expect_closed()
+            else:
+                connection.reset()
+            for trace in (context.key("cut"), key):
+                context.expect_value(observer, trace, ...)
+
+
+@wire_case("CONN-011")
+def values_outlive_a_broken_connection(context: WireContext) -> None:
+    """What was stored stays when its connection is closed, and when it breaks."""
+    _expect_outlived(context, Opcode.SET)
+
+
+@wire_case("CONN-011", needs=("lock",))
+def locks_outlive_their_connection(context: WireContext) -> None:
+    """A lock stays locked when its owner's connection is closed, and when it breaks."""
+    _expect_outlived(context, Opcode.LOCK)
+
+
+def _expect_outlived(context: WireContext, opcode: Opcode) -> None:
+    observer = context.connect()
+    for end in ("close", "reset"):
+        key = context.key(end)
+        if opcode is Opcode.LOCK:
+            request = requests.lock_request(opcode, b"", key, "owner", 3_600_000)
+        else:
+            request = requests.set_request(opcode, b"", key, "owner", 0)
+        connection = context.connect()
+        if connection.exchange(request).status != Status.OK:
+            raise SetupFailed(f"{opcode.name} before the end of the connection was not OK")
+        if end == "close":
+            connection.finish()
+            connection.expect_closed()
+        else:
+            connection.reset()
+            # The server learns of a reset when it next looks; a round trip gives it the occasion.
+            observer.request(Opcode.PING)
+        context.expect_value(observer, key, "owner")
+
+
+# --- Neighbours ----------------------------------------------------------------------------------
+
+
+def _ask_without_reading(context: WireContext, connection: WireConnection) -> bytes:
+    """Ask for a large value many times; returns the payload that each reply should have."""
+    key = context.key("large")
+    value = b"\0" * UNREAD_VALUE_BYTES
+    context.stored(connection, key, value)
+    connection.send(requests.key_request(Opcode.GET, b"", key) * UNREAD_GETS)
+    return encode_value(value)
+
+
+@wire_case("CONN-007")
+def a_client_that_does_not_read(context: WireContext) -> None:
+    """One client asks for 26 MB and reads nothing: others are served, old ones and new ones."""
+    other = context.connect()
+    _ask_without_reading(context, context.connect())
+    _expect_served(context, other)
+
+
+@wire_case("CONN-007")
+def clients_that_stall_or_break(context: WireContext) -> None:
+    """Clients stop inside a header or a payload, and break off: others are served."""
+    other = context.connect()
+    request = requests.set_request(Opcode.SET, b"", context.key("stalled"), "value", 0)
+    for length in (1, 4, 5, len(request) - 1):
+        stalled, broken = context.connect(), context.connect()
+        stalled.send(request[:length])
+        broken.send(request[:length])
+        broken.reset()
+        _expect_served(context, other)
+
+
+def _expect_served(context: WireContext, other: WireConnection) -> None:
+    """Fail unless ``other`` and a new connection are answered."""
+    key = context.key("served")
+    for connection in (other, context.connect()):
+        stored = connection.exchange(requests.set_request(Opcode.SET, b"", key, "value", 0))
+        stored.expect(Status.OK, b"")
+        context.expect_value(connection, key, "value")
+
+
+# --- The limit -----------------------------------------------------------------------------------
+
+
+@wire_case("LIMIT-002")
+def the_limit_is_64_mib(context: WireContext) -> None:
+    """A header that declares 64 MiB is waited for, one that declares a byte more is refused."""
+    at_the_limit = context.connect()
+    at_the_limit.send(struct.pack(">BI", Opcode.SET, PAYLOAD_BYTES_MAX))
+    at_the_limit.expect_silence(SILENCE_S)
+    at_the_limit.reset()
+    over = context.connect()
+    over.send(struct.pack(">BI", Opcode.SET, PAYLOAD_BYTES_MAX + 1))
+    over.read().expect_refusal()
+    over.expect_closed()

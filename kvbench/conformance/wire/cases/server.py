@@ -1,0 +1,351 @@
+"""What a server says at all: its operations, statuses, reply layouts, lengths and INFO.
+
+Most of these clauses hold for every reply of every vector; here they are looked at one by one, over
+a tour of all operations that the target declares. Opcodes that this document does not assign are
+never sent: what a private one does nobody knows.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import time
+from collections.abc import Iterable
+
+from kvbench.conformance.case import wire_case
+from kvbench.conformance.findings import CaseFailed, SetupFailed
+from kvbench.conformance.wire.codec import decode, encode
+from kvbench.conformance.wire.connection import WireConnection
+from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.guard import UNASSIGNED_OPCODES
+from kvbench.conformance.wire.oracle import CORE, Action
+from kvbench.conformance.wire.trace import WireReply
+from kvbench.errors import ProtocolError
+from kvbench.protocol import requests
+from kvbench.protocol.frames import frame
+from kvbench.protocol.opcodes import EXTENSIONS, Opcode, Status
+
+FAMILY = tuple([opcode for opcode in Opcode if opcode <= Opcode.MDEL])
+"""The operations 01 to 10."""
+
+EDGES = (255, 256, 257, 65_535, 65_536, 65_537)
+"""Lengths around those where a field of one or two bytes ends."""
+
+COUNTED_KEYS = 2000
+"""Keys stored to see INFO count them: more than other clients are likely to add meanwhile."""
+
+COUNTING_ROUNDS = 5
+"""Attempts at counting, for other clients may come and go."""
+
+
+# --- Operations ----------------------------------------------------------------------------------
+
+
+def tour(capabilities: Iterable[str]) -> list[Action]:
+    """Well-formed actions, every operation among them that touches keys and is there."""
+    ttl_ms = 3_600_000
+    stops = [
+        Action("set", ("k",), (1,)),
+        Action("get", ("k",)),
+        Action("get", ("absent",)),
+        Action("exists", ("k",)),
+        Action("exists", ("absent",)),
+        Action("incr", ("n",), (5,)),
+        Action("incr", ("n",), (-7,)),
+        Action("decr", ("n",), (2,)),
+        Action("cas", ("k",), (1, 2)),
+        Action("cas", ("k",), (1, 3)),
+        Action("cas", ("absent",), (1, 2)),
+        Action("setnx", ("s",), ("x",), ttl_ms),
+        Action("setnx", ("s",), ("y",)),
+        Action("lock", ("l",), ("owner",), ttl_ms),
+        Action("lock", ("l",), ("other",), ttl_ms),
+        Action("extend", ("l",), ("owner",), ttl_ms),
+        Action("unlock", ("l",), ("owner",)),
+        Action("unlock", ("l",), ("owner",)),
+        Action("mset", ("a", "b"), (None, [1, "two", {"3": 4.0}])),
+        Action("mget", ("a", "absent", "b", "a")),
+        Action("msetex", ("c", "d"), (True, b"bytes"), ttls_ms=(ttl_ms, 0)),
+        Action("mexists", ("c", "absent", "d")),
+        Action("expire", ("k",), ttl_ms=ttl_ms),
+        Action("expire", ("absent",), ttl_ms=ttl_ms),
+        Action("ttl", ("k",)),
+        Action("ttl", ("absent",)),
+        Action("mdel", ("a", "absent", "b")),
+        Action("del", ("k",)),
+        Action("del", ("absent",)),
+    ]
+    there = CORE | set(capabilities)
+    names = ("k", "n", "s", "l", "a", "b", "c", "d", "absent")
+    assert {key for stop in stops for key in stop.keys} == set(names)
+    return [stop for stop in stops if stop.name in there]
+
+
+def _own_tour(context: WireContext, capabilities: Iterable[str]) -> list[Action]:
+    """A tour whose keys are deleted at the end."""
+    stops = tour(capabilities)
+    context.own([f"{context.prefix}{key}".encode() for stop in stops for key in stop.keys])
+    return stops
+
+
+def _refused(context: WireContext, names: set[str]) -> list[str]:
+    """The operations of ``names`` whose well-formed requests are refused."""
+    connection = context.connect()
+    bad = {
+        stop.name: reply
+        for stop in _own_tour(context, names)
+        if stop.name in names
+        if (reply := connection.exchange(encode(stop, context.prefix))).is_refusal
+    }
+    for opcode in (Opcode.PING, Opcode.INFO):
+        if opcode.name.lower() in names and (reply := connection.request(opcode)).is_refusal:
+            bad[opcode.name.lower()] = reply
+    return [f"{name.upper()}: {reply}" for name, reply in bad.items()]
+
+
+@wire_case("OP-001", after=())
+def the_core_is_there(context: WireContext) -> None:
+    """GET, SET, DEL, EXISTS, PING and INFO, each asked for in order: none is refused."""
+    refused = _refused(context, {*CORE, "ping", "info"})
+    if refused:
+        raise CaseFailed("an answer to each operation of the core", "; ".join(refused))
+
+
+@wire_case("OP-002")
+def the_family_is_there(context: WireContext) -> None:
+    """Every operation from 01 to 10, each asked for in order: none is refused."""
+    refused = _refused(context, {opcode.name.lower() for opcode in FAMILY})
+    if refused:
+        raise CaseFailed("an answer to each operation of the family", "; ".join(refused))
+
+
+@wire_case("EXT-002", needs=("hello",))
+def what_is_announced_is_there(context: WireContext) -> None:
+    """The extensions that HELLO names, each asked for in order: none is refused."""
+    reply = context.connect().request(Opcode.HELLO, requests.hello_payload(1, []))
+    reply.expect(Status.OK)
+    try:
+        _, announced = requests.parse_hello(reply.payload)
+    except ProtocolError as error:
+        raise SetupFailed(f"HELLO's reply cannot be read: {error}") from None
+    # What a tour of the extensions stands on is in the core, and nothing else is needed.
+    refused = _refused(context, set(announced) & set(EXTENSIONS))
+    if refused:
+        raise CaseFailed("an answer to each extension that is announced", "; ".join(refused))
+
+
+# --- Statuses and layouts ------------------------------------------------------------------------
+
+
+@wire_case("STATUS-001", after=())
+def statuses_are_in_the_table(context: WireContext) -> None:
+    """Well-formed, malformed and unknown requests: every status is one of the five."""
+    connection = context.connect()
+    for stop in _own_tour(context, context.capabilities):
+        _expect_known(connection.exchange(encode(stop, context.prefix)), str(stop))
+    key = context.prefix.encode() + b"\xff"
+    context.own([key])
+    sized = struct.pack(">H", len(key)) + key
+    for opcode in (*sorted(UNASSIGNED_OPCODES), *Opcode):
+        for payload in (b"", b"\0", b"\xff" * 3, key, sized + b"\xff" * 20):
+            if context.may_send(frame(opcode, payload)):
+                _expect_known(connection.request(opcode, payload), f"opcode {opcode:02x}")
+
+
+def _expect_known(reply: WireReply, what: str) -> None:
+    if reply.status not in list(Status):
+        raise CaseFailed(f"a status from 00 to 04 for {what}", str(reply))
+
+
+@wire_case("STATUS-005")
+def refusals_say_something(context: WireContext) -> None:
+    """Refusals of several kinds: each has a message."""
+    connection = context.connect()
+    key = context.key()
+    context.stored(connection, key, "no number")
+    refused = [
+        frame(0, b""),
+        frame(Opcode.GET, b""),
+        frame(Opcode.SET, b"\0\1"),
+        frame(Opcode.PING, b"?"),
+    ]
+    if "incr" in context.capabilities:
+        refused.append(requests.counter_request(Opcode.INCR, b"", key, 1))
+    for request in refused:
+        reply = connection.exchange(request)
+        if reply.is_refusal and not reply.payload.strip():
+            raise CaseFailed("a message that says what was wrong", str(reply))
+
+
+@wire_case("STATUS-007", needs=("cas",))
+def cas_failed_is_never_sent(context: WireContext) -> None:
+    """A CAS that does not match, and one of an absent key: neither is CAS_FAILED."""
+    connection = context.connect()
+    key = context.key()
+    for stored in (None, "something else"):
+        if stored is not None:
+            context.stored(connection, key, stored)
+        reply = connection.exchange(requests.cas_request(b"", key, 1, 2, 0))
+        if reply.status == Status.CAS_FAILED:
+            raise CaseFailed("any status but CAS_FAILED", str(reply))
+
+
+@wire_case("STATUS-002", after=())
+def replies_have_their_layout(context: WireContext) -> None:
+    """Every operation that is there: its reply is read to its last byte, and holds no more."""
+    connection = context.connect()
+    for stop in _own_tour(context, context.capabilities):
+        decode(stop, connection.exchange(encode(stop, context.prefix)))
+    pong = connection.request(Opcode.PING)
+    if pong.status == Status.OK and len(pong.payload) != 4:
+        raise CaseFailed("four bytes for PING", str(pong))
+    info = connection.request(Opcode.INFO)
+    if info.status == Status.OK:
+        _info(info)
+    if "hello" in context.capabilities:
+        hello = connection.request(Opcode.HELLO, requests.hello_payload(1, []))
+        try:
+            if hello.status == Status.OK:
+                requests.parse_hello(hello.payload)
+        except ProtocolError as error:
+            raise CaseFailed("the layout of HELLO", f"{hello}: {error}") from None
+
+
+@wire_case("HELLO-001", needs=("hello",))
+def hello_names_can_be_read(context: WireContext) -> None:
+    """HELLO's reply holds version 1 and as many names as it counts, in UTF-8."""
+    reply = context.connect().request(Opcode.HELLO, requests.hello_payload(1, []))
+    reply.expect(Status.OK)
+    try:
+        version, _ = requests.parse_hello(reply.payload)
+    except ProtocolError as error:
+        raise CaseFailed("a version, a count, and so many names", f"{reply}: {error}") from None
+    if version != 1:
+        raise CaseFailed("version 1", f"version {version}")
+
+
+@wire_case("HELLO-004", needs=("hello",), after=())
+def hello_is_not_required(context: WireContext) -> None:
+    """Every operation that is there: without a HELLO it is refused no more than after one."""
+    greeted, silent = context.connect(), context.connect()
+    greeted.request(Opcode.HELLO, requests.hello_payload(1, []))
+    for stop in _own_tour(context, context.capabilities):
+        request = encode(stop, context.prefix)
+        if silent.exchange(request).is_refusal and not greeted.exchange(request).is_refusal:
+            raise CaseFailed(f"no refusal of {stop}, which is answered after a HELLO", "a refusal")
+
+
+# --- Numbers and lengths -------------------------------------------------------------------------
+
+
+@wire_case("FRAME-001", needs=("incr",))
+def sums_carry_from_byte_to_byte(context: WireContext) -> None:
+    """Counters over 255 and below 0: only big-endian two's complement adds up like this."""
+    connection = context.connect()
+    key = context.key().encode()
+    head = struct.pack(">H", len(key)) + key
+    steps = ("00000000000000ff", "0000000000000001", "fffffffffffffdff", "ffffffffffffffff")
+    sums = ("00000000000000ff", "0000000000000100", "fffffffffffffeff", "fffffffffffffefe")
+    for step, total in zip(steps, sums, strict=True):
+        reply = connection.request(Opcode.INCR, head + bytes.fromhex(step))
+        reply.expect(Status.OK, bytes.fromhex(total))
+
+
+@wire_case("FRAME-002", after=())
+def requests_of_any_length(context: WireContext) -> None:
+    """SETs around 255 and 65,535 bytes, each with a PING behind it: both are understood."""
+    connection = context.connect()
+    key = context.key().encode()
+    head = struct.pack(">HQ", len(key), 0)
+    head = head[:2] + key + head[2:]
+    for size in EDGES:
+        content = size - len(head) - 5
+        payload = head + b"\5" + struct.pack(">I", content) + b"x" * content
+        connection.send(frame(Opcode.SET, payload) + frame(Opcode.PING, b""))
+        connection.read().expect(Status.OK, b"")
+        connection.read().expect(Status.OK, b"PONG")
+
+
+@wire_case("FRAME-003", after=())
+def replies_of_any_length(context: WireContext) -> None:
+    """GETs of values around 255 and 65,535 bytes, each with a PING behind it: both come whole."""
+    connection = context.connect()
+    key = context.key()
+    for size in EDGES:
+        value = b"y" * (size - 5)
+        context.stored(connection, key, value)
+        get = requests.key_request(Opcode.GET, b"", key)
+        connection.send(get + frame(Opcode.PING, b""))
+        expected = b"\5" + struct.pack(">I", len(value)) + value
+        connection.read().expect(Status.OK, expected)
+        connection.read().expect(Status.OK, b"PONG")
+    connection.finish()
+    connection.expect_closed()
+
+
+# --- INFO ----------------------------------------------------------------------------------------
+
+
+def _info(reply: WireReply) -> dict[str, object]:
+    """The object of an INFO's reply."""
+    try:
+        found = json.loads(reply.payload.decode())
+    except (ValueError, RecursionError) as error:
+        raise CaseFailed("one JSON object in UTF-8", f"{reply}: {error}") from None
+    if not isinstance(found, dict):
+        raise CaseFailed("one JSON object", str(reply))
+    return found
+
+
+def _entries(connection: WireConnection) -> int:
+    """INFO's ``entries``, which is a JSON integer."""
+    reply = connection.request(Opcode.INFO).expect(Status.OK)
+    entries = _info(reply).get("entries")
+    if type(entries) is not int or entries < 0:
+        raise CaseFailed("a member `entries`, a JSON integer", str(reply.payload))
+    return entries
+
+
+def _count_of_stored(
+    connection: WireConnection, keys: list[str], ttl_ms: int, wait_s: float
+) -> tuple[int, bool]:
+    """How INFO's count changes when ``keys`` are stored, and whether nobody else changed it."""
+    connection.send(b"".join([requests.key_request(Opcode.DEL, b"", key) for key in keys]))
+    connection.read_many(len(keys))
+    before, again = _entries(connection), _entries(connection)
+    connection.send(
+        b"".join([requests.set_request(Opcode.SET, b"", key, 1, ttl_ms) for key in keys])
+    )
+    stored = [reply.status == Status.OK for reply in connection.read_many(len(keys))]
+    if not all(stored):
+        raise SetupFailed("SET before the count was not OK")
+    time.sleep(wait_s)
+    after, once_more = _entries(connection), _entries(connection)
+    return after - before, before == again and after == once_more
+
+
+def _expect_counted(context: WireContext, expected: int, ttl_ms: int, wait_s: float = 0.0) -> None:
+    """Fail unless INFO counts ``expected`` keys more, exactly where nobody else is at work."""
+    connection = context.connect()
+    keys = context.keys(COUNTED_KEYS)
+    counts = []
+    for _ in range(COUNTING_ROUNDS):
+        context.trace.clear()
+        count, is_quiet = _count_of_stored(connection, keys, ttl_ms, wait_s)
+        counts.append(count)
+        if count == expected or (not is_quiet and abs(count - expected) < COUNTED_KEYS // 2):
+            return
+    what = f"{COUNTED_KEYS} keys stored" + (" and expired" if wait_s else "")
+    raise CaseFailed(f"{expected} more `entries` after {what}", f"{counts} more, in as many tries")
+
+
+@wire_case("INFO-002")
+def info_counts_keys(context: WireContext) -> None:
+    """After 2000 keys were stored, `entries` is a JSON integer and higher by 2000."""
+    _expect_counted(context, COUNTED_KEYS, context.net_ttl_ms)
+
+
+@wire_case("INFO-004")
+def info_does_not_count_expired_keys(context: WireContext) -> None:
+    """After 2000 keys were stored and have expired, `entries` is what it was."""
+    _expect_counted(context, 0, 100, wait_s=0.2)

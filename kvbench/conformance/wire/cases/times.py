@@ -1,0 +1,216 @@
+"""TTLs: how long they may be, what expired keys are to each operation, what leaves a TTL alone.
+
+These cases wait. A key that must be gone has expired 100 ms ago at least, and one that must be
+there has 200 ms left, for a machine that is busy with other things.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import time
+from collections.abc import Callable
+
+from kvbench.conformance.case import wire_case
+from kvbench.conformance.findings import CaseFailed
+from kvbench.conformance.wire.codec import decode, encode
+from kvbench.conformance.wire.connection import WireConnection
+from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.oracle import Action, Answer, Result, shown
+from kvbench.protocol import requests
+from kvbench.protocol.frames import frame
+from kvbench.protocol.opcodes import TTL_MS_MAX, Opcode, Status
+
+LONG_TTLS_MS = tuple(
+    [2**bits + 50 for bits in range(20, 39)] + [86_400_000, 31_557_600_000, 315_576_000_000]
+)
+"""Whatever number of bits a TTL is cut to: 50 ms are left of some. All are within ten years."""
+
+TTL_SLACK_MS = 60_000
+"""A TTL is read this much later than it was given, at most."""
+
+GONE_MS = 100
+"""After so long an expired key is expired on a busy machine, too."""
+
+LEFT_MS = 200
+"""With so much left a key is there on a busy machine, too."""
+
+
+# --- Expired keys --------------------------------------------------------------------------------
+
+AFTER_THE_END: tuple[tuple[Action, Result], ...] = (
+    (Action("get", ("k",)), Answer.ABSENT),
+    (Action("exists", ("k",)), 0),
+    (Action("del", ("k",)), 0),
+    (Action("incr", ("k",), (5,)), 5),
+    (Action("decr", ("k",), (5,)), -5),
+    (Action("cas", ("k",), (1, 2)), Answer.ABSENT),
+    (Action("setnx", ("k",), (2,)), 1),
+    (Action("lock", ("k",), ("owner",), 60_000), 1),
+    (Action("unlock", ("k",), ("owner",)), 0),
+    (Action("extend", ("k",), ("owner",), 60_000), 0),
+    (Action("mget", ("k",)), (None,)),
+    (Action("mdel", ("k",)), 0),
+    (Action("mexists", ("k",)), (0,)),
+    (Action("expire", ("k",), ttl_ms=60_000), 0),
+    (Action("ttl", ("k",)), Answer.ABSENT),
+)
+"""What each operation says to a key that held the Int 1 and has expired."""
+
+
+@wire_case("TTL-003")
+def expired_keys_are_absent_to_every_operation(context: WireContext) -> None:
+    """A key for each operation, which is the first to touch it after its end: it is absent."""
+    there = [
+        (action, answer)
+        for action, answer in AFTER_THE_END
+        if action.name in ("get", "exists", "del") or action.name in context.capabilities
+    ]
+    connection = context.connect()
+    # A key ends when the one before it was looked at: a server may clean up whenever it is asked.
+    ends_ms = [GONE_MS + (GONE_MS + 20) * place for place in range(len(there))]
+    prefixes = [f"{context.prefix}{action.name}:" for action, _ in there]
+    context.own([f"{prefix}k".encode() for prefix in prefixes])
+    began = time.monotonic()
+    for prefix, end_ms in zip(prefixes, ends_ms, strict=True):
+        context.stored(connection, f"{prefix}k", 1, ttl_ms=end_ms)
+    for (action, answer), prefix, end_ms in zip(there, prefixes, ends_ms, strict=True):
+        _sleep_until(began + (end_ms + GONE_MS) / 1000)
+        found = decode(action, connection.exchange(encode(action, prefix)))
+        if found != answer:
+            told = f"{shown(answer)} to {action} of a key that has expired"
+            raise CaseFailed(told, shown(found))
+
+
+def _sleep_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.monotonic()))
+
+
+# --- What leaves TTLs alone ----------------------------------------------------------------------
+
+
+def _expect_only_read(context: WireContext, read: Callable[[str], bytes]) -> None:
+    """Fail unless keys with and without a TTL live as if they had not been read."""
+    connection = context.connect()
+    short, endless, absent = context.key("short"), context.key("endless"), context.key("absent")
+    context.stored(connection, short, 1, ttl_ms=LEFT_MS + 2 * GONE_MS)
+    context.stored(connection, endless, 2, ttl_ms=0)
+    began = time.monotonic()
+    for _ in range(3):
+        for key in (short, endless, absent):
+            connection.exchange(read(key))
+    _sleep_until(began + GONE_MS / 1000)
+    context.expect_value(connection, short, 1)
+    connection.exchange(read(short))
+    _sleep_until(began + (LEFT_MS + 3 * GONE_MS) / 1000)
+    context.expect_value(connection, short, ...)
+    context.expect_value(connection, endless, 2)
+    context.expect_value(connection, absent, ...)
+
+
+@wire_case("GET-004")
+def get_only_reads(context: WireContext) -> None:
+    """GET, again and again: keys live as long as they would have."""
+    _expect_only_read(context, lambda key: requests.key_request(Opcode.GET, b"", key))
+
+
+@wire_case("EXISTS-003")
+def exists_only_reads(context: WireContext) -> None:
+    """EXISTS, again and again: keys live as long as they would have."""
+    _expect_only_read(context, lambda key: requests.key_request(Opcode.EXISTS, b"", key))
+
+
+@wire_case("MGET-004", needs=("mget",))
+def mget_only_reads(context: WireContext) -> None:
+    """MGET, again and again: keys live as long as they would have."""
+    _expect_only_read(context, lambda key: requests.keys_request(Opcode.MGET, b"", [key, key]))
+
+
+@wire_case("TTLOP-004", needs=("ttl",))
+def ttl_only_reads(context: WireContext) -> None:
+    """TTL, again and again: keys live as long as they would have."""
+    _expect_only_read(context, lambda key: requests.key_request(Opcode.TTL, b"", key))
+
+
+_TOUCHING = (
+    Opcode.SET, Opcode.SETNX, Opcode.INCR, Opcode.DECR, Opcode.CAS, Opcode.LOCK, Opcode.UNLOCK,
+    Opcode.EXTEND, Opcode.EXPIRE,
+)  # fmt: skip
+"""Operations whose payload begins with a key, and that could touch its TTL."""
+
+
+@wire_case("TTL-010")
+def refusals_keep_ttls(context: WireContext) -> None:
+    """Requests on a key with a TTL that are refused: it ends when it was going to end."""
+    connection = context.connect()
+    key = context.key()
+    context.stored(connection, key, "text", ttl_ms=LEFT_MS + 2 * GONE_MS)
+    began = time.monotonic()
+    for opcode in _TOUCHING:
+        if opcode is Opcode.SET or opcode.name.lower() in context.capabilities:
+            connection.request(opcode, _sized(key) + b"\xff" * 9)
+    _sleep_until(began + GONE_MS / 1000)
+    context.expect_value(connection, key, "text")
+    _sleep_until(began + (LEFT_MS + 3 * GONE_MS) / 1000)
+    context.expect_value(connection, key, ...)
+
+
+# --- Long ones -----------------------------------------------------------------------------------
+
+
+@wire_case("TTL-006")
+def ttls_beyond_a_century_are_refused(context: WireContext) -> None:
+    """SET with more than 100 years is refused, by a millisecond or by far."""
+    connection = context.connect()
+    key = context.key()
+    for ttl_ms in (TTL_MS_MAX + 1, 2**63 - 1, 2**63, 2**64 - 1):
+        connection.send(_set_frame(key, ttl_ms))
+        connection.read().expect_refusal()
+
+
+@wire_case("TTL-008")
+def long_ttls_do_not_end_soon(context: WireContext) -> None:
+    """TTLs of powers of two and 50 ms: where they are not refused, the keys are there later."""
+    connection = context.connect()
+    accepted = []
+    for ttl_ms in LONG_TTLS_MS:
+        key = context.key(f"{ttl_ms}")
+        reply = connection.exchange(requests.set_request(Opcode.SET, b"", key, 1, ttl_ms))
+        if reply.status == Status.OK:
+            accepted.append((key, ttl_ms))
+    time.sleep(0.15)
+    for key, ttl_ms in accepted:
+        reply = connection.exchange(requests.key_request(Opcode.GET, b"", key))
+        if reply.status != Status.OK:
+            raise CaseFailed(f"a key with a TTL of {ttl_ms} ms, 150 ms later", str(reply))
+
+
+@wire_case("TTL-008", needs=("ttl",))
+def long_ttls_are_kept_whole(context: WireContext) -> None:
+    """TTLs up to u64: where they are not refused, TTL answers no less than was given."""
+    connection = context.connect()
+    key = context.key()
+    for ttl_ms in (*LONG_TTLS_MS, TTL_MS_MAX, TTL_MS_MAX + 1, 2**63 - 1, 2**63, 2**64 - 1):
+        if connection.exchange(_set_frame(key, ttl_ms)).status == Status.OK:
+            left_ms = _left_ms(connection, key)
+            # An i64 cannot say more; a key without a TTL (-1) outlives every one.
+            if left_ms != -1 and left_ms < min(ttl_ms, 2**63 - 1) - TTL_SLACK_MS:
+                raise CaseFailed(f"{ttl_ms} ms left, or a refusal", f"{left_ms} ms left")
+
+
+def _left_ms(connection: WireConnection, key: str) -> float:
+    reply = connection.exchange(requests.key_request(Opcode.TTL, b"", key)).expect(Status.OK)
+    if len(reply.payload) != 8:
+        return -math.inf
+    left_ms: int = struct.unpack(">q", reply.payload)[0]
+    return left_ms
+
+
+def _sized(key: str) -> bytes:
+    name = key.encode()
+    return struct.pack(">H", len(name)) + name
+
+
+def _set_frame(key: str, ttl_ms: int) -> bytes:
+    """SET of Null with any TTL, also with one that our own codec would refuse to send."""
+    return frame(Opcode.SET, _sized(key) + struct.pack(">Q", ttl_ms) + b"\0")

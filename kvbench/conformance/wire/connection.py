@@ -1,0 +1,171 @@
+"""A connection of the wire suite: it sends raw bytes, reads replies, and records both.
+
+Reads are bounded: a target that is silent fails the case, it does not stop the suite. FIN and RST
+are both "closed".
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from kvbench.conformance.findings import CaseFailed
+from kvbench.conformance.wire.trace import Trace, WireReply
+from kvbench.protocol.frames import FrameReader, frame
+
+REPLY_TIMEOUT_S = 5.0
+"""A target that takes longer for one reply is silent. Loopback takes well under a millisecond."""
+
+REPLY_BYTES_MAX = 256 * 1024 * 1024
+"""What a reply may declare before the suite hangs up: four times the protocol's default limit."""
+
+
+class WireConnection:
+    """One TCP connection to the target.
+
+    Args:
+        address: host and port.
+        name: ``a`` for the first of a case.
+        trace: records what crosses the connection.
+        check: called with what is about to be sent; raises where it must not be.
+        reply_timeout_s: how long one read may take.
+
+    Raises:
+        CaseFailed: the connection failed.
+    """
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        name: str,
+        trace: Trace,
+        check: Callable[[bytes, int], None],
+        reply_timeout_s: float = REPLY_TIMEOUT_S,
+    ) -> None:
+        self.name = name
+        self._trace = trace
+        self._check = check
+        self._reply_timeout_s = reply_timeout_s
+        self._reader = FrameReader(REPLY_BYTES_MAX)
+        self._replies: list[WireReply] = []
+        try:
+            self._socket = socket.create_connection(address, timeout=reply_timeout_s)
+        except OSError as error:
+            raise CaseFailed("a connection", f"it was refused: {error}") from None
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._trace.note(self.name, "connected")
+
+    def send(self, data: bytes, pieces: int = 0) -> None:
+        """Send bytes: all at once, or in pieces of so many bytes.
+
+        A target that has closed already is no failure here: what it answered can still be read.
+
+        Raises:
+            ForeignKeyError: they could touch a key that is not the run's own. Nothing was sent.
+            SetupFailed: they could touch the empty key, and it was not seen absent.
+        """
+        self._check(data, pieces)
+        self._trace.data(self.name, ">", data, pieces)
+        step = pieces or max(1, len(data))
+        try:
+            for start in range(0, len(data), step):
+                self._socket.sendall(data[start : start + step])
+        except OSError as error:
+            self._trace.note(self.name, f"sending failed: {error}")
+
+    def request(self, opcode: int, payload: bytes = b"") -> WireReply:
+        """Send one request and read its response."""
+        self.send(frame(opcode, payload))
+        return self.read()
+
+    def exchange(self, request_frame: bytes) -> WireReply:
+        """Send one whole frame, as kvbench.protocol.requests makes them; read its response."""
+        self.send(request_frame)
+        return self.read()
+
+    def read(self) -> WireReply:
+        """The next response.
+
+        Raises:
+            CaseFailed: none came in time, the connection was closed, or the bytes are no frame.
+        """
+        reply = self.read_or_end()
+        if reply is None:
+            raise CaseFailed("a response", "the connection was closed")
+        return reply
+
+    def read_or_end(self) -> WireReply | None:
+        """The next response; None when the connection was closed instead.
+
+        Raises:
+            CaseFailed: neither in time, or the bytes are no frame.
+        """
+        while not self._replies:
+            if not self._receive(self._reply_timeout_s):
+                return None
+        return self._replies.pop(0)
+
+    def read_many(self, count: int) -> list[WireReply]:
+        """The next ``count`` responses."""
+        return [self.read() for _ in range(count)]
+
+    def drain(self) -> list[WireReply]:
+        """Every response until the target closes, which it must do in time."""
+        while self._receive(self._reply_timeout_s):
+            pass
+        replies, self._replies = self._replies, []
+        return replies
+
+    def expect_closed(self) -> None:
+        """Fail the case unless the target closes, and sends nothing more before it does."""
+        while self._receive(self._reply_timeout_s):
+            pass
+        if self._replies:
+            raise CaseFailed("nothing more before the close", str(self._replies[0]))
+
+    def expect_silence(self, seconds: float) -> None:
+        """Fail the case if the target sends something, or closes, within ``seconds``."""
+        self._socket.settimeout(seconds)
+        try:
+            data = self._socket.recv(65_536)
+        except TimeoutError:
+            return
+        finally:
+            self._socket.settimeout(self._reply_timeout_s)
+        self._trace.data(self.name, "<", data)
+        raise CaseFailed("silence", f"{data[:32].hex(' ')}" if data else "a close")
+
+    def finish(self) -> None:
+        """Close the sending side (FIN): the target still owes what it owes."""
+        self._trace.note(self.name, "sending side closed")
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Break the connection off (RST)."""
+        self._trace.note(self.name, "reset")
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self._socket.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    def _receive(self, timeout_s: float) -> bool:
+        """Read once; False when the target has closed."""
+        self._socket.settimeout(timeout_s)
+        try:
+            data = self._socket.recv(1 << 20)
+        except TimeoutError:
+            wait = f"nothing within {timeout_s:g} s"
+            raise CaseFailed("a response or a close", wait) from None
+        except OSError as error:
+            self._trace.note(self.name, f"closed by the target: {error}")
+            return False
+        if not data:
+            self._trace.note(self.name, "closed by the target")
+            return False
+        self._trace.data(self.name, "<", data)
+        self._replies += [WireReply(*parts) for parts in self._reader.feed(data)]
+        if self._reader.oversize_bytes:
+            raise CaseFailed("a frame", f"a header of {self._reader.oversize_bytes} bytes")
+        return True

@@ -1,0 +1,197 @@
+"""The test context of wire cases: isolated keys, and connections that speak raw frames.
+
+A :class:`WireContext` is what a wire case gets: an address, a key prefix, and as many connections
+as it asks for. Everything that crosses them is recorded with its time, so that a failure can show
+the conversation and be played again.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from types import TracebackType
+from typing import Self
+
+from kvbench.conformance.findings import CaseFailed, SetupFailed
+from kvbench.conformance.isolation import ForeignKeyError, fresh_prefix
+from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S, WireConnection
+from kvbench.conformance.wire.guard import EMPTY_KEY, StreamGuard
+from kvbench.conformance.wire.trace import Trace
+from kvbench.protocol import requests
+from kvbench.protocol.frames import frame
+from kvbench.protocol.opcodes import Opcode, Status
+from kvbench.protocol.values import encode_value
+
+NET_TTL_MS = 3_600_000
+"""How long a key is there at most that a killed run has left, where the target has TTLs."""
+
+
+class WireContext:
+    """What a wire case works with. Closes all connections, and deletes its keys, at its end.
+
+    Args:
+        host: where the target listens.
+        port: its port.
+        capabilities: what the target declares or was found to have.
+        seed: of everything random in the case.
+        effort: 1 by default, more with ``--rigorous``: multiplies examples and rounds.
+        net_ttl_ms: the TTL of what no clause says to be without one, in ms; 0 for none.
+        is_guarded: whether only keys with the prefix can be written (wire.guard).
+
+    Attributes:
+        prefix: how each key of this case begins: as many ASCII characters as KEY_TOKEN.
+        rng: random numbers from the seed.
+        trace: all that happened on its connections.
+        shown: the context whose conversation a failure shows: this one, or a failing example's.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        capabilities: frozenset[str],
+        seed: str,
+        effort: int = 1,
+        reply_timeout_s: float = REPLY_TIMEOUT_S,
+        net_ttl_ms: int = 0,
+        is_guarded: bool = True,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.capabilities = capabilities
+        self.seed = seed
+        self.effort = effort
+        self.reply_timeout_s = reply_timeout_s
+        self.net_ttl_ms = net_ttl_ms
+        self.rng = random.Random(seed)
+        self.prefix = fresh_prefix()
+        self.trace = Trace()
+        self.shown = self
+        self._keys: set[bytes] = set()
+        self._connections: list[WireConnection] = []
+        self._is_guarded = is_guarded
+        self._is_empty_key_absent = False
+
+    @property
+    def run_seed(self) -> str:
+        """The seed of the whole run, from which the case's follows: ``--seed`` repeats it."""
+        return self.seed.rpartition("/")[0] or self.seed
+
+    def now_ms(self) -> float:
+        """Milliseconds since the case began."""
+        return self.trace.now_ms()
+
+    def connect(self) -> WireConnection:
+        """A new connection, closed at the end of the case."""
+        connection = self._open(_name(len(self._connections)), self.trace)
+        self._connections.append(connection)
+        return connection
+
+    def _open(self, name: str, trace: Trace) -> WireConnection:
+        guard = StreamGuard(self.prefix)
+
+        def check(data: bytes, pieces: int) -> None:
+            if self._is_guarded and guard.check(data, pieces):
+                self.see_empty_key_absent()
+
+        return WireConnection((self.host, self.port), name, trace, check, self.reply_timeout_s)
+
+    def may_send(self, *pieces: bytes) -> bool:
+        """Whether a new connection could send these pieces without an error of the guard."""
+        guard = StreamGuard(self.prefix)
+        try:
+            for piece in pieces:
+                guard.check(piece)
+        except ForeignKeyError:
+            return False
+        return True
+
+    def see_empty_key_absent(self) -> None:
+        """Look whether anybody has stored the empty key; what the case stores there is deleted.
+
+        Raises:
+            SetupFailed: somebody has, or the target does not say.
+        """
+        if self._is_empty_key_absent:
+            return
+        try:
+            with closing(self._open("looker", Trace())) as looker:
+                looker.send(frame(Opcode.GET, EMPTY_KEY))
+                reply = looker.read_or_end()
+        except CaseFailed as error:
+            raise SetupFailed(f"GET of the empty key, before it is written: {error}") from None
+        if reply is not None and reply.status == Status.OK:
+            raise SetupFailed("the empty key holds a value, which may be somebody else's")
+        self._is_empty_key_absent = True
+        self._keys.add(EMPTY_KEY)
+
+    def key(self, name: str = "k") -> str:
+        """A key of this case's own; it is deleted at the end."""
+        key = f"{self.prefix}{name}"
+        self._keys.add(key.encode())
+        return key
+
+    def keys(self, count: int) -> list[str]:
+        """So many keys of this case's own."""
+        return [self.key(f":{index:05d}") for index in range(count)]
+
+    def own(self, keys: Sequence[bytes]) -> None:
+        """Have keys deleted at the end that the case made itself."""
+        self._keys.update(keys)
+
+    @property
+    def owned(self) -> list[bytes]:
+        """The keys of this case's own, sorted."""
+        return sorted(self._keys)
+
+    def stored(
+        self, connection: WireConnection, key: str, value: object, ttl_ms: int | None = None
+    ) -> None:
+        """Store a value as a step before the one that is checked; by default with the net's TTL.
+
+        Raises:
+            SetupFailed: it was not OK.
+        """
+        ttl_ms = self.net_ttl_ms if ttl_ms is None else ttl_ms
+        request = requests.set_request(Opcode.SET, b"", key, value, ttl_ms)
+        reply = connection.exchange(request)
+        if reply.status != Status.OK:
+            raise SetupFailed(f"SET before the check answered {reply}")
+
+    def expect_value(self, connection: WireConnection, key: str, value: object) -> None:
+        """Fail the case unless GET answers this very value, or NULL for ``...``."""
+        reply = connection.exchange(requests.key_request(Opcode.GET, b"", key))
+        if value is ...:
+            reply.expect(Status.NULL, b"")
+        else:
+            reply.expect(Status.OK, encode_value(value))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for connection in self._connections:
+            connection.close()
+        self._delete_keys()
+
+    def _delete_keys(self) -> None:
+        """Best effort: a target that is down keeps its keys, and has failed anyway."""
+        if not self._keys:
+            return
+        with suppress(CaseFailed, SetupFailed), closing(self._open("cleaner", Trace())) as cleaner:
+            for key in self._keys:
+                cleaner.send(frame(Opcode.DEL, key))
+                cleaner.read()
+
+
+def _name(index: int) -> str:
+    """``a`` to ``z``, then ``a1``…: names that vectors can use."""
+    letter = chr(ord("a") + index % 26)
+    return letter if index < 26 else f"{letter}{index // 26}"

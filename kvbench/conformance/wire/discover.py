@@ -1,0 +1,215 @@
+"""What a server can do, and whether it is there at all: found out by asking.
+
+First an opcode that nobody has (3F): a server that accepts
+that would accept anything, and what is found then is told to be unreliable. Then HELLO, whose
+answer counts whatever else is seen: what is announced is checked. Then each operation outside the
+core, on keys of the suite's own, with requests that no server has a reason to refuse; one that is
+granted shows that the operation is there.
+
+``atomic-batch`` cannot be seen from outside, only announced or declared.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+
+from kvbench.conformance.case import Suite
+from kvbench.conformance.findings import CaseFailed, SetupFailed
+from kvbench.conformance.profile import VOCABULARY
+from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S, WireConnection
+from kvbench.conformance.wire.context import NET_TTL_MS, WireContext
+from kvbench.conformance.wire.trace import WireReply
+from kvbench.errors import KvConnectionError, ProtocolError
+from kvbench.protocol import requests
+from kvbench.protocol.frames import frame
+from kvbench.protocol.opcodes import PROTOCOL_VERSION, Opcode, Status
+
+UNASSIGNED_OPCODE = 0x3F
+"""The last one that the family has not given out, and extensions must not use (appendix A)."""
+
+_REPLY_TIMEOUT_S = 1.0
+"""A server that neither answers nor closes within this does not have the operation."""
+
+_FACTS_MAX = 8
+_FACT_CHARS_MAX = 80
+
+
+def why_absent(address: tuple[str, int], reply_timeout_s: float, patience_s: float = 0.0) -> str:
+    """Why nothing can be said of a server; empty while it is there.
+
+    It is there when it answers, or closes the connection, whatever the answer is.
+
+    Args:
+        address: host and port.
+        reply_timeout_s: how long it may take for a reply.
+        patience_s: how long it may take to be back, where somebody restarts it.
+    """
+    place = f"{address[0]}:{address[1]}"
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            probe = socket.create_connection(address, reply_timeout_s)
+            break
+        except OSError as error:
+            if time.monotonic() >= until:
+                return (
+                    f"{place}: no connection: {error.strerror or error}; is a server running there?"
+                )
+            time.sleep(0.05)
+    with probe:
+        try:
+            probe.sendall(frame(Opcode.GET, b"kvbench:probe"))
+            probe.recv(1)
+        except TimeoutError:
+            return (
+                f"{place} has not answered a GET within {reply_timeout_s:g} s: does it speak the "
+                f"wire protocol? Another kind of store needs its scheme, e.g. redis://{place}"
+            )
+        except OSError:
+            pass  # Closed: somebody is there.
+    return ""
+
+
+def discover_wire(host: str, port: int) -> tuple[frozenset[str], dict[str, str]]:
+    """Capabilities of a server, and facts about it.
+
+    Raises:
+        KvConnectionError: nobody is there, or it accepts connections and is silent.
+    """
+    problem = why_absent((host, port), REPLY_TIMEOUT_S)
+    if problem:
+        raise KvConnectionError(problem)
+    with WireContext(
+        host, port, capabilities=frozenset(), seed="", reply_timeout_s=_REPLY_TIMEOUT_S
+    ) as context:
+        facts = _tell_itself(context)
+        doubt = _doubt(context)
+        announced = _announced(context)
+        refusals: dict[str, str] = {}
+        found = {
+            name
+            for name, frames in _probes(context).items()
+            if not _refusals_of(context, name, frames, refusals)
+        }
+        if announced is not None:
+            found |= VOCABULARY[Suite.WIRE] & {*announced, "hello"}
+    facts["wire capabilities"] = (
+        "found by asking for each" if announced is None else "announced by HELLO or found by asking"
+    )
+    if doubt:
+        facts["wire capabilities"] += f"; unreliable: {doubt}"
+    missing = [f"{name} ({refusals[name]})" for name in refusals if name not in found]
+    if missing:
+        facts["not found"] = ", ".join(missing)
+    return frozenset(found), facts
+
+
+def net_ttl_ms(host: str, port: int, reply_timeout_s: float = _REPLY_TIMEOUT_S) -> int:
+    """NET_TTL_MS where a key that is stored with it is there; 0 where TTLs do not work."""
+    with WireContext(
+        host, port, capabilities=frozenset(), seed="", reply_timeout_s=reply_timeout_s
+    ) as context:
+        try:
+            connection, key = context.connect(), context.key("net")
+            context.stored(connection, key, "there", NET_TTL_MS)
+            context.expect_value(connection, key, "there")
+        except (CaseFailed, SetupFailed):
+            return 0
+    return NET_TTL_MS
+
+
+def _tell_itself(context: WireContext) -> dict[str, str]:
+    """The texts that INFO tells, such as product and version; nothing when it makes no sense."""
+    reply = _ask(context.connect(), frame(Opcode.INFO, b""))
+    try:
+        members = json.loads(reply.payload) if reply is not None else {}
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(members, dict):
+        return {}
+    texts = [(name, text) for name, text in members.items() if isinstance(text, str) and text]
+    return {str(name): text[:_FACT_CHARS_MAX] for name, text in texts[:_FACTS_MAX]}
+
+
+def _doubt(context: WireContext) -> str:
+    """Why granted requests prove nothing of this server; empty when they do."""
+    reply = _ask(context.connect(), frame(UNASSIGNED_OPCODE, b""))
+    if reply is None or reply.is_refusal:
+        return ""
+    return f"it does not refuse opcode {UNASSIGNED_OPCODE:02X}, which nobody has (OP-003)"
+
+
+def _announced(context: WireContext) -> list[str] | None:
+    """The names that HELLO announces; None when there is no HELLO, or its answer is no list."""
+    hello = requests.hello_payload(PROTOCOL_VERSION, [])
+    reply = _ask(context.connect(), frame(Opcode.HELLO, hello))
+    if reply is None or reply.status != Status.OK:
+        return None
+    try:
+        return list(requests.parse_hello(reply.payload)[1])
+    except ProtocolError:
+        return []  # It has HELLO, and answers it wrongly: a case of its own says so.
+
+
+def _probes(context: WireContext) -> dict[str, list[bytes]]:
+    """For each operation outside the core, requests that a server with it has to grant."""
+    absent, number, lock = context.key("absent"), context.key("number"), context.key("lock")
+    _ask(context.connect(), requests.set_request(Opcode.SET, b"", number, 5, 0))
+    hello = requests.hello_payload(PROTOCOL_VERSION, [])
+    both, ttls_ms, owner, pair = (absent, number), (0, 60_000), "kvbench", context.key("pair")
+
+    def count(opcode: Opcode) -> list[bytes]:
+        keys = (context.key(opcode.name), number)
+        return [requests.counter_request(opcode, b"", key, 1) for key in keys]
+
+    def name(opcode: Opcode) -> list[bytes]:
+        return [requests.keys_request(opcode, b"", [key]) for key in both]
+
+    def own(opcode: Opcode) -> list[bytes]:
+        return [
+            requests.lock_request(opcode, b"", key, owner, ttls_ms[1]) for key in (lock, absent)
+        ]
+
+    fresh = (context.key("fresh"), number)
+    return {
+        "incr": count(Opcode.INCR),
+        "decr": count(Opcode.DECR),
+        "cas": [requests.cas_request(b"", key, 5, 5, 0) for key in both],
+        "setnx": [requests.set_request(Opcode.SETNX, b"", key, 1, 0) for key in fresh],
+        "lock": own(Opcode.LOCK),
+        "unlock": [requests.unlock_request(b"", key, owner) for key in (absent, lock)],
+        "extend": own(Opcode.EXTEND),
+        "mget": name(Opcode.MGET),
+        "mset": [requests.mset_request(b"", [(pair, 1)], ttl_ms) for ttl_ms in ttls_ms],
+        "mdel": name(Opcode.MDEL),
+        "hello": [frame(Opcode.HELLO, hello)],
+        "mexists": name(Opcode.MEXISTS),
+        "msetex": [requests.msetex_request(b"", [(pair, 1, ttl_ms)]) for ttl_ms in ttls_ms],
+        "expire": [requests.expire_request(b"", key, ttls_ms[1]) for key in both],
+        "ttl": [requests.key_request(Opcode.TTL, b"", key) for key in both],
+    }
+
+
+def _refusals_of(
+    context: WireContext, name: str, frames: list[bytes], refusals: dict[str, str]
+) -> bool:
+    """Whether all of an operation's requests are refused; the last refusal is noted."""
+    for request in frames:
+        reply = _ask(context.connect(), request)
+        if reply is not None and not reply.is_refusal:
+            return False
+        text = "" if reply is None else reply.payload[:60].decode("utf-8", "replace")
+        refusals[name] = "no answer" if reply is None else text or "refused"
+    return True
+
+
+def _ask(connection: WireConnection, request: bytes) -> WireReply | None:
+    """The reply, None when none came. Each question has a connection of its own."""
+    try:
+        return connection.exchange(request)
+    except (CaseFailed, SetupFailed):
+        return None
+    finally:
+        connection.close()

@@ -1,0 +1,120 @@
+"""What generated cases are made of: values, keys and actions, as hypothesis draws them.
+
+Texts are drawn by code point rather than by hypothesis's own text(), which keeps a table of Unicode
+in a directory that it makes wherever the user happens to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from itertools import product
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from kvbench.conformance.wire.codec import TTL_UNIT_MS
+from kvbench.conformance.wire.oracle import Action
+from kvbench.model import Value
+
+_I64 = st.integers(-(2**63), 2**63 - 1)
+
+SMALL_VALUES: Sequence[Value] = (1, True, None, "1")
+"""Few, and easily mistaken for each other: the same digits, other types."""
+
+_DELTAS = (1, -1, 0, 5, 2**63 - 1, -(2**63))
+_TTLS_MS = (0, TTL_UNIT_MS, 3 * TTL_UNIT_MS)
+_OWNERS = ("a", "b")
+
+
+def texts(size_max: int, size_min: int = 0) -> SearchStrategy[str]:
+    """Texts of any Unicode scalar values, ASCII more often than chance would have it."""
+    point = st.one_of(
+        st.integers(0x20, 0x7E), st.integers(0, 0xD7FF), st.integers(0xE000, 0x10FFFF)
+    )
+    return st.lists(point, min_size=size_min, max_size=size_max).map(_text)
+
+
+def _text(points: list[int]) -> str:
+    return "".join(map(chr, points))
+
+
+def _decimal(sign: int, digits: int, exponent: int) -> Decimal:
+    return Decimal((sign, tuple(map(int, str(digits))), exponent))
+
+
+def values() -> SearchStrategy[Value]:
+    """Values of every type, nested ones too; decimals within what every server must keep."""
+    decimals = st.builds(
+        _decimal, st.integers(0, 1), st.integers(0, 10**34 - 1), st.integers(-6000, 6000)
+    )
+    leaf: SearchStrategy[Value] = st.one_of(
+        st.none(),
+        st.booleans(),
+        _I64,
+        st.floats(),
+        decimals,
+        texts(20),
+        st.binary(max_size=40),
+    )
+    return st.recursive(
+        leaf,
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=4), st.dictionaries(texts(6), inner, max_size=4)
+        ),
+        max_leaves=8,
+    )
+
+
+def actions(names: Iterable[str], pool: Sequence[Value] = SMALL_VALUES) -> SearchStrategy[Action]:
+    """Actions of these operations, a name that comes twice being twice as likely.
+
+    Args:
+        names: of operations that the model knows.
+        pool: the values that they store and expect.
+    """
+    return st.one_of([st.sampled_from(menu(name, pool)) for name in sorted(names)])
+
+
+def menu(name: str, pool: Sequence[Value]) -> tuple[Action, ...]:
+    """All that is asked of one operation, simplest first: drawing an action is drawing a number.
+
+    One key is a or b; a batch has up to three of a, b and c, in any order, repeated ones included.
+    """
+    if name in ("mget", "mdel", "mexists", "mset", "msetex"):
+        return tuple([_batch(name, keys, pool, turn) for turn, keys in enumerate(_BATCHES)])
+    value_lists: list[tuple[Value, ...]] = [()]
+    ttls_ms: Sequence[int] = (0,)
+    match name:
+        case "set" | "setnx":
+            value_lists, ttls_ms = [(value,) for value in pool], _TTLS_MS
+        case "incr" | "decr":
+            value_lists = [(delta,) for delta in _DELTAS]
+        case "cas":
+            value_lists, ttls_ms = list(product(pool, pool)), _TTLS_MS
+        case "lock" | "extend":
+            value_lists, ttls_ms = [(owner,) for owner in _OWNERS], _TTLS_MS[1:]
+        case "unlock":
+            value_lists = [(owner,) for owner in _OWNERS]
+        case "expire":
+            ttls_ms = _TTLS_MS
+    return tuple(
+        [
+            Action(name, (key,), values, ttl_ms)
+            for values, ttl_ms, key in product(value_lists, ttls_ms, "ab")
+        ]
+    )
+
+
+_BATCHES = [keys for size in range(4) for keys in product("abc", repeat=size)]
+
+
+def _batch(name: str, keys: tuple[str, ...], pool: Sequence[Value], turn: int) -> Action:
+    """One batch; each turn takes other values and TTLs."""
+    values = tuple([pool[(turn + place) % len(pool)] for place in range(len(keys))])
+    ttls_ms = tuple([_TTLS_MS[(turn // 2 + place) % len(_TTLS_MS)] for place in range(len(keys))])
+    if name == "mset":
+        return Action(name, keys, values, _TTLS_MS[turn % len(_TTLS_MS)])
+    if name == "msetex":
+        return Action(name, keys, values, ttls_ms=ttls_ms)
+    return Action(name, keys)
