@@ -1,13 +1,15 @@
 """Verdicts as records: what a conformance run found out, for every report and for `kvbench run`.
 
 A verdict is about one clause, by one case. Outcomes that say different things are kept apart: a
-deviation that was declared (known) is no failure, a declared one that is gone (unexpected-pass) is,
-and what could not be looked at (unsupported, not-run) is never counted as passed.
+deviation that was declared (xfail) is no failure, a declared one that is gone (xpass) is, and what
+could not be looked at (unsupported, skipped) is never counted as passed. What several cases say of
+one clause is merged by :func:`by_clause`, for the counts and for every report.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from kvbench.decoding import decode
 from kvbench.errors import ResultsError
 from kvbench.foreign_text import clean
 
-SCHEMA = "kvbench-conformance/1"
+SCHEMA = "kvbench-conformance/2"
 """Changes when a reader of the old form would misread the new one."""
 
 EXCHANGES_SHOWN = 8
@@ -28,28 +30,39 @@ HEX_CHARS_SHOWN = 96
 
 
 class Outcome(StrEnum):
-    """What a case says of a clause."""
+    """What a case says of a clause; pytest's word where pytest has one. The worst comes first."""
 
-    PASSED = "passed"
     FAILED = "failed"
-    OPTIONAL_FAILED = "optional-failed"
-    """A SHOULD or MAY clause is not kept: told, and not held against the target."""
+    XPASS = "xpass"
+    """The profile declares a deviation that is not there: the profile is outdated."""
+    ERROR = "error"
+    """The suite itself failed: nothing is known about the target."""
+    WARNING = "warning"
+    """A SHOULD or MAY clause is not kept: reported, and not held against the target."""
+    XFAIL = "xfail"
+    """Failed as the target's profile says it would, with a reason."""
+    SKIPPED = "skipped"
+    """Not looked at; the detail says why (a prerequisite failed, the setup failed, Ctrl-C)."""
+    PASSED = "passed"
     UNSUPPORTED = "unsupported"
     """The target does not declare a capability that the clause needs."""
-    KNOWN = "known"
-    """Failed as the target's profile says it would, with a reason."""
-    UNEXPECTED_PASS = "unexpected-pass"
-    """The profile declares a deviation that is not there: the profile must be mended."""
-    NOT_RUN = "not-run"
-    """Not looked at; the detail says why (a dependency failed, the setup failed, no time left)."""
-    HARNESS_ERROR = "harness-error"
-    """The suite itself failed: nothing is known about the target."""
 
 
-VIOLATIONS = frozenset({Outcome.FAILED, Outcome.UNEXPECTED_PASS})
+class Summary(StrEnum):
+    """What all verdicts say of a target; the worst comes first."""
+
+    VIOLATES = "does not conform"
+    UNVERIFIED = "not verified"
+    CONFORMS = "conforms"
+
+
+BROKEN = frozenset({Outcome.FAILED, Outcome.WARNING})
+"""Outcomes of a clause that is not kept and of which the profile says nothing."""
+
+VIOLATIONS = frozenset({Outcome.FAILED, Outcome.XPASS})
 """Outcomes that make a target not conform."""
 
-UNVERIFIED = frozenset({Outcome.NOT_RUN, Outcome.HARNESS_ERROR})
+UNVERIFIED = frozenset({Outcome.SKIPPED, Outcome.ERROR})
 """Outcomes after which nothing is known about a clause."""
 
 
@@ -118,23 +131,31 @@ class TargetVerdicts(msgspec.Struct, frozen=True):
         target: its URL or address as given, without passwords.
         suites: ``wire``, ``backend`` or both.
         conforms: True only if no clause is violated and every MUST that binds was verified.
-        summary: ``conforms``, ``does not conform`` or ``not verified``.
+        summary: what all verdicts say.
         counts: level -> outcome -> number of clauses.
         verdicts: in the order of the ledger.
         facts: product, version and what else the target tells of itself.
         capabilities: what was declared or found.
         elapsed_s: seconds that it took.
+        is_interrupted: whether Ctrl-C ended it before all cases had run.
     """
 
     target: str
     suites: tuple[str, ...]
     conforms: bool
-    summary: str
+    summary: Summary
     counts: dict[str, dict[str, int]]
     verdicts: tuple[Verdict, ...]
     facts: dict[str, str] = {}
     capabilities: tuple[str, ...] = ()
     elapsed_s: float = 0.0
+    is_interrupted: bool = False
+
+
+class _Header(msgspec.Struct, frozen=True):
+    """What is read of a file first: its other members may be those of another schema."""
+
+    schema: str
 
 
 class Conformance(msgspec.Struct, frozen=True):
@@ -155,37 +176,35 @@ class Conformance(msgspec.Struct, frozen=True):
     targets: tuple[TargetVerdicts, ...]
 
 
-_SEVERITY = (
-    Outcome.FAILED,
-    Outcome.UNEXPECTED_PASS,
-    Outcome.HARNESS_ERROR,
-    Outcome.OPTIONAL_FAILED,
-    Outcome.KNOWN,
-    Outcome.NOT_RUN,
-    Outcome.PASSED,
-    Outcome.UNSUPPORTED,
-)
-"""Worst first: what a clause is worth that several cases looked at."""
+@dataclass(frozen=True, slots=True)
+class ClauseVerdict:
+    """What all cases say of one clause.
 
-
-def worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """The outcome of a clause that several cases looked at: the worst of theirs.
-
-    Raises:
-        ValueError: there is none.
+    Attributes:
+        clause: permanent id.
+        level: MUST, SHOULD or MAY.
+        outcome: the worst of theirs.
+        verdicts: those that say so; the first explains it.
     """
-    return min(outcomes, key=_SEVERITY.index)
+
+    clause: str
+    level: str
+    outcome: Outcome
+    verdicts: tuple[Verdict, ...]
 
 
-def clause_outcomes(verdicts: Iterable[Verdict]) -> dict[str, Outcome]:
-    """The outcome of each clause, in the order of the verdicts."""
-    outcomes: dict[str, Outcome] = {}
-    for verdict in verdicts:
-        before = outcomes.get(verdict.clause)
-        outcomes[verdict.clause] = (
-            verdict.verdict if before is None else worst((before, verdict.verdict))
-        )
-    return outcomes
+def by_clause(verdicts: Iterable[Verdict]) -> dict[str, ClauseVerdict]:
+    """What all cases together say of each clause, in the order of the verdicts."""
+    groups: dict[str, list[Verdict]] = {}
+    for one in verdicts:
+        groups.setdefault(one.clause, []).append(one)
+    severity = list(Outcome)
+    merged: dict[str, ClauseVerdict] = {}
+    for clause, found in groups.items():
+        worst = min([one.verdict for one in found], key=severity.index)
+        same = tuple([one for one in found if one.verdict is worst])
+        merged[clause] = ClauseVerdict(clause, found[0].level, worst, same)
+    return merged
 
 
 def judge(
@@ -195,29 +214,29 @@ def judge(
     facts: dict[str, str],
     capabilities: tuple[str, ...],
     elapsed_s: float,
+    *,
+    is_interrupted: bool = False,
 ) -> TargetVerdicts:
     """Sum the verdicts up. Every text is made fit to be shown, whatever a target answered.
 
     A target conforms when nothing is violated and every MUST clause that binds it was verified;
     it is not verified when a MUST clause could not be looked at, or none was.
     """
-    levels = {verdict.clause: verdict.level for verdict in verdicts}
     counts: dict[str, dict[str, int]] = {}
-    for clause, outcome in clause_outcomes(verdicts).items():
-        of_level = counts.setdefault(levels[clause], {})
-        of_level[outcome] = of_level.get(outcome, 0) + 1
+    for one in by_clause(verdicts).values():
+        of_level = counts.setdefault(one.level, {})
+        of_level[one.outcome] = of_level.get(one.outcome, 0) + 1
     seen = {outcome for of_level in counts.values() for outcome in of_level}
-    of_must = set(counts.get("MUST", {}))
     if seen & VIOLATIONS:
-        summary = "does not conform"
-    elif of_must & UNVERIFIED or not seen & {Outcome.PASSED, Outcome.KNOWN}:
-        summary = "not verified"
+        summary = Summary.VIOLATES
+    elif set(counts.get("MUST", {})) & UNVERIFIED or not seen & {Outcome.PASSED, Outcome.XFAIL}:
+        summary = Summary.UNVERIFIED
     else:
-        summary = "conforms"
+        summary = Summary.CONFORMS
     return clean(
         TargetVerdicts(
-            target, suites, summary == "conforms", summary, counts, verdicts, facts, capabilities,
-            elapsed_s,
+            target, suites, summary is Summary.CONFORMS, summary, counts, verdicts, facts,
+            capabilities, elapsed_s, is_interrupted,
         )
     )  # fmt: skip
 
@@ -271,11 +290,12 @@ def read_conformance(path: Path) -> Conformance:
         ResultsError: the file cannot be read, is damaged, or is of another schema.
     """
     try:
-        found = clean(decode(msgspec.json.Decoder(Conformance).decode, path.read_bytes()))
+        content = path.read_bytes()
+        schema = decode(msgspec.json.Decoder(_Header).decode, content).schema
+        if schema != SCHEMA:
+            raise ResultsError(str(path), 0, f"schema {schema!r}; this version reads {SCHEMA!r}")
+        return clean(decode(msgspec.json.Decoder(Conformance).decode, content))
     except OSError as error:
         raise ResultsError(str(path), 0, f"cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ResultsError(str(path), 0, f"is no conformance result: {error}") from None
-    if found.schema != SCHEMA:
-        raise ResultsError(str(path), 0, f"schema {found.schema!r}; this version reads {SCHEMA!r}")
-    return found

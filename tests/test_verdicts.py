@@ -17,12 +17,11 @@ from kvbench.verdicts import (
     Failure,
     Outcome,
     Verdict,
-    clause_outcomes,
+    by_clause,
     describe,
     explain,
     judge,
     read_conformance,
-    worst,
 )
 
 
@@ -43,17 +42,17 @@ def summary(**outcomes):
         ({}, "not verified"),
         ({"MUST_1": Outcome.PASSED}, "conforms"),
         ({"SHOULD_1": Outcome.PASSED}, "conforms"),
-        ({"MUST_1": Outcome.KNOWN}, "conforms"),
+        ({"MUST_1": Outcome.XFAIL}, "conforms"),
         ({"MUST_1": Outcome.UNSUPPORTED}, "not verified"),
         ({"MUST_1": Outcome.PASSED, "MUST_2": Outcome.UNSUPPORTED}, "conforms"),
-        ({"MUST_1": Outcome.PASSED, "MUST_2": Outcome.NOT_RUN}, "not verified"),
-        ({"MUST_1": Outcome.PASSED, "MUST_2": Outcome.HARNESS_ERROR}, "not verified"),
-        ({"MUST_1": Outcome.PASSED, "SHOULD_2": Outcome.NOT_RUN}, "conforms"),
-        ({"MUST_1": Outcome.PASSED, "SHOULD_2": Outcome.OPTIONAL_FAILED}, "conforms"),
-        ({"SHOULD_1": Outcome.OPTIONAL_FAILED}, "not verified"),
+        ({"MUST_1": Outcome.PASSED, "MUST_2": Outcome.SKIPPED}, "not verified"),
+        ({"MUST_1": Outcome.PASSED, "MUST_2": Outcome.ERROR}, "not verified"),
+        ({"MUST_1": Outcome.PASSED, "SHOULD_2": Outcome.SKIPPED}, "conforms"),
+        ({"MUST_1": Outcome.PASSED, "SHOULD_2": Outcome.WARNING}, "conforms"),
+        ({"SHOULD_1": Outcome.WARNING}, "not verified"),
         ({"MUST_1": Outcome.PASSED, "MUST_2": Outcome.FAILED}, "does not conform"),
-        ({"MUST_1": Outcome.PASSED, "MAY_2": Outcome.UNEXPECTED_PASS}, "does not conform"),
-        ({"MUST_1": Outcome.NOT_RUN, "MUST_2": Outcome.FAILED}, "does not conform"),
+        ({"MUST_1": Outcome.PASSED, "MAY_2": Outcome.XPASS}, "does not conform"),
+        ({"MUST_1": Outcome.SKIPPED, "MUST_2": Outcome.FAILED}, "does not conform"),
     ],
 )
 def test_what_conforms(outcomes, expected):
@@ -67,12 +66,17 @@ def test_conforms_is_what_the_summary_says():
 
 
 def test_a_clause_is_worth_the_worst_of_its_cases():
-    assert worst([Outcome.PASSED, Outcome.FAILED, Outcome.UNSUPPORTED]) is Outcome.FAILED
-    assert worst([Outcome.UNSUPPORTED, Outcome.PASSED]) is Outcome.PASSED
-    for order in permutations(Outcome, 2):
-        assert worst(order) is worst(reversed(order))
-    with pytest.raises(ValueError, match="empty"):
-        worst([])
+    def worst(*outcomes):
+        found = [Verdict("A", "MUST", "case", one, f"{one} {n}") for n, one in enumerate(outcomes)]
+        [merged] = by_clause(found).values()
+        assert {one.verdict for one in merged.verdicts} == {merged.outcome}
+        return merged.outcome
+
+    assert worst(Outcome.PASSED, Outcome.FAILED, Outcome.UNSUPPORTED) is Outcome.FAILED
+    assert worst(Outcome.UNSUPPORTED, Outcome.PASSED) is Outcome.PASSED
+    for one, other in permutations(Outcome, 2):
+        assert worst(one, other) is worst(other, one)
+    assert by_clause([]) == {}
 
 
 def test_clauses_are_counted_once():
@@ -81,7 +85,8 @@ def test_clauses_are_counted_once():
         Verdict("B", "SHOULD", "one", Outcome.PASSED),
         Verdict("A", "MUST", "two", Outcome.FAILED),
     )
-    assert clause_outcomes(found) == {"A": Outcome.FAILED, "B": Outcome.PASSED}
+    merged = {clause: one.outcome for clause, one in by_clause(found).items()}
+    assert merged == {"A": Outcome.FAILED, "B": Outcome.PASSED}
     counts = judge("x", (), found, {}, (), 0.0).counts
     assert counts == {"MUST": {"failed": 1}, "SHOULD": {"passed": 1}}
 
@@ -108,8 +113,8 @@ def test_a_failure_explains_itself():
 
 
 def test_without_a_failure_the_detail_explains():
-    text = explain([Verdict("A-001", "MAY", "", Outcome.NOT_RUN, "it stands on B")], {})
-    assert text == "A-001 (MAY)\n  not-run in no case\n  it stands on B"
+    text = explain([Verdict("A-001", "MAY", "", Outcome.SKIPPED, "it stands on B")], {})
+    assert text == "A-001 (MAY)\n  skipped in no case\n  it stands on B"
 
 
 def test_long_bytes_are_cut_between_two_of_them():
@@ -124,7 +129,7 @@ def conformance():
     failure = Failure("a", "b", (Exchange(0.1, "a", ">", "00", "x"),))
     found = (
         Verdict("A", "MUST", "one", Outcome.PASSED),
-        Verdict("B", "SHOULD", "two", Outcome.OPTIONAL_FAILED, "why", failure),
+        Verdict("B", "SHOULD", "two", Outcome.WARNING, "why", failure),
     )
     target = judge("x", ("wire",), found, {"version": "1"}, ("mget",), 1.5)
     return Conformance(SCHEMA, "0.1", "2026-01-01T00:00:00+00:00", "s", (target,))
@@ -138,10 +143,10 @@ def test_a_file_reads_back(tmp_path, conformance):
 
 def test_the_schema_is_the_documented_one(conformance):
     plain = msgspec.to_builtins(conformance)
-    assert plain["schema"] == "kvbench-conformance/1"
+    assert plain["schema"] == "kvbench-conformance/2"
     target = plain["targets"][0]
     assert set(target) >= {"target", "conforms", "counts", "verdicts"}
-    assert target["counts"] == {"MUST": {"passed": 1}, "SHOULD": {"optional-failed": 1}}
+    assert target["counts"] == {"MUST": {"passed": 1}, "SHOULD": {"warning": 1}}
     assert set(target["verdicts"][1]) >= {"clause", "level", "case", "verdict", "detail"}
 
 
@@ -160,6 +165,10 @@ def test_another_schema_or_no_file(tmp_path, conformance):
     path = tmp_path / "x.json"
     path.write_bytes(msgspec.json.encode(msgspec.structs.replace(conformance, schema="other/2")))
     with pytest.raises(ResultsError, match="other/2"):
+        read_conformance(path)
+    old = {"schema": "kvbench-conformance/1", "targets": [{"verdicts": [{"verdict": "known"}]}]}
+    path.write_bytes(msgspec.json.encode(old))
+    with pytest.raises(ResultsError, match="this version reads 'kvbench-conformance/2'"):
         read_conformance(path)
     with pytest.raises(ResultsError, match="cannot be read"):
         read_conformance(tmp_path / "no.json")

@@ -35,7 +35,7 @@ Examples:
   kvbench check 127.0.0.1:16380 --write-profile profile.toml
   kvbench check a:1 b:2 --profile a:1=a.toml --profile b:2=b.toml
 
-Ctrl-C ends a check early: what was found is reported, the rest is not-run. Again, at once.
+Ctrl-C ends a check early: what was found is reported, the rest is skipped. Again, at once.
 
 A check that is killed leaves the keys of the case that it was in, all under kvbench-check:. Where
 the store has TTLs they end after an hour, but for those of clauses about keys without a TTL: a

@@ -108,7 +108,7 @@ def write_profile_file(path: Path, run: Run) -> None:
     from kvbench.conformance.profile import Deviation, profile_text
     from kvbench.report.format import count
     from kvbench.report.output import write_report
-    from kvbench.verdicts import Outcome
+    from kvbench.verdicts import BROKEN, Outcome
 
     if not run.checked:
         tell(f"{path} is not written: nothing was seen")
@@ -117,9 +117,9 @@ def write_profile_file(path: Path, run: Run) -> None:
     today = datetime.datetime.now(datetime.UTC).date()
     reasons: dict[str, str] = {}
     for one in checked.found.verdicts:
-        if one.verdict is Outcome.KNOWN:
+        if one.verdict is Outcome.XFAIL:
             reasons[one.clause] = checked.profile.reason(one.clause)
-        elif one.verdict in (Outcome.FAILED, Outcome.OPTIONAL_FAILED):
+        elif one.verdict in BROKEN:
             reasons.setdefault(one.clause, f"observed on {today}, to be explained: {one.detail}")
     target = checked.found.target
     remark = f"Written by kvbench {__version__} on {today} from what was seen of {target}."

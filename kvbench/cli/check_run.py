@@ -1,7 +1,7 @@
 """Checks targets one after the other, whatever becomes of each.
 
 A target that cannot be opened is reported as not verified, and the next one has its turn. The first
-Ctrl-C ends the case that runs and leaves the rest not-run; the second ends the process.
+Ctrl-C ends the case that runs and leaves the rest skipped; the second ends the process.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from kvbench.conformance.runner import (
     Capabilities,
     Options,
     check_target,
-    was_interrupted,
 )
 from kvbench.conformance.selection import Selection, ledger
 from kvbench.conformance.targets import Target, discover, open_target
@@ -37,7 +36,7 @@ from kvbench.conformance.wire.repro import writer
 from kvbench.errors import KvbenchError, KvError
 from kvbench.foreign_text import target_name
 from kvbench.specs import directory
-from kvbench.verdicts import SCHEMA, Conformance, Outcome, TargetVerdicts, judge
+from kvbench.verdicts import SCHEMA, Conformance, Outcome, Summary, TargetVerdicts, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +92,9 @@ class Run:
         outcomes = {one.verdict for target in targets for one in target.verdicts}
         if self.is_interrupted:
             return EXIT_INTERRUPTED
-        if any(target.summary == "does not conform" for target in targets):
+        if any(target.summary is Summary.VIOLATES for target in targets):
             return EXIT_FAILED
-        if self.unreachable or Outcome.HARNESS_ERROR in outcomes:
+        if self.unreachable or Outcome.ERROR in outcomes:
             return EXIT_UNREACHABLE
         return 0 if all(target.conforms for target in targets) else EXIT_UNVERIFIED
 
@@ -116,7 +115,7 @@ def run_check(request: Request) -> Run:
     with interrupts.installed(restore_terminal):
         for target in request.targets:
             if run.is_interrupted:
-                found.append(_unseen(target, INTERRUPTED))
+                found.append(_unseen(target))
                 continue
             found.append(_check(request, target, profiles.get(target, Profile()), run))
     run.conformance = Conformance(SCHEMA, __version__, started_at, request.seed, tuple(found))
@@ -146,14 +145,14 @@ def _check(request: Request, text: str, profile: Profile, run: Run) -> TargetVer
                 progress.close()
     except KeyboardInterrupt:
         run.is_interrupted = True
-        return _unseen(text, INTERRUPTED)
+        return _unseen(text)
     except KvbenchError as error:
         if len(request.targets) == 1:
             raise
         run.unreachable += 1
         tell(f"{target_name(text)}: {error}")
-        return _unseen(text, str(error))
-    run.is_interrupted = was_interrupted(found)
+        return _unseen(text, error)
+    run.is_interrupted = found.is_interrupted
     run.checked.append(Checked(found, profile, discovery.capabilities))
     return found
 
@@ -169,8 +168,10 @@ def _warn_of_eviction(target: Target) -> None:
             tell(text)
 
 
-def _unseen(text: str, reason: str) -> TargetVerdicts:
-    return judge(target_name(text), (), (), {"not verified": reason}, (), 0.0)
+def _unseen(text: str, error: KvbenchError | None = None) -> TargetVerdicts:
+    """A target that could not be opened; without an error, Ctrl-C came first."""
+    facts = {"not verified": str(error) if error is not None else INTERRUPTED}
+    return judge(target_name(text), (), (), facts, (), 0.0, is_interrupted=error is None)
 
 
 def _named(profile: Path | None) -> dict[str, str]:

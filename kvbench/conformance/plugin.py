@@ -22,10 +22,10 @@ the backend suite. To have it among the tests of a project, import it into one o
 
 What the verdicts become:
 
-- failed, unexpected-pass: the item fails, with the explanation as its report.
-- known, optional-failed: xfail, with the reason; ``-rx`` lists them.
-- unsupported, not-run: skipped, with the reason; ``-rs`` lists them.
-- harness-error: an error in the item's setup.
+- failed, xpass: the item fails, with the explanation as its report.
+- xfail, warning: xfail, with the reason; ``-rx`` lists them.
+- unsupported, skipped: skipped, with the reason; ``-rs`` lists them.
+- error: an error in the item's setup.
 
 Each clause keeps the worst of its verdicts, and the run ends with one line: conforms, does not
 conform, or not verified. When nothing failed but a MUST clause could not be looked at, or nothing
@@ -80,8 +80,8 @@ class Examination:
         declared = {clause for clause in case.clauses if self.profile.reason(clause)}
         related = [one for one in cases(case.suite) if one is case or declared & set(one.clauses)]
         found = [verdict for one in related for verdict in self.examiner.verdicts(one)]
-        mended = with_deviations(found, self.profile)
-        return clean(tuple([one for one in mended if one.case == case.name]))
+        seen = with_deviations(found, self.profile)
+        return clean(tuple([one for one in seen if one.case == case.name]))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -183,17 +183,16 @@ def kvbench_verdicts(
     request: pytest.FixtureRequest, kvbench_case: Case, kvbench_examination: Examination
 ) -> tuple[Verdict, ...]:
     """What the case says of its clauses. An error of the suite itself is an error here."""
-    from kvbench.conformance.findings import INTERRUPTED
     from kvbench.verdicts import Outcome
 
     verdicts = kvbench_examination.verdicts(kvbench_case)
+    if kvbench_examination.examiner.is_interrupted:
+        raise KeyboardInterrupt
     told = [[one.clause, one.level, one.case, one.verdict.value] for one in verdicts]
     request.node.user_properties.append((_PROPERTY, told))
     for one in verdicts:
-        if one.verdict is Outcome.HARNESS_ERROR:
+        if one.verdict is Outcome.ERROR:
             pytest.fail(f"the suite itself failed: {one.detail}", pytrace=False)
-        if one.detail == INTERRUPTED:
-            raise KeyboardInterrupt
     return verdicts
 
 
@@ -211,9 +210,9 @@ def settle(verdicts: tuple[Verdict, ...]) -> None:
     if broken:
         pytest.fail("\n\n".join(broken), pytrace=False)
     for one in verdicts:
-        if one.verdict in (Outcome.KNOWN, Outcome.OPTIONAL_FAILED):
+        if one.verdict in (Outcome.XFAIL, Outcome.WARNING):
             pytest.xfail(f"{one.clause} ({one.level}) {one.verdict}: {one.detail}")
-    idle = [one for one in verdicts if one.verdict in (Outcome.UNSUPPORTED, Outcome.NOT_RUN)]
+    idle = [one for one in verdicts if one.verdict in (Outcome.UNSUPPORTED, Outcome.SKIPPED)]
     if idle and len(idle) == len(verdicts):
         pytest.skip(f"{idle[0].verdict}: {idle[0].detail}")
 
@@ -236,7 +235,7 @@ class _Summary:
         """Nothing verified is no success."""
         if not self._told:
             return
-        from kvbench.verdicts import Outcome, Verdict, judge
+        from kvbench.verdicts import Outcome, Summary, Verdict, judge
 
         verdicts = [
             Verdict(clause, level, case, Outcome(outcome))
@@ -249,7 +248,7 @@ class _Summary:
             for level, found in judged.counts.items()
         ]
         self._summary = f"kvbench: {judged.summary} ({'; '.join(counts)})"
-        if judged.summary == "not verified" and session.exitstatus == pytest.ExitCode.OK:
+        if judged.summary is Summary.UNVERIFIED and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

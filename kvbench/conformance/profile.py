@@ -9,8 +9,8 @@
     clause = "BTTL-004"
     reason = "expiry runs on the wall clock"
 
-A declared deviation that fails is ``known`` and fails nothing; one that passes is an
-``unexpected-pass`` and fails the run, so that a profile never outlives the fault it excuses.
+A declared deviation that fails is ``xfail``, and fails nothing; one that passes is ``xpass``, and
+fails the run, so that a profile never outlives the fault it excuses.
 
 Both suites know words such as ``ttl``, and mean different things. For a target that both look at,
 ``capabilities`` is a table: ``capabilities = {wire = ["mget"], backend = ["ttl"]}``; a plain list
@@ -35,7 +35,7 @@ from kvbench.decoding import decode
 from kvbench.errors import UsageError
 from kvbench.model import Capability
 from kvbench.protocol.opcodes import Opcode
-from kvbench.verdicts import Outcome, Verdict
+from kvbench.verdicts import BROKEN, Outcome, Verdict
 
 _CORE = {Opcode.GET, Opcode.SET, Opcode.DEL, Opcode.EXISTS, Opcode.PING, Opcode.INFO}
 
@@ -125,23 +125,22 @@ def _decode_profile(content: bytes) -> Profile:
 def with_deviations(verdicts: Iterable[Verdict], profile: Profile) -> tuple[Verdict, ...]:
     """The verdicts in the light of the profile.
 
-    A deviation is known when at least one of the clause's cases fails. It is an unexpected pass
-    only when all that ran have passed.
+    A deviation is xfail when at least one of the clause's cases fails, and xpass only when all that
+    ran have passed.
     """
-    failures = (Outcome.FAILED, Outcome.OPTIONAL_FAILED)
     verdicts = list(verdicts)
-    deviating = {one.clause for one in verdicts if one.verdict in failures}
-    mended = []
+    deviating = {one.clause for one in verdicts if one.verdict in BROKEN}
+    seen = []
     for one in verdicts:
         reason = profile.reason(one.clause)
         outcome, detail = one.verdict, one.detail
-        if reason and outcome in failures:
-            outcome, detail = Outcome.KNOWN, f"{reason} ({one.detail})"
+        if reason and outcome in BROKEN:
+            outcome, detail = Outcome.XFAIL, f"{reason} ({one.detail})"
         elif reason and outcome is Outcome.PASSED and one.clause not in deviating:
-            outcome, detail = Outcome.UNEXPECTED_PASS, f"passes, but the profile says: {reason}"
-        failure = one.failure if outcome in failures else None
-        mended.append(Verdict(one.clause, one.level, one.case, outcome, detail, failure))
-    return tuple(mended)
+            outcome, detail = Outcome.XPASS, f"passes, but the profile says: {reason}"
+        failure = one.failure if outcome in BROKEN else None
+        seen.append(Verdict(one.clause, one.level, one.case, outcome, detail, failure))
+    return tuple(seen)
 
 
 def nearest(clause: str) -> str:
@@ -174,7 +173,7 @@ def profile_text(
     words = {suite.value: _array(sorted(known)) for suite, known in sorted(capabilities.items())}
     lines = [
         f"# {remark}",
-        "# Explain each deviation, or mend the target: a reason is what its users will read.",
+        "# Explain each deviation, or correct the target: a reason is what its users will read.",
         f"target = {_quote(target)}",
     ]
     if len(words) == 1:

@@ -87,6 +87,7 @@ class Runner:
 
     Attributes:
         capabilities: by suite.
+        is_interrupted: whether Ctrl-C ended a case; those that are left are not run.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Runner:
         self._options = options
         self._found: dict[str, Finding] = {}
         self._stopped = ""
+        self.is_interrupted = False
 
     def verdicts(self, case: Case) -> tuple[Verdict, ...]:
         """What a case says of each wanted clause, as the clause's level sees it."""
@@ -119,7 +121,7 @@ class Runner:
             if missing:
                 finding = Finding(Outcome.UNSUPPORTED, f"not declared: {', '.join(missing)}")
             elif reason:
-                finding = Finding(Outcome.NOT_RUN, reason)
+                finding = Finding(Outcome.SKIPPED, reason)
             else:
                 finding = self._examine(case)
             self._found[case.name] = finding
@@ -151,8 +153,9 @@ class Runner:
                 if problem:
                     self._stopped = f"{problem} since {case.name}"
         except KeyboardInterrupt:
+            self.is_interrupted = True
             self._stopped = INTERRUPTED
-            return Finding(Outcome.NOT_RUN, INTERRUPTED)
+            return Finding(Outcome.SKIPPED, INTERRUPTED)
         return finding
 
     def _context(self, case: Case) -> WireContext | BackendContext:
@@ -194,8 +197,7 @@ def check_target(
 ) -> TargetVerdicts:
     """Run the selected cases against an opened target.
 
-    Ctrl-C ends it early: what was found until then is returned, the rest is not-run because
-    :data:`INTERRUPTED`.
+    Ctrl-C ends it early: what was found until then is returned, the rest is skipped.
 
     Args:
         target: opened; closing it is the caller's.
@@ -224,12 +226,8 @@ def check_target(
         {**_facts(target), **(facts or {})},
         tuple(sorted({word for suite in suites for word in runner.capabilities[suite]})),
         time.monotonic() - began,
+        is_interrupted=runner.is_interrupted,
     )
-
-
-def was_interrupted(found: TargetVerdicts) -> bool:
-    """Whether somebody ended :func:`check_target` early."""
-    return any(one.detail == INTERRUPTED for one in found.verdicts)
 
 
 def _facts(target: Target) -> dict[str, str]:
@@ -247,11 +245,11 @@ def _run(case: Case, context: WireContext | BackendContext, options: Options) ->
     except CaseFailed as error:
         return _failed(case, context, error, options)
     except SetupFailed as error:
-        return Finding(Outcome.NOT_RUN, str(error))
+        return Finding(Outcome.SKIPPED, str(error))
     except DoesNotApply as error:
         return Finding(Outcome.UNSUPPORTED, str(error))
     except ForeignKeyError as error:
-        return Finding(Outcome.HARNESS_ERROR, f"{error}; nothing was sent")
+        return Finding(Outcome.ERROR, f"{error}; nothing was sent")
     except (KvError, OSError) as error:
         broken = CaseFailed("an answer", f"{type(error).__name__}: {error}")
         return _failed(case, context, broken, options)
@@ -261,7 +259,7 @@ def _run(case: Case, context: WireContext | BackendContext, options: Options) ->
         if _began_in_a_backend(error):
             broken = CaseFailed("an answer or a KvError", detail)
             return _failed(case, context, broken, options)
-        return Finding(Outcome.HARNESS_ERROR, detail)
+        return Finding(Outcome.ERROR, detail)
     return Finding(Outcome.PASSED)
 
 
@@ -297,5 +295,5 @@ def _verdict(clause: Clause, case: Case, finding: Finding, capabilities: frozens
     if missing:
         outcome, detail, failure = Outcome.UNSUPPORTED, f"not declared: {missing[0]}", None
     elif outcome is Outcome.FAILED and clause.level != "MUST":
-        outcome = Outcome.OPTIONAL_FAILED
+        outcome = Outcome.WARNING
     return Verdict(clause.id, clause.level, case.name, outcome, detail, failure)

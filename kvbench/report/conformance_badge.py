@@ -9,7 +9,7 @@ from __future__ import annotations
 from html import escape
 
 from kvbench.report.conformance_matrix import tally
-from kvbench.verdicts import Conformance
+from kvbench.verdicts import Conformance, Summary
 
 LABEL = "conformance"
 
@@ -60,17 +60,15 @@ def _message(conformance: Conformance) -> tuple[str, str]:
     """The summary that counts, and what the badge says."""
     targets = conformance.targets
     if not targets:
-        return "not verified", "not verified"
+        return Summary.UNVERIFIED, Summary.UNVERIFIED
     summaries = [target.summary for target in targets]
-    worst = next(
-        one for one in ("does not conform", "not verified", "conforms") if one in summaries
-    )
+    worst = min(summaries, key=list(Summary).index)
     if len(targets) == 1:
         must = tally(targets[0], "MUST")
         figures = f" ({must.passed}/{must.binding} MUST)" if must.binding else ""
         return worst, worst + figures
-    conforming = summaries.count("conforms")
-    if worst == "conforms":
+    conforming = summaries.count(Summary.CONFORMS)
+    if worst is Summary.CONFORMS:
         return worst, f"{conforming} targets conform"
     return worst, f"{conforming} of {len(targets)} targets conform"
 

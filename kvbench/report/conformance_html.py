@@ -26,7 +26,7 @@ from kvbench.report.conformance_matrix import (
 )
 from kvbench.report.format import count, plain
 from kvbench.specs import clauses
-from kvbench.verdicts import Conformance, Failure, Outcome, TargetVerdicts, Verdict, clause_outcomes
+from kvbench.verdicts import Conformance, Failure, Outcome, TargetVerdicts, Verdict, by_clause
 
 NARROW_TARGETS_MAX = 7
 """So many columns fit beside a clause's id on a screen of 360 pixels; more can be scrolled."""
@@ -101,7 +101,7 @@ def render_html(conformance: Conformance) -> str:
 
 
 def _card(place: int, label: str, target: TargetVerdicts) -> Card:
-    outcomes = list(clause_outcomes(target.verdicts).values())
+    outcomes = [one.outcome for one in by_clause(target.verdicts).values()]
     parts = [
         Part(outcome, 100 * outcomes.count(outcome) / len(outcomes), outcomes.count(outcome))
         for outcome in SIGNS

@@ -3,8 +3,8 @@
 One test suite for each target, one test case for each verdict, named after its clause. JUnit has
 four results only, so the eight outcomes are mapped with care:
 
-- failed and unexpected-pass fail; harness-error is an error.
-- optional-failed, known, unsupported and not-run are skipped, and the message says which it is.
+- failed and xpass fail; error is an error.
+- warning, xfail, unsupported and skipped are skipped, and the message says which it is.
 - A target that was not verified, or that nothing was run against, has one more case, an error: a
   run that looked at nothing must never be green.
 """
@@ -15,16 +15,16 @@ import re
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from kvbench.verdicts import Conformance, Outcome, TargetVerdicts, Verdict, explain
+from kvbench.verdicts import Conformance, Outcome, Summary, TargetVerdicts, Verdict, explain
 
 _ELEMENTS = {
     Outcome.FAILED: "failure",
-    Outcome.UNEXPECTED_PASS: "failure",
-    Outcome.HARNESS_ERROR: "error",
-    Outcome.OPTIONAL_FAILED: "skipped",
-    Outcome.KNOWN: "skipped",
+    Outcome.XPASS: "failure",
+    Outcome.ERROR: "error",
+    Outcome.WARNING: "skipped",
+    Outcome.XFAIL: "skipped",
     Outcome.UNSUPPORTED: "skipped",
-    Outcome.NOT_RUN: "skipped",
+    Outcome.SKIPPED: "skipped",
 }
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -58,7 +58,7 @@ def _suite(target: TargetVerdicts, conformance: Conformance) -> Element:
     for name, value in told.items():
         SubElement(properties, "property", name=_clean(name), value=_clean(value))
     cases = [_case(verdict) for verdict in target.verdicts]
-    if target.summary == "not verified":
+    if target.summary is Summary.UNVERIFIED:
         cases.append(_unverified())
     suite.extend(cases)
     for total, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):

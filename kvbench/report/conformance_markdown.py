@@ -128,7 +128,7 @@ def _cell(cell: Cell) -> str:
     if cell.outcome is None:
         return ""
     symbol = SIGNS[cell.outcome].symbol
-    if cell.outcome in (Outcome.FAILED, Outcome.UNEXPECTED_PASS):
+    if cell.outcome in (Outcome.FAILED, Outcome.XPASS):
         symbol = f"**{symbol}**"
     return f"{symbol}<sup>{cell.note}</sup>" if cell.note else symbol
 

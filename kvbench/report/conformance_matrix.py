@@ -8,18 +8,19 @@ the backend contract where only the wire was tested: it is left empty, never pas
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from kvbench.report.format import plain
 from kvbench.specs import Clause, clauses
 from kvbench.verdicts import (
+    ClauseVerdict,
     Conformance,
     Outcome,
     TargetVerdicts,
     Verdict,
-    clause_outcomes,
+    by_clause,
 )
 
 LEVELS = ("MUST", "SHOULD", "MAY")
@@ -45,16 +46,14 @@ class Sign(NamedTuple):
 SIGNS: Mapping[Outcome, Sign] = {
     Outcome.PASSED: Sign("✓", "passed", "the clause is kept"),
     Outcome.FAILED: Sign("✗", "failed", "the clause is not kept"),
-    Outcome.UNEXPECTED_PASS: Sign(
-        "↑", "unexpected pass", "the profile declares a deviation that is not there"
+    Outcome.XPASS: Sign("↑", "xpass", "the profile declares a deviation that is not there"),
+    Outcome.WARNING: Sign(
+        "△", "warning", "a SHOULD or MAY is not kept; not held against the target"
     ),
-    Outcome.OPTIONAL_FAILED: Sign(
-        "△", "optional failed", "a SHOULD or MAY is not kept; not held against the target"
-    ),
-    Outcome.KNOWN: Sign("≈", "known", "a deviation that the profile declares, with a reason"),
+    Outcome.XFAIL: Sign("≈", "xfail", "a deviation that the profile declares, with a reason"),
     Outcome.UNSUPPORTED: Sign("–", "unsupported", "the target does not claim to do this"),
-    Outcome.NOT_RUN: Sign("○", "not run", "not looked at: nothing is known"),
-    Outcome.HARNESS_ERROR: Sign("⊗", "suite error", "the suite itself failed: nothing is known"),
+    Outcome.SKIPPED: Sign("○", "skipped", "not looked at: nothing is known"),
+    Outcome.ERROR: Sign("⊗", "error", "the suite itself failed: nothing is known"),
 }
 """In the order of legends and totals."""
 
@@ -152,7 +151,7 @@ class Tally(NamedTuple):
 def build_matrix(conformance: Conformance) -> Matrix:
     """Arrange the verdicts of a run."""
     ledger = {clause.id: clause for clause in clauses()}
-    columns = [_by_clause(target.verdicts) for target in conformance.targets]
+    columns = [by_clause(target.verdicts) for target in conformance.targets]
     labels = tuple(labels_of([target.target for target in conformance.targets]))
     levels = {one.clause: one.level for target in conformance.targets for one in target.verdicts}
     order = [clause for clause in ledger if clause in levels]
@@ -220,15 +219,15 @@ class _Notes:
     def begin_section(self) -> None:
         self._section = {}
 
-    def cell(self, clause: str, place: int, column: Mapping[str, list[Verdict]]) -> Cell:
+    def cell(self, clause: str, place: int, column: Mapping[str, ClauseVerdict]) -> Cell:
         """The cell of a clause at the target of that place; its reason is noted."""
-        verdicts = column.get(clause)
-        if not verdicts:
+        found = column.get(clause)
+        if found is None:
             return Cell()
-        outcome = clause_outcomes(verdicts)[clause]
+        outcome = found.outcome
         if outcome is Outcome.PASSED:
             return Cell(outcome)
-        reason = _reason([one for one in verdicts if one.verdict == outcome])
+        reason = _reason(found.verdicts)
         number = self._numbers.setdefault((outcome, reason), len(self._numbers) + 1)
         for places in (self._all, self._section):
             of_note = places.setdefault((outcome, reason), {})
@@ -249,13 +248,6 @@ class _Notes:
 
 _Places = dict[tuple[Outcome, str], dict[str, list[str]]]
 """Clauses by target, by reason."""
-
-
-def _by_clause(verdicts: Iterable[Verdict]) -> dict[str, list[Verdict]]:
-    found: dict[str, list[Verdict]] = {}
-    for verdict in verdicts:
-        found.setdefault(verdict.clause, []).append(verdict)
-    return found
 
 
 def _place(clause: Clause | None) -> tuple[str, str]:

@@ -19,8 +19,10 @@ from kvbench.verdicts import (
     VIOLATIONS,
     Conformance,
     Outcome,
+    Summary,
     TargetVerdicts,
     Verdict,
+    by_clause,
     explain,
 )
 
@@ -32,18 +34,18 @@ _HANGING = 2
 _DETAIL_CHARS = 160
 _STYLES = {
     Outcome.FAILED: "bold red",
-    Outcome.UNEXPECTED_PASS: "bold red",
-    Outcome.HARNESS_ERROR: "bold magenta",
-    Outcome.OPTIONAL_FAILED: "yellow",
-    Outcome.KNOWN: "cyan",
+    Outcome.XPASS: "bold red",
+    Outcome.ERROR: "bold magenta",
+    Outcome.WARNING: "yellow",
+    Outcome.XFAIL: "cyan",
 }
-_SUMMARY_STYLES = {"conforms": "bold green", "does not conform": "bold red"}
+_SUMMARY_STYLES = {Summary.CONFORMS: "bold green", Summary.VIOLATES: "bold red"}
 _HEADINGS = {
     Outcome.FAILED: "Not kept",
-    Outcome.UNEXPECTED_PASS: "Kept, though the profile says otherwise: mend the profile",
-    Outcome.HARNESS_ERROR: "The suite itself failed: nothing is known of these",
-    Outcome.OPTIONAL_FAILED: "Recommended, and not kept",
-    Outcome.KNOWN: "Deviations that the profile declares",
+    Outcome.XPASS: "Kept, though the profile says otherwise: the profile is outdated",
+    Outcome.ERROR: "The suite itself failed: nothing is known of these",
+    Outcome.WARNING: "Recommended, and not kept",
+    Outcome.XFAIL: "Deviations that the profile declares",
 }
 
 
@@ -101,7 +103,7 @@ def _entries(outcome: Outcome, verdicts: Sequence[Verdict], target: str) -> Iter
     for one in verdicts:
         by_case.setdefault(one.case, []).append(one)
     for place, same in enumerate(by_case.values()):
-        if outcome in (Outcome.FAILED, Outcome.HARNESS_ERROR) and place < FAILURES_SHOWN:
+        if outcome in (Outcome.FAILED, Outcome.ERROR) and place < FAILURES_SHOWN:
             if place:
                 yield Text()
             for one in same:
@@ -127,16 +129,11 @@ def _headline(verdict: Verdict, text: str) -> Text:
 
 def _unverified(target: TargetVerdicts) -> Iterator[Text]:
     """What was not looked at, by the reason why."""
-    looked = {
-        one.clause
-        for one in target.verdicts
-        if one.verdict not in (Outcome.UNSUPPORTED, Outcome.NOT_RUN)
-    }
-    reasons: dict[str, dict[str, None]] = {}
-    for one in target.verdicts:
-        if one.clause not in looked:
-            reason = f"{SIGNS[one.verdict].word}: {one.detail}"
-            reasons.setdefault(reason, {})[one.clause] = None
+    reasons: dict[str, list[str]] = {}
+    for one in by_clause(target.verdicts).values():
+        if one.outcome in (Outcome.UNSUPPORTED, Outcome.SKIPPED):
+            reason = f"{SIGNS[one.outcome].word}: {one.verdicts[0].detail}"
+            reasons.setdefault(reason, []).append(one.clause)
     for reason, named in reasons.items():
         yield Text(f"  {plain(reason)}: {_named(named)}")
     untestable = _untestable(target)
@@ -186,7 +183,7 @@ def _counts(target: TargetVerdicts) -> Iterator[Text]:
 def _verdict_line(target: TargetVerdicts) -> Text:
     line = Text(f"  {plain(target.target)} ")
     line.append(target.summary, _SUMMARY_STYLES.get(target.summary, "bold yellow"))
-    broken = {one.clause for one in target.verdicts if one.verdict in VIOLATIONS}
+    broken = [one for one in by_clause(target.verdicts).values() if one.outcome in VIOLATIONS]
     why = f", {count(len(broken), 'clause')} violated" if broken else ""
     return line.append(
         f"{why} ({', '.join(target.suites) or 'no'} suite, {target.elapsed_s:.1f} s)"

@@ -92,7 +92,7 @@ def test_what_stands_on_a_failure_is_not_verified(kvbench):
     with serving(NothingStored()) as port:
         code, output, _ = kvbench(f"127.0.0.1:{port}", "--only", "DEL-003")
     assert code == 3
-    assert "not run: it stands on SET-001, GET-001, which failed: 1 clause (DEL-003)" in output
+    assert "skipped: it stands on SET-001, GET-001, which failed: 1 clause (DEL-003)" in output
 
 
 def test_nobody_there(kvbench):
@@ -271,7 +271,7 @@ def test_json_as_documented(kvbench, wrong):
     code, output, report = kvbench(wrong, "--only", "PING-001", "--seed", "s1", "--json", "-")
     assert code == 1
     plain = json.loads(output)
-    assert plain["schema"] == "kvbench-conformance/1"
+    assert plain["schema"] == "kvbench-conformance/2"
     assert plain["seed"] == "s1"
     target = plain["targets"][0]
     assert target["target"] == wrong
@@ -317,10 +317,10 @@ def test_ctrl_c_keeps_what_was_found(tmp_path):
     assert "Traceback" not in error
     found = read_conformance(tmp_path / "x.json")
     outcomes = {one.verdict for one in found.targets[0].verdicts}
-    assert {Outcome.PASSED, Outcome.NOT_RUN} <= outcomes
+    assert {Outcome.PASSED, Outcome.SKIPPED} <= outcomes
     assert Outcome.FAILED not in outcomes
     assert found.targets[1].facts == {"not verified": "interrupted"}
-    assert "not run: interrupted" in output
+    assert "skipped: interrupted" in output
     assert "kvb:// not verified" in output
 
 

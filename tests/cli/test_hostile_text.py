@@ -126,7 +126,7 @@ def evil_conformance(text=EVIL):
         )
         for name in (text, "memory://", f"redis://{text}")
     ]
-    return Conformance("kvbench-conformance/1", text, text, text, tuple(targets))
+    return Conformance("kvbench-conformance/2", text, text, text, tuple(targets))
 
 
 def evil_repro(text=EVIL):

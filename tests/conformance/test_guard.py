@@ -202,7 +202,7 @@ def test_a_foreign_key_is_an_error_of_the_suite(address):
     )
     options = Options(Selection(), Profile(), "s")
     finding = Runner(Target("x", address=address), frozenset(), options).finding(case)
-    assert finding.outcome is Outcome.HARNESS_ERROR
+    assert finding.outcome is Outcome.ERROR
     assert "nothing was sent" in finding.detail
     assert case not in registered(Suite.WIRE)
 

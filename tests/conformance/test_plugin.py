@@ -97,9 +97,9 @@ def test_deviations(run):
             files={"p.toml": profile},
         )  # fmt: skip
     assert code == 1
-    assert "known: lower case" in output
+    assert "xfail: lower case" in output
     assert "EXISTS-001 (MUST)" in output
-    assert "unexpected-pass in wire.vector.del" in output
+    assert "xpass in wire.vector.del" in output
     assert "1 failed, 1 passed" in output
     assert "1 xfailed" in output
 
@@ -122,7 +122,7 @@ def test_what_stands_on_a_failure_is_skipped_whatever_is_selected(run):
             *SUITE, "--kvbench-target", f"127.0.0.1:{port}", "-k", "vector.del-forgets-ttl", "-rs"
         )
     assert code == 5, output
-    assert "not-run: it stands on SET-001" in output
+    assert "skipped: it stands on SET-001" in output
 
 
 def test_xdist_shares_the_work_and_the_verdict(run):

@@ -76,6 +76,6 @@ def noticed_by(mutant: Mutant) -> list[str]:
 
 def _fails(examiner: Runner, case: Case) -> bool:
     finding = examiner.finding(case)
-    if finding.outcome is Outcome.HARNESS_ERROR:
+    if finding.outcome is Outcome.ERROR:
         raise SuiteError(f"{case.name}: {finding.detail}")
     return finding.outcome is Outcome.FAILED

@@ -37,7 +37,7 @@ NASTY_FAILURE = Failure(
 def verdict(clause: str, outcome: str = "passed", detail: str = "", **changes: object) -> Verdict:
     """A verdict with a plausible case; a failure explains itself."""
     party = "backend" if clause.startswith("B") and not clause.startswith("BATCH") else "wire"
-    failure = FAILURE if outcome in ("failed", "optional-failed") else None
+    failure = FAILURE if outcome in ("failed", "warning") else None
     fields = {
         "clause": clause,
         "level": "MUST",
@@ -62,21 +62,21 @@ EVERYTHING = target(
     "redis://user:***@[::1]:6379/0",
     verdict("GET-001", "failed", "expected 00; got 02"),
     verdict("GET-001", case="wire.vector.another"),
-    verdict("GET-002", "known", "the store cannot (expected 1; got 2)"),
-    verdict("GET-003", "unexpected-pass", "passes, but the profile says: cannot"),
-    verdict("GET-004", "not-run", "it stands on SET-001, which failed"),
-    verdict("SET-001", "harness-error", "KeyError: 'x'"),
+    verdict("GET-002", "xfail", "the store cannot (expected 1; got 2)"),
+    verdict("GET-003", "xpass", "passes, but the profile says: cannot"),
+    verdict("GET-004", "skipped", "it stands on SET-001, which failed"),
+    verdict("SET-001", "error", "KeyError: 'x'"),
     verdict("MGET-001", "unsupported", "not declared: mget"),
     verdict("MGET-002", "unsupported", "not declared: mget"),
-    verdict("ERR-001", "optional-failed", "expected INVALID; got ERROR", level="SHOULD"),
+    verdict("ERR-001", "warning", "expected INVALID; got ERROR", level="SHOULD"),
     verdict("BGET-001"),
 )
-UNVERIFIED = target("lmdb:///a", verdict("GET-001", "not-run", "no time left"))
+UNVERIFIED = target("lmdb:///a", verdict("GET-001", "skipped", "no time left"))
 EMPTY = target("127.0.0.1:16390")
 NASTY = target(
     CONTROL,
     verdict("GET-001", "failed", CONTROL, failure=NASTY_FAILURE, case=f"wire.{CONTROL}"),
-    verdict("GONE-999", "known", "a reason" * 200),
+    verdict("GONE-999", "xfail", "a reason" * 200),
     **{CONTROL: CONTROL, "product": CONTROL},
 )
 
