@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from types import CodeType
 
@@ -26,6 +28,11 @@ def tracked_files() -> list[Path]:
 
 def source_files() -> list[Path]:
     return sorted([*ROOT.glob("kvbench/**/*.py"), *ROOT.glob("backends/**/*.py")])
+
+
+def files_of_tests() -> list[Path]:
+    found = sorted(ROOT.glob("tests/**/*.py"))
+    return [path for path in found if not {"benchmarks", "conformance"} & set(path.parts)]
 
 
 def name_of(path: Path) -> str:
@@ -81,38 +88,83 @@ def test_commands_write_through_the_functions_that_clean_text():
             assert not found, name_of(path)
 
 
-def test_every_module_has_a_reader():
-    """Each module is imported by another, named by an entry point, or run as a program."""
-    readers = (ROOT / "pyproject.toml").read_text()
-    for path in [*source_files(), *ROOT.glob("tests/**/*.py")]:
-        readers += path.read_text()
-    for path in source_files():
-        if path.stem in ("__init__", "__main__") or path.parent.name == "cli":
-            continue
-        package = path.relative_to(ROOT).parent.as_posix().replace("backends/", "")
-        package, module = re.escape(package.replace("/", ".")), path.stem
-        imported = rf"{package}\.{module}\b|from {package} import [^\n]*\b{module}\b"
-        assert re.search(imported, readers), f"nobody imports {name_of(path)}"
+def test_every_module_is_imported():
+    """By another module, by a test or by an entry point: one that is not is dead."""
+    texts = [path.read_text() for path in [*source_files(), *ROOT.glob("tests/**/*.py")]]
+    readers = "\n".join([(ROOT / "pyproject.toml").read_text(), *texts])
+    modules = [path for path in source_files() if path.stem not in ("__init__", "__main__")]
+    found = [path for path in modules if is_imported(dotted(path), readers)]
+    commands = {path for path in modules if path.parent.name == "cli"}  # COMMANDS names these.
+    assert [name_of(path) for path in modules if path not in {*found, *commands}] == []
+    assert is_imported("kvbench.clock", "from kvbench import (\n    clock,\n)")
+    assert not is_imported("kvbench.clock", "from kvbench import errors\nclock = None")
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[1:] if parts[0] == "backends" else parts)
+
+
+def is_imported(module: str, readers: str) -> bool:
+    package, _, name = map(re.escape, module.rpartition("."))
+    imported = rf"{package}\.{name}\b|from {package} import (\([^)]*|[^\n(]*)\b{name}\b"
+    return re.search(imported, readers) is not None
+
+
+READ_BY_TOOLS = (
+    "*.py", ".ci/run", ".editorconfig", ".github/*", ".gitignore", ".pre-commit-config.yaml",
+    "LICENSE", "MANIFEST.in", "README.md", "SECURITY.md", "noxfile.py", "pyproject.toml",
+)  # fmt: skip
+"""Files that a program or a reader looks for by a fixed name. Modules have a test above."""
+
+READ_WHOLE = {
+    "specs/vectors/*.json": "kvbench/specs.py",
+    "specs/profiles/*.toml": "kvbench/conformance/profile.py",
+}
+"""Folders whose files are read without being named, and by which module."""
+
+
+def unread(files: list[str], texts: dict[str, str]) -> list[str]:
+    """The files that no document links to and no code names.
+
+    Args:
+        files: paths from the root.
+        texts: the text of each file that can name others, by its path.
+    """
+    linked = set()
+    for place, text in texts.items():
+        for link in re.findall(r"\]\(([^)#]+)", text) if place.endswith(".md") else []:
+            linked.add(os.path.normpath(Path(place).parent / link))
+    code = {place: text for place, text in texts.items() if not place.endswith(".md")}
+
+    def is_read(file: str) -> bool:
+        name = rf"(?<![\w.-]){re.escape(Path(file).name)}(?![\w-])"
+        return (
+            any(fnmatch(file, pattern) for pattern in (*READ_BY_TOOLS, *READ_WHOLE))
+            or file in linked
+            or any(re.search(name, text) for place, text in code.items() if place != file)
+        )
+
+    return [file for file in files if not is_read(file)]
 
 
 def test_every_file_has_a_reader():
-    """Each tracked file is code, or is named by a document, a test or a configuration."""
-    known = {".gitignore", "LICENSE", "README.md", "pyproject.toml", "setup.py", "noxfile.py"}
+    files = [name_of(path) for path in tracked_files()]
+    suffixes = (".md", ".py", ".toml", ".yml", ".yaml", ".in", "run")
+    texts = {file: (ROOT / file).read_text() for file in files if file.endswith(suffixes)}
+    assert unread(files, texts) == []
+    for pattern, reader in READ_WHOLE.items():
+        assert Path(pattern).parent.name in texts[reader]
+
+
+def test_a_file_without_a_reader_is_found():
+    """A word that happens to be a file's stem, in prose or in code, makes nobody read it."""
+    files = ["reports/badge.svg", "reports/table.md", "data/used.csv", "data/unused.csv"]
     texts = {
-        path: path.read_text(errors="replace")
-        for path in tracked_files()
-        if path.suffix in (".md", ".py", ".toml", "") and path.stat().st_size < 1_000_000
+        "README.md": "It draws a badge, badge.svg. [The table](reports/table.md).",
+        "kvbench/badge.py": "def badge(): open('data/used.csv'); open('a-badge.svg')",
     }
-    for path in tracked_files():
-        if path.suffix == ".py" or name_of(path) in known:
-            continue
-        in_folder = f"{path.parent.name}/*{path.suffix}"
-        mentioned = [
-            other
-            for other, text in texts.items()
-            if other != path and (path.name in text or in_folder in text or path.stem in text)
-        ]
-        assert mentioned, f"nobody reads {name_of(path)}"
+    assert unread(files, texts) == ["reports/badge.svg", "data/unused.csv"]
 
 
 def test_every_command_is_listed_and_every_listed_command_is_there():
@@ -123,6 +175,54 @@ def test_every_command_is_listed_and_every_listed_command_is_there():
     for stem in files - set(COMMANDS):
         used = [path for path in ROOT.glob("kvbench/cli/*.py") if f".{stem}" in path.read_text()]
         assert used, f"kvbench/cli/{stem}.py is no command and nobody imports it"
+
+
+CLOCKS = re.compile(r"\b(monotonic|perf_counter|process_time|time)(_ns)?\(\)")
+
+
+def time_bounds(source: str) -> list[int]:
+    """The lines of assertions that something took less than some time.
+
+    That it took at least so long is a fair demand: no machine is too fast for a timer.
+    """
+    tree = ast.parse(source)
+    timed = {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and CLOCKS.search(ast.unparse(node.value))
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+    def is_timed(node: ast.expr) -> bool:
+        names = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+        return bool(names & timed or CLOCKS.search(ast.unparse(node)))
+
+    found = []
+    for node in ast.walk(tree):
+        for compare in ast.walk(node.test) if isinstance(node, ast.Assert) else []:
+            if isinstance(compare, ast.Compare):
+                sides = [compare.left, *compare.comparators]
+                for left, operator, right in zip(sides, compare.ops, sides[1:], strict=False):
+                    less, more = (ast.Lt, ast.LtE), (ast.Gt, ast.GtE)
+                    if (isinstance(operator, less) and is_timed(left)) or (
+                        isinstance(operator, more) and is_timed(right)
+                    ):
+                        found.append(node.lineno)
+    return found
+
+
+@pytest.mark.parametrize("path", files_of_tests(), ids=name_of)
+def test_no_test_fails_because_the_machine_is_busy(path):
+    """Promises about time are in tests/benchmarks/; tests/waiting.py waits for what must happen."""
+    assert time_bounds(path.read_text()) == []
+
+
+def test_an_upper_bound_on_time_is_found():
+    assert time_bounds("began = time.monotonic()\nassert time.monotonic() - began < 2") == [2]
+    assert time_bounds("took = perf_counter() - began\nassert 1 < took < 2") == [2]
+    assert time_bounds("took = perf_counter() - began\nassert 2 > took, 'slow'") == [2]
+    assert time_bounds("took = perf_counter() - began\nassert took > 1 and count < 5") == []
 
 
 def code_objects(code: CodeType) -> Iterator[CodeType]:

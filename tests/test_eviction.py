@@ -9,7 +9,6 @@ import subprocess
 import sys
 
 import pytest
-from foreign_stores import memcached_server, redis_server
 
 from kvbench import eviction
 from kvbench.bench.events import Warned
@@ -17,6 +16,7 @@ from kvbench.bench.interrupts import Interrupts
 from kvbench.bench.plan import Operation, Plan, Settings, TargetPlan
 from kvbench.bench.runner import run
 from kvbench.registry import open_backend
+from tests.foreign_stores import memcached_server, redis_server
 
 TWO_MIB = ("--maxmemory", "2mb")
 

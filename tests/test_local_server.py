@@ -6,13 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
 from kvbench.errors import KvConnectionError
 from kvbench.local_server import SERVER_CPUS_VARIABLE, LocalServer
+from tests.waiting import is_running, wait_until
 
 SERVER = "import os, time; print('ready', os.getpid(), flush=True); time.sleep(300)"
 
@@ -25,18 +24,8 @@ time.sleep(300)
 """
 
 
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def wait_until_gone(*pids: int) -> None:
-    end = time.monotonic() + 8
-    while any(map(is_running, pids)):
-        assert time.monotonic() < end, f"still running: {list(filter(is_running, pids))}"
-        time.sleep(0.02)
+    wait_until(lambda: not any(map(is_running, pids)), f"one of {pids} still runs")
 
 
 def test_stop_ends_the_server_and_may_be_called_twice():

@@ -26,6 +26,6 @@ def publish(directory: Path, monkeypatch, module: Path, **backends: str) -> None
     )
     lines = [f"{scheme} = {module.stem}:{name}" for scheme, name in backends.items()]
     (info / "entry_points.txt").write_text("\n".join(["[kvbench.backends]", *lines]) + "\n")
-    here = Path(__file__).parent
-    paths = [*map(str, (directory, module.parent, here)), os.environ.get("PYTHONPATH", "")]
+    root = Path(__file__).parents[1]
+    paths = [*map(str, (directory, module.parent, root)), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([path for path in paths if path]))

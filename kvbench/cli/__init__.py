@@ -82,7 +82,8 @@ Examples:
   kvbench serve --port 16380
   kvbench backends
 
-Exit codes: 0 done, 1 a check failed, 2 usage, 4 target unreachable, 130 interrupted.
+Exit codes: 0 done, 1 a check failed, 2 usage, 3 nothing was verified,
+4 target unreachable, 130 interrupted.
 """,
 )
 @click.version_option(__version__, prog_name="kvbench")

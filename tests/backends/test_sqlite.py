@@ -12,7 +12,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from kvbench_backends.sqlite import SqliteBackend
 
 from kvbench.errors import KvConnectionError, KvServerError, UsageError
 from kvbench.model import Capability
+from tests.waiting import is_running, wait_until
 
 PRAGMAS = (
     "journal_mode", "user_version", "application_id", "page_size", "auto_vacuum", "encoding",
@@ -89,14 +89,14 @@ def started_run(url: str, application: sqlite3.Connection) -> subprocess.Popen:
     process = subprocess.Popen(
         [*RUN, "--rigorous", url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    end = time.monotonic() + 30
-    while not any(
-        application.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-        for table in guests(application)
-    ):
-        assert time.monotonic() < end and process.poll() is None, "no table of the run"
-        time.sleep(0.01)
+    wait_until(lambda: process.poll() is not None or rows_of_guests(application))
+    assert process.poll() is None, "it ended before it measured"
     return process
+
+
+def rows_of_guests(application: sqlite3.Connection) -> int:
+    counts = [application.execute(f"SELECT count(*) FROM {one}") for one in guests(application)]
+    return sum(count.fetchone()[0] for count in counts)
 
 
 def test_an_applications_file_is_refused_and_not_a_byte_changes(path):
@@ -138,9 +138,7 @@ def test_what_a_killed_guest_leaves_is_known_by_its_name_and_removed_by_the_next
     os.kill(worker, signal.SIGKILL)
     process.kill()
     process.wait(30)
-    end = time.monotonic() + 30
-    while Path(f"/proc/{worker}").exists() and time.monotonic() < end:
-        time.sleep(0.05)
+    wait_until(lambda: not is_running(worker))
     assert guests(application) == [left]
     with SqliteBackend.open(f"sqlite://{path}?create_table=1") as store:
         store.set("k", b"1")

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from kvbench.errors import KvConnectionError, KvServerError, UsageError
 from kvbench.local_server import LocalServer, free_port
 from kvbench.server.config import ServerConfig
 from kvbench.server.tcp import KvServer
+from tests.waiting import wait_until
 
 SCHEMES = pytest.mark.parametrize("scheme", ["kvb", "kvb+async"])
 
@@ -46,13 +46,6 @@ def is_listening(address: str) -> bool:
     except KvConnectionError:
         return False
     return True
-
-
-def wait_until_not(condition, what: str) -> None:
-    end = time.monotonic() + 8
-    while condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
 
 
 def place(backend) -> str:
@@ -92,7 +85,7 @@ def test_a_private_server_ends_when_its_owner_is_killed(scheme):
         address = owner.stdout.readline().strip().partition("://")[2]
         assert is_listening(address)
         os.kill(owner.pid, signal.SIGKILL)
-    wait_until_not(lambda: is_listening(address), "the server outlived its owner")
+    wait_until(lambda: not is_listening(address), "the server outlived its owner")
 
 
 @SCHEMES
@@ -103,7 +96,7 @@ def test_a_private_server_that_cannot_be_reached_is_stopped(scheme, tmp_path, mo
     with pytest.raises(KvConnectionError, match="refused"):
         kvbench.open_backend(f"{scheme}://")
     server = Path(f"/proc/{note.read_text()}")
-    wait_until_not(lambda: server.exists(), "the server was left behind")
+    wait_until(lambda: not server.exists(), "the server was left behind")
 
 
 @SCHEMES
@@ -114,7 +107,7 @@ def test_a_private_server_that_says_nonsense_is_stopped(scheme, tmp_path, monkey
     with pytest.raises(UsageError, match="is no number"):
         kvbench.open_backend(f"{scheme}://")
     server = Path(f"/proc/{note.read_text()}")
-    wait_until_not(lambda: server.exists(), "the server was left behind")
+    wait_until(lambda: not server.exists(), "the server was left behind")
 
 
 @SCHEMES

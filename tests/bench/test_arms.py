@@ -6,10 +6,10 @@ import asyncio
 import gc
 
 import pytest
-from bench_targets import AsyncDict, DictBackend, register
 
 from kvbench.bench.arms import Arm, arms_of, open_session
 from kvbench.bench.plan import Operation
+from tests.bench.bench_targets import AsyncDict, DictBackend, register
 
 KEYS = [f"key{i}" for i in range(5)]
 PAIRS = {key: key.encode() for key in KEYS}

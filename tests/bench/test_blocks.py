@@ -6,7 +6,6 @@ import random
 from collections import Counter
 
 import pytest
-from bench_targets import FAST, DictBackend
 
 from kvbench.bench.arms import Arm, Session, Slice, SyncSession
 from kvbench.bench.blocks import (
@@ -22,6 +21,7 @@ from kvbench.bench.blocks import (
 from kvbench.bench.messages import Lane
 from kvbench.bench.plan import Operation, Settings
 from kvbench.bench.workload import Workload
+from tests.bench.bench_targets import FAST, DictBackend
 
 SINGLE = Lane(Arm.INDIVIDUAL, 1)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-import bench_targets as targets
 import pytest
 
 from kvbench.bench.equivalence import check
 from kvbench.bench.plan import Operation, Settings, ValueType
 from kvbench.bench.workload import Workload
 from kvbench.registry import open_backend
+from tests.bench import bench_targets as targets
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from bench_targets import make_plan
 
 from kvbench.bench.arms import Arm
 from kvbench.bench.gather import Gathering
@@ -16,6 +15,7 @@ from kvbench.bench.messages import (
     RoundTrips,
 )
 from kvbench.bench.plan import Operation
+from tests.bench.bench_targets import make_plan
 
 MGET, MSET = Operation.MGET, Operation.MSET
 

@@ -6,22 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from kvbench.bench import keep_awake as module
 from kvbench.bench.keep_awake import keep_awake
+from tests.waiting import wait_until
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs SCHED_IDLE")
-
-
-def wait_until(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        os.sched_yield()
 
 
 def is_running(pid):

@@ -15,7 +15,9 @@ import time
 from pathlib import Path
 
 import pytest
-from foreign_stores import redis_server
+
+from tests.foreign_stores import redis_server
+from tests.waiting import wait_until
 
 redis = pytest.importorskip("redis")
 MSET_KEYS = 1000
@@ -30,13 +32,6 @@ def start(url: str, stderr: int = subprocess.DEVNULL) -> subprocess.Popen:
 def workers_of(process: subprocess.Popen) -> list[int]:
     path = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     return [int(pid) for pid in path.read_text().split()]
-
-
-def wait_until(condition, timeout_s: float = 30.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.005)
 
 
 def kill(process: subprocess.Popen, *, also_worker: bool) -> None:
@@ -77,7 +72,7 @@ def test_a_killed_run_has_its_worker_remove_the_keys():
         time.sleep(2)
         wait_until(lambda: client.dbsize() > 0)
         kill(process, also_worker=False)
-        wait_until(lambda: client.dbsize() == 0, timeout_s=15.0)
+        wait_until(lambda: client.dbsize() == 0)
         time.sleep(0.5)
         assert client.dbsize() == 0, "it goes on"
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from bench_targets import BytesOnly, make_plan, register
 
 from kvbench.bench.plan import Operation, Plan, Settings, TargetPlan, ValueType, check_target
 from kvbench.errors import UnknownSchemeError, UsageError
+from tests.bench.bench_targets import BytesOnly, make_plan, register
 
 
 @pytest.mark.parametrize(

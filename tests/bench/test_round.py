@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-import bench_targets as targets
 import pytest
-from bench_targets import FAST, DictBackend, register
 
 from kvbench.bench.arms import Arm
 from kvbench.bench.interrupts import Interrupts
@@ -31,6 +29,8 @@ from kvbench.bench.messages import (
 from kvbench.bench.placement import Placement
 from kvbench.bench.plan import Operation
 from kvbench.bench.worker import do
+from tests.bench import bench_targets as targets
+from tests.bench.bench_targets import FAST, DictBackend, register
 
 NOWHERE = Placement(reason="off: a test")
 

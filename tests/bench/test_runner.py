@@ -6,13 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bench_targets import make_plan, run_plan
-from worker_adapters import publish
 
 from kvbench.bench.contention import descendants
 from kvbench.bench.events import KeysLeft, Progressed, Recorded, Warned
@@ -23,6 +20,9 @@ from kvbench.client import SyncKvClient
 from kvbench.errors import KvConnectionError, UsageError
 from kvbench.local_server import OWN_SERVER, LocalServer
 from kvbench.results import Cell, Collection, Footer, Header, Round
+from tests.bench.bench_targets import make_plan, run_plan
+from tests.waiting import is_running, wait_until
+from tests.worker_adapters import publish
 
 FAST = Settings(rounds=3, blocks=2, sample_ns=200_000, keep_awake=False)
 
@@ -108,10 +108,7 @@ def server():
 @pytest.fixture(autouse=True)
 def no_process_stays():
     yield
-    end = time.monotonic() + 10
-    while descendants() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert descendants() == ()
+    wait_until(lambda: not descendants(), "a process of the test is still there")
 
 
 def records(events, kind=object):
@@ -343,20 +340,10 @@ def test_a_run_that_is_ended_from_outside_leaves_no_key_and_no_process(server, n
         started = set(descendants()) - before
         process.send_signal(number)
         process.wait(20)
-    end = time.monotonic() + 20
-    while time.monotonic() < end and (entries(server) or any(map(is_alive, started))):
-        time.sleep(0.1)
-    assert entries(server) == 0
-    assert not [pid for pid in started if is_alive(pid)]
+    wait_until(lambda: entries(server) == 0, "keys are left")
+    wait_until(lambda: not any(map(is_running, started)), "a process is left")
 
 
 def entries(server):
     with SyncKvClient.connect(server) as client:
         return client.info()["entries"]
-
-
-def is_alive(pid):
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False

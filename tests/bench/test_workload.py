@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from bench_targets import DictBackend
 
 from kvbench.bench.plan import Settings, ValueType
 from kvbench.bench.workload import Workload
+from tests.bench.bench_targets import DictBackend
 
 
 @pytest.fixture

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -101,13 +100,6 @@ def signature(app: Celery, name: str, *arguments: object):
     return app.signature(f"celery_tasks.{name}", args=arguments)
 
 
-def wait_until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.01)
-
-
 def with_tests() -> dict[str, str]:
     """The environment for a process that imports this module."""
-    return {**os.environ, "PYTHONPATH": str(HERE)}
+    return {**os.environ, "PYTHONPATH": str(HERE.parents[1])}

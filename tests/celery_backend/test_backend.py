@@ -10,17 +10,17 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 from celery import Celery
 from celery.exceptions import ImproperlyConfigured
-from celery_parts import app_for, result_server, with_tests
 from kombu.exceptions import EncodeError
 
 from kvbench.celery import KvbBackend
 from kvbench.celery.backend import LONG_KEY_PREFIX
 from kvbench.client import KvTimeoutError, PoolTimeoutError, SyncKvClient
+from tests.celery_backend.celery_parts import app_for, result_server, with_tests
+from tests.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -255,11 +255,10 @@ def test_what_a_window_could_not_store_is_tried_again(caplog):
         own.stop()
         with caplog.at_level(logging.WARNING, "kvbench.celery"):
             backend.store_result("id", 1, "SUCCESS")
-            time.sleep(0.3)
+            wait_until(lambda: "1 results wait to be stored" in caplog.text)
         own.start()
         backend.flush()
         assert app_with(url).backend.get_result("id") == 1
-    assert "1 results wait to be stored" in caplog.text
 
 
 def test_what_cannot_be_stored_is_named_in_the_log_and_blocks_for_a_bounded_time(caplog):
@@ -270,10 +269,8 @@ def test_what_cannot_be_stored_is_named_in_the_log_and_blocks_for_a_bounded_time
     backend = app_for("memory://", url, settings).backend
     with caplog.at_level(logging.ERROR, "kvbench.celery"):
         backend.store_result("lost-one", 1, "SUCCESS")
-        end = time.monotonic() + 10
-        while "lost-one" not in caplog.text and time.monotonic() < end:
-            time.sleep(0.01)
-    assert "results are lost" in caplog.text and "lost-one" in caplog.text
+        wait_until(lambda: "lost-one" in caplog.text)
+    assert "results are lost" in caplog.text
     settings["result_backend_max_retries"] = float("inf")
     backend = app_for("memory://", url, settings).backend
     backend.store_result("id", 1, "SUCCESS")
@@ -283,7 +280,7 @@ def test_what_cannot_be_stored_is_named_in_the_log_and_blocks_for_a_bounded_time
 
 CRASH = """
 import os, signal, sys
-from celery_parts import app_for
+from tests.celery_backend.celery_parts import app_for
 app = app_for("memory://", sys.argv[1], {"result_backend_transport_options": {"batch_window": 60}})
 app.backend.store_result("waits", 1, "SUCCESS")
 if sys.argv[2] == "killed":

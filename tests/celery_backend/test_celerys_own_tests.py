@@ -16,7 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from celery_parts import result_server
+
+from tests.celery_backend.celery_parts import result_server
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from celery_parts import broker, result_server
 
 from kvbench.local_server import LocalServer
+from tests.celery_backend.celery_parts import broker, result_server
 
 DOCS = Path(__file__).parents[2] / "docs" / "celery"
 

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from celery_parts import WAIT_S, app_for, broker, result_server, signature, worker
+
+from tests.celery_backend.celery_parts import (
+    WAIT_S,
+    app_for,
+    broker,
+    result_server,
+    signature,
+    worker,
+)
 
 pytestmark = pytest.mark.timeout(180)
 

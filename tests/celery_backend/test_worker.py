@@ -10,7 +10,16 @@ import pytest
 from celery import chain, chord, group
 from celery.exceptions import TaskRevokedError, TimeoutError
 from celery.result import ResultSet
-from celery_parts import WAIT_S, app_for, broker, result_server, signature, wait_until, worker
+
+from tests.celery_backend.celery_parts import (
+    WAIT_S,
+    app_for,
+    broker,
+    result_server,
+    signature,
+    worker,
+)
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -49,15 +58,6 @@ def test_a_thousand_tasks(app):
     assert all(one.state == "SUCCESS" for one in sent)
     again = dict(app.backend.get_many([one.id for one in sent]))
     assert [again[one.id]["result"] for one in sent] == list(range(1, 1001))
-
-
-def test_a_result_is_there_long_before_a_poll_of_half_a_second(app):
-    """Waiting asks often at first: a hundred waits take less than half a second each by far."""
-    signature(app, "add", 1, 1).delay().get(timeout=WAIT_S)
-    begin = time.monotonic()
-    for number in range(20):
-        assert signature(app, "add", number, 0).delay().get(timeout=WAIT_S) == number
-    assert time.monotonic() - begin < 20 * 0.5
 
 
 def test_groups_of_a_hundred_join_in_batches(app, monkeypatch):
@@ -155,10 +155,8 @@ def test_forget_and_waiting_for_nothing(app):
     assert result.get(timeout=WAIT_S) == 2
     result.forget()
     assert app.AsyncResult(result.id).state == "PENDING"
-    begin = time.monotonic()
     with pytest.raises(TimeoutError):
         app.AsyncResult(result.id).get(timeout=0.3)
-    assert time.monotonic() - begin < 5
 
 
 def test_no_connection_is_shared_over_the_fork(app):
@@ -265,9 +263,7 @@ def test_without_retries_a_dead_server_is_a_clear_error(server):
             "retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0.1},
         }})  # fmt: skip
         app.backend.store_result("here", 1, "SUCCESS")
-    begin = time.monotonic()
     with pytest.raises(ConnectionError, match="is a server running there"):
         app.AsyncResult("here").get(timeout=WAIT_S)
     with pytest.raises(ConnectionError, match="is a server running there"):
         app.backend.store_result("there", 1, "SUCCESS")
-    assert time.monotonic() - begin < 5

@@ -10,12 +10,11 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from urllib.parse import quote_plus, unquote, urlsplit
 
-from worker_adapters import publish
-
 from kvbench import registry
 from kvbench.backend import Backend
 from kvbench.errors import KvConnectionError, KvServerError
 from kvbench.model import BatchKind, Capability
+from tests.worker_adapters import publish
 
 OPENED: list[str] = []
 """Every URL that one of these was opened with: proof that the password had arrived."""

@@ -12,7 +12,6 @@ import sys
 import time
 
 import pytest
-from wrong_servers import NothingStored, RightServer, WrongPong, serving
 
 from kvbench import specs
 from kvbench.cli import main
@@ -20,6 +19,7 @@ from kvbench.conformance.profile import read_profile
 from kvbench.conformance.selection import ledger
 from kvbench.local_server import free_port
 from kvbench.verdicts import Outcome, read_conformance
+from tests.cli.wrong_servers import NothingStored, RightServer, WrongPong, serving
 
 
 @pytest.fixture

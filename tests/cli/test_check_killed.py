@@ -9,16 +9,11 @@ import sys
 import time
 
 import pytest
-from wrong_servers import RightServer, serving
+
+from tests.cli.wrong_servers import RightServer, serving
+from tests.waiting import wait_until
 
 DEADLINE_S = 60.0
-
-
-def wait_until(condition) -> None:
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize(

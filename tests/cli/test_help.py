@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
+from kvbench import cli
 from kvbench.cli import COMMANDS
 
 
@@ -26,6 +28,12 @@ def test_help_fits(command, columns):
     prose = [line for line in lines if "kvbench " not in line or not line.startswith("    ")]
     assert lines and max(map(len, prose)) <= columns
     assert max(map(len, lines)) <= 84
+
+
+def test_the_help_lists_every_exit_code():
+    codes = {value for name, value in vars(cli).items() if name.startswith("EXIT_")}
+    [listed] = re.findall(r"Exit codes: ([^.]*)\.", kvbench("--help").stdout)
+    assert {int(code) for code in re.findall(r"\d+", listed)} == {0, *codes}
 
 
 @pytest.mark.parametrize("command", ["check", "replay", "report", "proxy", "completion"])

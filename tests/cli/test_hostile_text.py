@@ -21,13 +21,10 @@ import threading
 from pathlib import Path
 from xml.etree import ElementTree
 
-import leaky_backends
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from leaky_backends import EVIL
-from wrong_servers import RightServer, serving
 
 from kvbench.cli import main
 from kvbench.foreign_text import CHARS_MAX
@@ -49,6 +46,9 @@ from kvbench.results import (
 )  # fmt: skip
 from kvbench.server.logs import JsonFormatter, TextFormatter
 from kvbench.verdicts import Conformance, Exchange, Failure, Outcome, TargetVerdicts, Verdict
+from tests.cli import leaky_backends
+from tests.cli.leaky_backends import EVIL
+from tests.cli.wrong_servers import RightServer, serving
 
 RUN = ("--quick", "--rounds", "2", "--batch-sizes", "10", "--no-keep-awake")
 

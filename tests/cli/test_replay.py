@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 import pytest
-from wrong_servers import RightServer, WrongPong, serving
 
 from kvbench import specs
 from kvbench.cli import main
 from kvbench.local_server import free_port
+from tests.cli.wrong_servers import RightServer, WrongPong, serving
 
 
 class DecrUp(RightServer):

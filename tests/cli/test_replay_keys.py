@@ -6,12 +6,12 @@ import json
 import sys
 
 import pytest
-from wrong_servers import RightServer, serving
 
 from kvbench import specs
 from kvbench.cli import main
 from kvbench.protocol.frames import frame
 from kvbench.specs import KEY_TOKEN
+from tests.cli.wrong_servers import RightServer, serving
 
 TOKEN = KEY_TOKEN.encode()
 

@@ -17,13 +17,13 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
-import leaky_backends
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kvbench.cli import main
 from kvbench.local_server import LocalServer, free_port
+from tests.cli import leaky_backends
 
 MARKS = ("Zq7", "9Kx")
 

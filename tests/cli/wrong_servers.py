@@ -1,19 +1,12 @@
-"""Servers for tests of commands: those of tests/conformance, which is no package."""
+"""Servers for tests of commands: a right one, and two that each break one thing."""
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 from kvbench.protocol import requests, responses
+from tests.conformance.broken_servers import ThreadedDispatcher as RightServer
+from tests.conformance.broken_servers import serving
 
-_PATH = Path(__file__).parents[1] / "conformance" / "broken_servers.py"
-_SPEC = importlib.util.spec_from_file_location("broken_servers_for_commands", _PATH)
-_MODULE = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_MODULE)
-
-RightServer = _MODULE.ThreadedDispatcher
-serving = _MODULE.serving
+__all__ = ["NothingStored", "RightServer", "WrongPong", "serving"]
 
 
 class WrongPong(RightServer):

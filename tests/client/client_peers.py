@@ -7,7 +7,6 @@ import contextlib
 import socket
 import struct
 import threading
-import time
 
 from kvbench.client import KvClient
 from kvbench.protocol.frames import FrameReader, frame
@@ -24,13 +23,6 @@ OK = frame(0, b"")
 def value(python_value):
     """The frame of a GET's answer."""
     return frame(0, encode_value(python_value))
-
-
-def wait_until(condition, what="it never happened"):
-    end = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.002)
 
 
 async def eventually(condition, what="it never happened"):

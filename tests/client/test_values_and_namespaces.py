@@ -10,12 +10,12 @@ import math
 from decimal import Decimal
 
 import pytest
-from client_peers import Blocking, ServerThread, gathered
 
 from kvbench.client import KvPool, PoolConfig, SyncKvClient
 from kvbench.clock import ManualClock
 from kvbench.errors import KvServerError
 from kvbench.protocol.opcodes import EXTENSIONS, PROTOCOL_VERSION
+from tests.client.client_peers import Blocking, ServerThread, gathered
 
 
 class BlockingPool(Blocking):

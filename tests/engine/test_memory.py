@@ -8,6 +8,7 @@ what it held before, its bookkeeping must agree with itself, and the same call m
 from __future__ import annotations
 
 import gc
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -227,6 +228,15 @@ def _small_heap():
     yield
     gc.unfreeze()
     gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def _untraced():
+    """A tracer, such as that of coverage.py, allocates as well, and would fail in its own code."""
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    yield
+    sys.settrace(tracer)
 
 
 @pytest.mark.parametrize("name", CALLS)

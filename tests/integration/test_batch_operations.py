@@ -1,7 +1,7 @@
 """The 22 cases of the results report that kvbench grew from, by name, on every kind of store.
 
 Typed stores do all of them; a bytes store does those that need no other type; namespaces are an
-affair of the wire clients. What a case says about speed is a comparison within the test.
+affair of the wire clients. Those about speed are in tests/benchmarks/bench_batch_operations.py.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pytest
 import kvbench
 from kvbench.client import KvPool, PoolConfig
 from kvbench.local_server import OWN_SERVER, LocalServer
+from tests.waiting import wait_until
 
 TYPED = ["memory://", "kvb://HOST", "kvb+async://HOST", "pool"]
 WIRE = ["kvb://HOST", "kvb+async://HOST", "pool"]
@@ -92,9 +93,7 @@ class TestCorrectness:
         there = store.mget(KEYS[:3])
         if time.monotonic() - start < 0.25:
             assert there == VALUES[:3]
-        while any(value is not None for value in store.mget(KEYS[:3])):
-            assert time.monotonic() - start < 5, "it never expired"
-            time.sleep(0.005)
+        wait_until(lambda: store.mget(KEYS[:3]) == [None] * 3, "it never expired")
         assert time.monotonic() - start >= 0.249
 
     def test_mdel_returns_correct_count(self, store):
@@ -154,44 +153,6 @@ class TestDataTypes:
 
     def test_mixed_types(self, store):
         self.check(store, [1, 1.0, True, "1", b"1", None, [1, "a", None], {"a": [True]}])
-
-
-@every_store
-class TestPerformance:
-    """A batch beats the same work done one by one. Best of a few rounds: machines hiccup."""
-
-    def seconds(self, call: Callable[[], object], before: Callable[[], object] = int) -> float:
-        best = float("inf")
-        for _ in range(5):
-            before()
-            start = time.perf_counter()
-            call()
-            best = min(best, time.perf_counter() - start)
-        return best
-
-    def test_mget_vs_individual_get(self, store):
-        store.mset(PAIRS[:100])
-        individual = self.seconds(lambda: [store.get(key) for key in KEYS[:100]])
-        assert self.seconds(lambda: store.mget(KEYS[:100])) < individual
-
-    def test_mset_vs_individual_set(self, store):
-        individual = self.seconds(lambda: [store.set(key, value) for key, value in PAIRS[:100]])
-        assert self.seconds(lambda: store.mset(PAIRS[:100])) < individual
-
-    def test_mdel_vs_individual_delete(self, store):
-        def fill() -> None:
-            store.mset(PAIRS[:100])
-
-        individual = self.seconds(lambda: [store.delete(key) for key in KEYS[:100]], fill)
-        assert self.seconds(lambda: store.mdel(KEYS[:100]), fill) < individual
-
-    def test_scalability_from_10_to_1000_keys(self, store):
-        store.mset(PAIRS)
-        per_key = {
-            size: self.seconds(lambda size=size: store.mget(KEYS[:size])) / size
-            for size in (10, 100, 1000)
-        }
-        assert per_key[1000] < per_key[10]
 
 
 @pytest.mark.parametrize("kind", WIRE)

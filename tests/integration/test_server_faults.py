@@ -14,7 +14,6 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ import pytest
 from kvbench.protocol import requests as req
 from kvbench.protocol.frames import FrameReader
 from kvbench.protocol.opcodes import Opcode, Status
+from tests.waiting import wait_until
 
 MIB = 1 << 20
 DEADLINE_S = 20.0
@@ -76,13 +76,8 @@ class Server:
         self.check_alive()
 
     def check_alive(self):
-        begin = time.perf_counter()
         assert self.process.poll() is None, "the server is gone"
         assert self.bystander.ask(PING) == [PONG]
-        return (time.perf_counter() - begin) * 1000
-
-    def slowest_ping_ms(self, count=50):
-        return max(self.check_alive() for _ in range(count))
 
     def memory_mib(self):
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -94,9 +89,7 @@ class Server:
         return int(info.split(b'"connections_now": ')[1].split(b",")[0])
 
     def wait_for_connections(self, count):
-        end = time.monotonic() + DEADLINE_S
-        while self.connections() != count:
-            assert time.monotonic() < end, f"{self.connections()} connections, not {count}"
+        wait_until(lambda: self.connections() == count, f"there are not {count} connections")
 
 
 @contextlib.contextmanager
@@ -191,17 +184,14 @@ def test_a_client_that_never_reads_cannot_grow_memory(server, show):
         with pytest.raises(TimeoutError):  # The kernel's buffers are full: nothing more is read.
             for _ in range(500):
                 deaf.send(mget * 1000)
-        slowest = server.slowest_ping_ms()
+        for _ in range(50):
+            server.check_alive()
         during = server.memory_mib()
         deaf.break_off()
     server.wait_for_connections(1)
     after = server.memory_mib()
-    show(
-        f"RSS {before:.0f} -> {during:.0f} MiB while it does not read, {after:.0f} after; "
-        f"slowest of 50 PINGs beside it {slowest:.1f} ms"
-    )
+    show(f"RSS {before:.0f} -> {during:.0f} MiB while it does not read, {after:.0f} after")
     assert during - before < 4 * 16
-    assert slowest < 1000
 
 
 def test_a_slow_reader_gets_every_reply_in_order(server):
@@ -212,23 +202,20 @@ def test_a_slow_reader_gets_every_reply_in_order(server):
             req.counter_request(Opcode.INCR, b"", "n", 1),
         ]
         slow.send(big_value(100_000), *requests * 400)
-        server.slowest_ping_ms()
+        server.check_alive()
         answers = slow.receive(801)[1:]
         assert {len(payload) for _, payload in answers[0::2]} == {100_005}
         assert [int.from_bytes(payload, "big") for _, payload in answers[1::2]] == [*range(1, 401)]
 
 
-def test_a_slow_writer_holds_nobody_up(server, show):
+def test_a_slow_writer_holds_nobody_up(server):
     """A byte at a time, with a bystander served after each."""
     session = req.mset_request(b"", [("a", "x" * 200), ("b", 2)], 0) + PING
-    pings_ms = []
     with Client(server.port) as slow:
         for byte in session:
             slow.socket.send(bytes([byte]))
-            pings_ms.append(server.check_alive())
+            server.check_alive()
         assert slow.receive(2) == [(Status.OK, b""), PONG]
-    show(f"{len(session)} single bytes, slowest PING beside them {max(pings_ms):.1f} ms")
-    assert max(pings_ms) < 500
 
 
 @pytest.mark.parametrize("declared", [64 * MIB + 1, 0xFFFF_FFFF], ids=["64MiB+1", "4GiB"])
@@ -271,16 +258,14 @@ def test_ten_thousand_garbage_frames(server, show):
         payload = rng.randbytes(rng.choice((0, 1, 2, 3, 8, 20, 300)))
         frames.append(bytes([rng.randrange(256)]) + struct.pack(">I", len(payload)) + payload)
     before = server.memory_mib()
-    begin = time.perf_counter()
     with Client(server.port) as client:
         answers = []
         for start in range(0, len(frames), 500):
             answers += client.ask(*frames[start : start + 500])
         assert client.ask(PING) == [PONG]
-    seconds = time.perf_counter() - begin
     counts = {status.name: [s for s, _ in answers].count(status) for status in Status}
     after = server.memory_mib()
-    show(f"{counts} in {seconds:.2f} s, RSS {before:.0f} -> {after:.0f} MiB")
+    show(f"{counts}, RSS {before:.0f} -> {after:.0f} MiB")
     assert len(answers) == 10_000
     assert counts["INVALID"] > 9_000
     assert after - before < 16
@@ -299,18 +284,16 @@ def test_streams_of_noise(server):
 
 def test_five_hundred_connections_at_once(server, show):
     before = server.memory_mib()
-    begin = time.perf_counter()
     with contextlib.ExitStack() as open_clients:
         clients = [open_clients.enter_context(Client(server.port)) for _ in range(500)]
         for number, client in enumerate(clients):
             client.send(req.counter_request(Opcode.INCR, b"", f"n{number % 7}", 1), PING)
         for client in clients:
             assert [status for status, _ in client.receive(2)] == [Status.OK, Status.OK]
-        seconds = time.perf_counter() - begin
         assert server.connections() == 501
         during = server.memory_mib()
     server.wait_for_connections(1)
-    show(f"served in {seconds:.2f} s, RSS {before:.0f} -> {during:.0f} MiB")
+    show(f"RSS {before:.0f} -> {during:.0f} MiB")
     assert during - before < 32
 
 

@@ -8,13 +8,22 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_strategies import I64_MAX, I64_MIN, ints, keys, same, texts, ttls_ms, values
 
 from kvbench.errors import ProtocolError
 from kvbench.protocol import requests, responses
 from kvbench.protocol.frames import HEADER_BYTES, FrameReader
 from kvbench.protocol.opcodes import BATCH_KEYS_MAX, TTL_MS_MAX, Opcode, Status
 from kvbench.protocol.values import encode_value
+from tests.protocol.protocol_strategies import (
+    I64_MAX,
+    I64_MIN,
+    ints,
+    keys,
+    same,
+    texts,
+    ttls_ms,
+    values,
+)
 
 prefixes = st.sampled_from([b"", b"ns:", "größe/€:".encode()])
 owners = st.text(min_size=1, max_size=20)

@@ -1,4 +1,7 @@
-"""Compiled or not, the codec is one: same bytes, same values, same errors, same tests."""
+"""Compiled or not, the codec is one: same bytes, same values, same errors.
+
+``nox -s pure`` runs the tests of this folder again with the pure codec.
+"""
 
 from __future__ import annotations
 
@@ -38,18 +41,6 @@ def run_as_installed(*arguments: str) -> str:
         check=True,
     )
     return done.stdout
-
-
-def test_the_pure_codec_passes_the_same_tests():
-    codec = "from kvbench.protocol import CODEC, values; print(CODEC, values.__file__)"
-    name, path = run_pure("-c", codec).split()
-    assert name == "pure"
-    assert path.endswith("values.py")
-    # By a word that stands in no test of this module: it would run itself, for ever.
-    chosen = ["-k", "round_trip", "--hypothesis-profile", "quick", "-p", "no:cacheprovider"]
-    output = run_pure("-m", "pytest", "-q", *chosen, str(HERE))
-    assert " passed" in output
-    assert "skipped" not in output
 
 
 def test_compiled_and_pure_agree_on_a_corpus():

@@ -12,7 +12,6 @@ from enum import IntEnum
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from protocol_strategies import TOO_DEEP, nested, same, scalars, values
 
 from kvbench import specs
 from kvbench.errors import ProtocolError
@@ -24,6 +23,7 @@ from kvbench.protocol.values import (
     skip_value,
     values_equal,
 )
+from tests.protocol.protocol_strategies import TOO_DEEP, nested, same, scalars, values
 
 VALUES = [entry for file in specs.vector_files() for entry in file.values]
 INVALID = [entry for file in specs.vector_files() for entry in file.invalid_values]

@@ -13,7 +13,6 @@ from decimal import Decimal
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from protocol_strategies import nested, same, values
 
 from kvbench.errors import ProtocolError
 from kvbench.protocol import requests, responses
@@ -29,6 +28,7 @@ from kvbench.protocol.values import (
     skip_value,
     values_equal,
 )
+from tests.protocol.protocol_strategies import nested, same, values
 
 steps = st.integers(1, 5)
 WALKS_MAX = 100_000

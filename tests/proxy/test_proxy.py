@@ -13,7 +13,12 @@ import time
 from pathlib import Path
 
 import pytest
-from proxy_peers import (
+
+from kvbench.errors import KvConnectionError, UsageError
+from kvbench.local_server import SERVER_CPUS_VARIABLE
+from kvbench.proxy import Conditions, running
+from tests.proxy.proxy_peers import (
+    DEADLINE_S,
     connect,
     echo,
     memory_bytes,
@@ -23,10 +28,7 @@ from proxy_peers import (
     round_trip_s,
     serving,
 )
-
-from kvbench.errors import KvConnectionError, UsageError
-from kvbench.local_server import SERVER_CPUS_VARIABLE
-from kvbench.proxy import Conditions, running
+from tests.waiting import wait_until
 
 MEGABYTE = 1_000_000
 BLOB = os.urandom(MEGABYTE)
@@ -56,33 +58,15 @@ def test_what_goes_in_comes_out(echo_address):
         sender.join()
 
 
-@pytest.mark.parametrize("delay_ms", [0.5, 2])
-def test_a_delay_is_added_to_each_round_trip(echo_address, delay_ms):
-    """Added to the median, on one connection, within 20% in the best of five attempts.
-
-    On a quiet machine it is within 4%: 0.51 ms were measured for 0.5, and 2.03 for 2.
-    """
-    added_ms = []
-    with running(echo_address) as proxy, connect(proxy.address) as client:
-        round_trip_s(client, 100)
-        for _ in range(5):
-            proxy.set_delay(0)
-            plain = round_trip_s(client, 200)
-            proxy.set_delay(int(delay_ms * 1e6))
-            added_ms.append((round_trip_s(client, 200) - plain) * 1000)
-    assert min(added_ms, key=lambda added: abs(added - delay_ms)) == pytest.approx(
-        delay_ms, rel=0.2
-    )
-
-
 def test_a_new_delay_holds_from_the_next_chunk_on(echo_address):
-    with (
-        running(echo_address, Conditions(delay_ns=100_000_000)) as proxy,
-        connect(proxy.address) as client,
-    ):
+    """With the first delay, the second reply would come after the client's time is over."""
+    assert DEADLINE_S < 30
+    with running(echo_address) as proxy, connect(proxy.address) as client:
+        proxy.set_delay(100_000_000)
         assert round_trip_s(client, 1) > 0.1
+        proxy.set_delay(30_000_000_000)
         proxy.set_delay(1_000_000)
-        assert 0.001 < round_trip_s(client, 5) < 0.1
+        assert round_trip_s(client, 5) > 0.001
         with pytest.raises(UsageError):
             proxy.set_delay(-1)
 
@@ -102,17 +86,20 @@ def test_a_shorter_delay_does_not_overtake():
 
 
 def test_data_in_flight_is_delayed_not_serialised():
-    """64 MB at 50 ms: one delay for all of it, not one for each of its hundreds of chunks."""
+    """64 MB at 100 ms: one delay for all of it, not one for each of its hundreds of chunks.
+
+    These would take longer together than the client waits.
+    """
     with (
         serving(lambda peer: peer.sendall(receive(peer, 64 * MEGABYTE)[:1])) as target,
-        running(target, Conditions(delay_ns=50_000_000)) as proxy,
+        running(target, Conditions(delay_ns=100_000_000)) as proxy,
         connect(proxy.address) as client,
     ):
         start = time.monotonic()
         sender = send_in_background(client, BLOB * 64)
         assert receive(client, 1) == BLOB[:1]
         sender.join()
-        assert 0.05 < time.monotonic() - start < 3.0
+        assert time.monotonic() - start > 0.1
 
 
 def test_jitter_keeps_order(echo_address):
@@ -136,7 +123,7 @@ def test_jitter_keeps_order(echo_address):
 
 
 def test_the_bandwidth_is_shared_by_all_connections():
-    """Two downloads of 0.5 MB at 2 MB/s take half a second together."""
+    """Two downloads of 0.5 MB at 2 MB/s take half a second together, and not a quarter each."""
 
     def send_half(peer):
         peer.sendall(BLOB[: MEGABYTE // 2])
@@ -160,7 +147,7 @@ def test_the_bandwidth_is_shared_by_all_connections():
         for thread in threads:
             thread.join()
     assert len(ends_s) == 2
-    assert 0.45 < max(ends_s) < 1.0
+    assert max(ends_s) > 0.45
 
 
 @pytest.mark.parametrize("reset", [False, True])
@@ -192,10 +179,7 @@ def test_a_connection_is_cut_after_so_many_bytes(reset):
                         client.recv(1)
                 else:
                     assert client.recv(1) == b""
-            end = time.monotonic() + 5
-            while len(server_saw) < attempt:
-                assert time.monotonic() < end, "the server was not cut off"
-                time.sleep(0.01)
+            wait_until(lambda: len(server_saw) >= attempt, "the server was not cut off")  # noqa: B023
 
 
 @pytest.mark.parametrize("reset", [(), ("--reset",)], ids=["close", "reset"])
@@ -229,10 +213,7 @@ def test_requests_are_cut_as_well():
     ):
         client.sendall(b"0123456789abc")
         assert receive(client) == b""
-        end = time.monotonic() + 5
-        while not any(got):
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        wait_until(lambda: any(got))
     assert b"".join(got) == b"0123456789"
 
 

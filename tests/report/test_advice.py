@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from report_builders import arm, cell, missing, results
 
 from kvbench.report.advice import TOO_LATE, TOO_SLOW, Advice, Needs, advise
 from kvbench.report.advice_output import frontier_table, headline, render_advice_json
 from kvbench.report.summary import summarise
+from tests.report.report_builders import arm, cell, missing, results
 
 MS = 1_000_000
 SINGLE_NS = 100_000.0

@@ -6,9 +6,9 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from conformance_builders import EVERYTHING, RUNS, conformance
 
 from kvbench.report.conformance_html import NARROW_TARGETS_MAX, render_html
+from tests.report.conformance_builders import EVERYTHING, RUNS, conformance
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 CONTRAST_MIN = 4.5

@@ -2,17 +2,6 @@
 
 from __future__ import annotations
 
-from conformance_builders import (
-    CONTROL,
-    EVERYTHING,
-    GOOD,
-    NASTY,
-    RUNS,
-    conformance,
-    target,
-    verdict,
-)
-
 from kvbench.foreign_text import printable
 from kvbench.report.conformance_matrix import (
     REASON_CHARS_MAX,
@@ -24,6 +13,16 @@ from kvbench.report.conformance_matrix import (
 )
 from kvbench.specs import clauses
 from kvbench.verdicts import Outcome
+from tests.report.conformance_builders import (
+    CONTROL,
+    EVERYTHING,
+    GOOD,
+    NASTY,
+    RUNS,
+    conformance,
+    target,
+    verdict,
+)
 
 
 def cells(run):

@@ -6,7 +6,13 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from conformance_builders import (
+
+from kvbench.report.conformance_badge import render_badge
+from kvbench.report.conformance_junit import render_junit
+from kvbench.report.conformance_markdown import render_markdown
+from kvbench.report.conformance_matrix import SIGNS
+from kvbench.verdicts import Outcome
+from tests.report.conformance_builders import (
     EMPTY,
     EVERYTHING,
     FAILURE,
@@ -15,12 +21,6 @@ from conformance_builders import (
     UNVERIFIED,
     conformance,
 )
-
-from kvbench.report.conformance_badge import render_badge
-from kvbench.report.conformance_junit import render_junit
-from kvbench.report.conformance_markdown import render_markdown
-from kvbench.report.conformance_matrix import SIGNS
-from kvbench.verdicts import Outcome
 
 each = pytest.mark.parametrize("run", RUNS.values(), ids=RUNS.keys())
 

@@ -6,11 +6,18 @@ import io
 import re
 
 import pytest
-from conformance_builders import CONTROL, GOOD, NASTY_FAILURE, conformance, target, verdict
 from rich.console import Console
 
 from kvbench.report.conformance_terminal import FAILURES_SHOWN, render_terminal
 from kvbench.verdicts import Outcome
+from tests.report.conformance_builders import (
+    CONTROL,
+    GOOD,
+    NASTY_FAILURE,
+    conformance,
+    target,
+    verdict,
+)
 
 
 def render(*targets, **options):

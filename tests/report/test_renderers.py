@@ -7,7 +7,14 @@ import json
 import re
 
 import pytest
-from report_builders import (
+from rich.cells import cell_len
+from rich.console import Console
+
+from kvbench.report.jsonreport import render_json
+from kvbench.report.markdown import render_markdown
+from kvbench.report.terminal import render_terminal
+from kvbench.results import Figure, Footer, Misfit, Results, Round, TwoGroups
+from tests.report.report_builders import (
     OPS,
     arm,
     cell,
@@ -19,13 +26,6 @@ from report_builders import (
     results,
     target,
 )
-from rich.cells import cell_len
-from rich.console import Console
-
-from kvbench.report.jsonreport import render_json
-from kvbench.report.markdown import render_markdown
-from kvbench.report.terminal import render_terminal
-from kvbench.results import Figure, Footer, Misfit, Results, Round, TwoGroups
 
 LONG_URL = "redis://user:***@[::1]:6379/0?filter=a|b&[bold]=:smile:`x`_*" + "y" * 300
 UNICODE_URL = "sqlite:///данные/キー/😀.db"

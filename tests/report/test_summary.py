@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from report_builders import arm, cell, curve, missing, results, target
 
 from kvbench.report.summary import (
     Judgement,
@@ -15,6 +14,7 @@ from kvbench.report.summary import (
     summarise,
 )
 from kvbench.results import Figure, TwoGroups
+from tests.report.report_builders import arm, cell, curve, missing, results, target
 
 NOISY = target(self_ratio=Figure(1.0, 0.95, 1.05))
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from report_builders import (
+from kvbench.report import overview, tables
+from kvbench.report.entries import Entry, Tone
+from kvbench.report.summary import summarise
+from kvbench.report.table import Table
+from kvbench.report.tables import Beside
+from kvbench.results import Figure, Misfit, TwoGroups
+from tests.report.report_builders import (
     FLOORS,
     arm,
     cell,
@@ -12,13 +18,6 @@ from report_builders import (
     results,
     target,
 )
-
-from kvbench.report import overview, tables
-from kvbench.report.entries import Entry, Tone
-from kvbench.report.summary import summarise
-from kvbench.report.table import Table
-from kvbench.report.tables import Beside
-from kvbench.results import Figure, Misfit, TwoGroups
 
 FAR = target("kvb://", True)
 

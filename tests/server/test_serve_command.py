@@ -18,6 +18,7 @@ from kvbench.cli.serve import command
 from kvbench.protocol import requests as req
 from kvbench.protocol.frames import FrameReader, frame
 from kvbench.protocol.opcodes import Opcode, Status
+from tests.waiting import wait_until
 
 KVBENCH = [sys.executable, "-c", "from kvbench.cli import main; main()"]
 INCR = req.counter_request(Opcode.INCR, b"", "n", 1)
@@ -80,10 +81,8 @@ def test_a_second_signal_stops_it_at_once():
         with contextlib.suppress(ConnectionError):
             while True:  # Refused connections show that the first signal has arrived.
                 connect(port).close()
-        begin = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(DEADLINE_S) == 128 + signal.SIGTERM
-        assert time.monotonic() - begin < 1.0
+        assert process.wait(DEADLINE_S) == 128 + signal.SIGTERM, "0 is the end of an orderly stop"
 
 
 def test_a_taken_port_is_one_clear_line_and_exit_code_4():
@@ -174,10 +173,8 @@ def test_a_standard_error_that_is_never_read_freezes_nothing():
         counts = info(served)
         assert counts["connections_refused"] == 1682
         assert counts["log_lines_dropped"] > 500
-        begin = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_S) == 0
-        assert time.monotonic() - begin < 3
 
 
 def test_a_full_pipe_of_standard_error_freezes_nothing():
@@ -227,6 +224,13 @@ def test_protected_mode_can_be_lifted():
             process.kill()
 
 
+def is_served(port):
+    with connect(port) as late, contextlib.suppress(ConnectionError):
+        late.sendall(INCR)
+        return [status for status, _ in receive(late, 1)] == [Status.OK]
+    return False
+
+
 @pytest.mark.parametrize("sent", [b"", b"\x02\x00"], ids=["silent", "unfinished"])
 def test_sockets_that_are_silent_do_not_shut_everyone_out(sent):
     """They take all connections, and are closed when their time is over."""
@@ -234,14 +238,7 @@ def test_sockets_that_are_silent_do_not_shut_everyone_out(sent):
     with serving(*limits) as (_, port), contextlib.ExitStack() as open_clients:
         for _ in range(20):
             open_clients.enter_context(connect(port)).sendall(sent)
-        end = time.monotonic() + DEADLINE_S
-        while True:
-            with connect(port) as late, contextlib.suppress(ConnectionError):
-                late.sendall(INCR)
-                if [status for status, _ in receive(late, 1)] == [Status.OK]:
-                    break
-            assert time.monotonic() < end, "nobody is let in"
-            time.sleep(0.05)
+        wait_until(lambda: is_served(port), "the connections were not closed", pause_s=0.05)
 
 
 def test_a_byte_now_and_then_keeps_no_connection():
@@ -249,12 +246,12 @@ def test_a_byte_now_and_then_keeps_no_connection():
     limits = ("--idle-timeout", "0.5", "--frame-timeout", "1")
     with serving(*limits) as (_, port), connect(port) as trickler:
         trickler.sendall(b"\x02\x00\x10\x00\x00")
-        begin = time.monotonic()
-        with contextlib.suppress(ConnectionError):
-            while time.monotonic() < begin + DEADLINE_S:
-                trickler.sendall(b"x")
+        trickled = 0
+        with pytest.raises(ConnectionError):
+            while trickled < 0x1000:
+                trickled += trickler.send(b"x")
                 time.sleep(0.1)
-        assert 0.9 < time.monotonic() - begin < 3
+        assert trickled > 5, "the idle timeout has not ended it"
 
 
 def test_it_ends_in_time_with_a_request_under_way():
@@ -269,10 +266,8 @@ def test_it_ends_in_time_with_a_request_under_way():
         assert receive(client, 1)[0][0] == Status.OK
         client.sendall(frame(Opcode.CAS, head + expected + b"\x00"))
         time.sleep(0.3)
-        begin = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(DEADLINE_S) == 0
-        assert time.monotonic() - begin < 3
 
 
 def test_the_help_has_examples():

@@ -6,7 +6,6 @@ import contextlib
 import json
 import logging
 import os
-import time
 
 import pytest
 
@@ -75,11 +74,9 @@ def test_a_pipe_that_is_never_read_holds_nobody_up(pipe):
     """Ten times what pipe and queue hold: no call waits, and the rest is counted."""
     handler = QueuedHandler(pipe[1])
     handler.setFormatter(JsonFormatter())
-    begin = time.monotonic()
     for number in range(10 * LINES_MAX):
         emit(handler, "line %d", (number,))
     dropped = handler.dropped
-    assert time.monotonic() - begin < 5
     assert dropped > 5 * LINES_MAX
     written = lines_from(pipe[0], 10 * LINES_MAX - dropped)
     emit(handler, "after")
@@ -95,9 +92,8 @@ def test_the_end_does_not_wait_for_a_pipe_that_is_never_read(pipe):
     handler = QueuedHandler(pipe[1])
     for number in range(2 * LINES_MAX):
         emit(handler, "line %d" + "x" * 100, (number,))
-    begin = time.monotonic()
     handler.close()
-    assert time.monotonic() - begin < 2
+    assert handler._writer.is_alive(), "it still waits for the pipe"
     os.set_blocking(pipe[0], False)
     while handler._writer.is_alive():  # Lest it writes into the next test's descriptor.
         with contextlib.suppress(BlockingIOError):

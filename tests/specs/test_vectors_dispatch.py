@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from vector_player import Player, play_into
 
 from kvbench import specs
 from kvbench.clock import ManualClock
@@ -18,6 +17,7 @@ from kvbench.server.config import ServerConfig
 from kvbench.server.dispatch import Dispatcher
 from kvbench.server.stats import Stats
 from kvbench.server.tcp import KvServer
+from tests.specs.vector_player import Player, play_into
 
 
 def new_dispatcher(clock):

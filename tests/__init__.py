@@ -1,0 +1,1 @@
+"""All tests: a package, so that a helper is imported by its full name."""
