@@ -32,7 +32,7 @@ def source_files() -> list[Path]:
 
 def files_of_tests() -> list[Path]:
     found = sorted(ROOT.glob("tests/**/*.py"))
-    return [path for path in found if not {"benchmarks", "conformance"} & set(path.parts)]
+    return [path for path in found if "benchmarks" not in path.parts]
 
 
 def name_of(path: Path) -> str:
@@ -223,6 +223,38 @@ def test_an_upper_bound_on_time_is_found():
     assert time_bounds("took = perf_counter() - began\nassert 1 < took < 2") == [2]
     assert time_bounds("took = perf_counter() - began\nassert 2 > took, 'slow'") == [2]
     assert time_bounds("took = perf_counter() - began\nassert took > 1 and count < 5") == []
+
+
+def phantom_attributes(sources: list[str]) -> list[str]:
+    """Attributes that the docstring of a class lists, and that neither it nor a base has."""
+    nodes = [node for text in sources for node in ast.walk(ast.parse(text))]
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+
+    def members(node: ast.ClassDef) -> set[str]:
+        found = {one.name for one in node.body if isinstance(one, ast.FunctionDef)}
+        for one in ast.walk(node):
+            targets = one.targets if isinstance(one, ast.Assign) else [getattr(one, "target", None)]
+            names = [part for target in filter(None, targets) for part in ast.walk(target)]
+            found |= {getattr(name, "id", getattr(name, "attr", "")) for name in names}
+        bases = {ast.unparse(base).partition("[")[0] for base in node.bases} - {node.name}
+        return found.union(*[members(one) for one in classes if one.name in bases])
+
+    phantoms = []
+    for node in classes:
+        _, _, listed = (ast.get_docstring(node) or "").partition("\nAttributes:\n")
+        names = re.findall(r"^    (\w+):", listed.partition("\n\n")[0], re.MULTILINE)
+        phantoms += [f"{node.name}.{name}" for name in names if name not in members(node)]
+    return phantoms
+
+
+def test_documented_attributes_exist():
+    assert phantom_attributes([path.read_text() for path in source_files()]) == []
+
+
+def test_a_documented_attribute_that_is_missing_is_found():
+    docstring = "A life.\n\n    Attributes:\n        there: is.\n        gone: is not.\n    "
+    source = f'class Life:\n    """{docstring}"""\n    there: float\n'
+    assert phantom_attributes([source]) == ["Life.gone"]
 
 
 def code_objects(code: CodeType) -> Iterator[CodeType]:

@@ -240,18 +240,6 @@ class Engine(Generic[K, V]):
 
     # --- The whole store -------------------------------------------------------------------
 
-    def delete_prefix(self, prefix: K) -> int:
-        """Remove every key that begins with ``prefix``; returns how many. Walks all keys once."""
-        self._lock.acquire()
-        try:
-            self._drop_due_among([key for key in self._data if key.startswith(prefix)])
-            keys = [key for key in self._data if key.startswith(prefix)]
-            count = len(keys)
-            self._remove_all(keys)
-            return count
-        finally:
-            self._lock.release()
-
     def __len__(self) -> int:
         """Number of live keys. With a backlog, one step for each distinct deadline that is due."""
         self._lock.acquire()
@@ -353,11 +341,6 @@ class Engine(Generic[K, V]):
         if self._deadlines.next_ms is None or self._deadlines.next_ms > now_ms:
             return
         self._deadlines.take_due(now_ms, PURGE_STEP, self._table)
-        self._drop_due_among(keys)
-
-    def _drop_due_among(self, keys: Collection[K]) -> None:
-        """Drop the due ones among ``keys``, for as long as there is a backlog."""
-        now_ms = self._now_ms()
         if self._deadlines.next_ms is None or self._deadlines.next_ms > now_ms:
             return
         deadline_of = self._deadlines.get

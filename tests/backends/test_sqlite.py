@@ -20,7 +20,7 @@ from kvbench_backends.sqlite import SqliteBackend
 
 from kvbench.errors import KvConnectionError, KvServerError, UsageError
 from kvbench.model import Capability
-from tests.waiting import is_running, wait_until
+from tests.waiting import wait_until
 
 PRAGMAS = (
     "journal_mode", "user_version", "application_id", "page_size", "auto_vacuum", "encoding",
@@ -138,7 +138,7 @@ def test_what_a_killed_guest_leaves_is_known_by_its_name_and_removed_by_the_next
     os.kill(worker, signal.SIGKILL)
     process.kill()
     process.wait(30)
-    wait_until(lambda: not is_running(worker))
+    wait_until(lambda: not Path(f"/proc/{worker}").exists())
     assert guests(application) == [left]
     with SqliteBackend.open(f"sqlite://{path}?create_table=1") as store:
         store.set("k", b"1")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from test_pool import open_pool, run
 
 from kvbench.client import KvPool, PoolConfig, lending
 from kvbench.errors import KvConnectionError, PoolTimeoutError
@@ -18,6 +17,7 @@ from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.server.config import ServerConfig
 from kvbench.server.tcp import KvServer
 from tests.client.client_peers import Peer, eventually, granting
+from tests.client.test_pool import open_pool, run
 
 REFUSAL = frame(Status.ERROR, b"no more connections")
 

@@ -7,11 +7,10 @@ delete, and half a request is acted on when the connection ends.
 
 from __future__ import annotations
 
-from broken_servers import ThreadedDispatcher
-
 from kvbench.protocol import responses
 from kvbench.protocol.opcodes import Opcode
 from kvbench.protocol.values import encode_value
+from tests.conformance.broken_servers import ThreadedDispatcher
 
 READING = {Opcode.GET, Opcode.EXISTS, Opcode.TTL, Opcode.MGET, Opcode.MEXISTS}
 WITHOUT_KEYS = {Opcode.PING, Opcode.INFO, Opcode.HELLO}

@@ -5,10 +5,7 @@ Also that ledger and cases are in step: no clause without a case, no case withou
 
 from __future__ import annotations
 
-import time
-
 import pytest
-from wrong_backends import WRONG, CountsInDigits, HoldsBytes, Inherits, Pipelines, Tombstones
 
 from kvbench.backend import AsyncBackend, Backend
 from kvbench.blocking import BlockingBackend
@@ -22,6 +19,14 @@ from kvbench.model import BatchKind, Capability
 from kvbench.registry import open_backend
 from kvbench.specs import clauses
 from kvbench.verdicts import Outcome
+from tests.conformance.wrong_backends import (
+    WRONG,
+    CountsInDigits,
+    HoldsBytes,
+    Inherits,
+    Pipelines,
+    Tombstones,
+)
 
 CASES = cases(Suite.BACKEND)
 CLAUSES = {clause.id: clause for clause in clauses() if clause.party == "backend"}
@@ -51,11 +56,9 @@ def complaints(result) -> list[str]:
 
 
 def test_the_in_process_engine_keeps_every_clause():
-    began = time.monotonic()
     result = check(open_target("memory://"))
     assert complaints(result) == [] and result.summary == "conforms"
     assert result.counts["MUST"][Outcome.PASSED] >= 140
-    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("url", ["sqlite://FOLDER/kv.db", "kvb+async://"])

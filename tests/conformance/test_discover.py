@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 
 import pytest
-from broken_servers import ThreadedDispatcher, serving
 
 from kvbench.conformance.case import Suite
 from kvbench.conformance.profile import VOCABULARY, BySuite, Profile
@@ -16,6 +15,7 @@ from kvbench.local_server import free_port
 from kvbench.model import Capability
 from kvbench.protocol import requests, responses
 from kvbench.protocol.opcodes import Opcode, Status
+from tests.conformance.broken_servers import ThreadedDispatcher, serving
 
 
 class Without(ThreadedDispatcher):

@@ -7,7 +7,6 @@ target that is gone ends the check, and Ctrl-C keeps what was found.
 from __future__ import annotations
 
 import pytest
-from broken_servers import ThreadedDispatcher, serving
 
 from kvbench.conformance.case import Case, Suite
 from kvbench.conformance.findings import CaseFailed, DoesNotApply, SetupFailed
@@ -25,6 +24,7 @@ from kvbench.errors import KvConnectionError, UsageError
 from kvbench.local_server import free_port
 from kvbench.protocol import responses
 from kvbench.verdicts import Outcome, Verdict
+from tests.conformance.broken_servers import ThreadedDispatcher, serving
 
 WIRE = VOCABULARY[Suite.WIRE]
 

@@ -15,8 +15,6 @@ import socket
 import time
 
 import pytest
-from broken_servers import serving
-from sloppy_server import Sloppy, Tolerant, contents, fill
 
 from kvbench.conformance.isolation import PREFIX_START
 from kvbench.conformance.profile import Profile
@@ -30,6 +28,8 @@ from kvbench.local_server import OWN_SERVER, LocalServer
 from kvbench.protocol import requests
 from kvbench.protocol.frames import frame
 from kvbench.verdicts import Outcome
+from tests.conformance.broken_servers import serving
+from tests.conformance.sloppy_server import Sloppy, Tolerant, contents, fill
 
 FOREIGN_KEYS = 10_000
 

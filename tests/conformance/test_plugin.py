@@ -10,13 +10,13 @@ import json
 from importlib.metadata import entry_points
 
 import pytest
-from broken_servers import ThreadedDispatcher, serving
 
 from kvbench.conformance import plugin, runner, test_conformance
 from kvbench.conformance.case import Suite
 from kvbench.conformance.selection import cases
 from kvbench.local_server import free_port
 from kvbench.protocol import responses
+from tests.conformance.broken_servers import ThreadedDispatcher, serving
 
 pytest_plugins = ["pytester"]
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from broken_servers import ThreadedDispatcher, serving
 
 from kvbench import specs
 from kvbench.conformance.case import Suite
@@ -32,6 +31,7 @@ from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.specs import Payload, Vector
 from kvbench.verdicts import Outcome
+from tests.conformance.broken_servers import ThreadedDispatcher, serving
 
 CASES = {case.name: case for case in cases(Suite.WIRE)}
 README = (specs.directory() / "vectors" / "README.md").read_text()

@@ -131,7 +131,9 @@ class DeletesByPrefix(MemoryBackend):
     def mdel(self, keys):
         removed = super().mdel(keys)
         for key in keys:
-            self._engine.delete_prefix(key)
+            removed += sum(
+                super().delete(one) for one in list(self._engine._data) if one.startswith(key)
+            )
         return removed
 
 

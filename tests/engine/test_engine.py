@@ -58,7 +58,6 @@ def test_an_expired_key_is_absent_for_every_operation(engine, clock):
     assert engine.expire("k4", 100) is False
     assert engine.setnx("k5", 2) is True
     assert engine.update("k6", add(3)) == 3
-    assert engine.delete_prefix("k7") == 0
     assert len(engine) == 2
 
 
@@ -103,14 +102,6 @@ def test_an_update_that_raises_changes_nothing(engine):
     assert engine.exists("a") is False
 
 
-def test_delete_prefix_removes_and_counts_only_what_is_live(engine, clock):
-    engine.mset({"p:1": 1, "p:2": 2, "q:1": 3})
-    engine.set("p:3", 4, ttl_ms=1)
-    clock.advance_ms(1)
-    assert engine.delete_prefix("p:") == 2
-    assert len(engine) == 1 and engine.get("q:1") == 3
-
-
 def test_purge_reports_what_it_dropped(engine, clock):
     engine.mset({f"k{i}": 1 for i in range(7)}, ttl_ms=1)
     clock.advance_ms(1)
@@ -140,7 +131,7 @@ def test_answers_stay_exact_while_a_backlog_remains(clock, monkeypatch, step):
     assert engine.setnx("old600", 7) is True
     assert engine.get("old600") == 7
     assert engine.exists("old601") is False
-    assert engine.delete_prefix("old") == 1
+    assert engine.delete("old600") is True
     assert len(engine) == 9
 
 

@@ -126,8 +126,6 @@ CALLS: dict[str, Callable[[Store], object]] = {
     "mdel": lambda e: e.mdel(["k1", "own3", "k2", "k2", "no key", "pair0", "due540"]),
     "mdel of many": lambda e: e.mdel(MANY),
     "mdel of all": lambda e: e.mdel(ALL),
-    "delete_prefix": lambda e: e.delete_prefix("k"),
-    "delete_prefix of due keys": lambda e: e.delete_prefix("due"),
     "purge": lambda e: e.purge(),
     "purge a few": lambda e: e.purge(3),
 }

@@ -32,7 +32,6 @@ class Life:
     """How long a key was there, in seconds: as bounds, for calls take time.
 
     Attributes:
-        shortest: from before the call that stored it to its last sight, certain.
         longest: from before the call that stored it to the end of the first miss.
         latest: from after the call that stored it to the beginning of the last sight.
     """
