@@ -17,9 +17,9 @@ from kvbench.cli import COMMANDS
 from kvbench.local_server import OWN_SERVER, LocalServer
 
 ROOT = Path(__file__).parents[2]
-RESULTS = str(ROOT / "reports" / "batch-operations" / "results.jsonl")
+RESULTS = str(ROOT / "reports" / "batch-operations" / "published.jsonl")
 VECTORS = str(ROOT / "specs" / "vectors" / "get-set.json")
-QUICK = ["--quick", "--batch-sizes", "10", "--ops", "mget", "--no-keep-awake"]
+QUICK = ["--quick", "--rounds", "2", "--batch-sizes", "10", "--ops", "mget", "--no-keep-awake"]
 ARGUMENTS = {
     "check": ["memory://", "--only", "BGET-*"],
     "replay": ["ADDRESS", VECTORS],
