@@ -20,6 +20,7 @@ COMPILED_MODULES = [
     "kvbench/protocol/compare.py",
     "kvbench/protocol/values.py",
     "kvbench/protocol/frames.py",
+    "kvbench/protocol/client.py",
     "kvbench/protocol/parsers.py",
     "kvbench/protocol/requests.py",
     "kvbench/protocol/responses.py",

@@ -8,7 +8,7 @@ larger one is several requests.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from kvbench.backend import AsyncBackend, Backend
@@ -17,7 +17,7 @@ from kvbench.client.aio import KvClient
 from kvbench.client.sync import SyncKvClient
 from kvbench.errors import KvServerError
 from kvbench.local_server import OWN_SERVER, LocalServer
-from kvbench.model import BatchKind, Capability, Pairs, Value
+from kvbench.model import BatchKind, Capability
 from kvbench.protocol.opcodes import DEFAULT_PORT
 
 _BATCH_KINDS = dict.fromkeys(("mget", "mset", "mdel", "mexists", "mset_each"), BatchKind.NATIVE)
@@ -48,8 +48,8 @@ def _facts(info: Mapping[str, object], capabilities: Sequence[str]) -> dict[str,
     return told
 
 
-class WireBackend(Backend):
-    """A server of the wire protocol, through :class:`SyncKvClient`."""
+class WireBackend(SyncKvClient, Backend):
+    """A server of the wire protocol: the client itself, with nothing between it and a call."""
 
     summary = "a server of the wire protocol, synchronous client"
     url_example = "kvb://127.0.0.1:16380/namespace"
@@ -57,131 +57,41 @@ class WireBackend(Backend):
     default_port = DEFAULT_PORT
     capabilities = frozenset(Capability)
     batch_kinds = _BATCH_KINDS
-
-    def __init__(self, client: SyncKvClient, server: LocalServer | None) -> None:
-        self._client = client
-        self._server = server
-        if server is not None:
-            self.private_url = f"kvb://{client.address}"
+    _server: LocalServer | None = None
 
     @classmethod
     def open(cls, url: str) -> Self:
         """As :meth:`Backend.open`."""
         address, server = _locate(url)
         try:
-            return cls(SyncKvClient.connect(address), server)
+            backend = cls.connect(address)
         except BaseException:
             if server is not None:
                 server.stop()
             raise
+        if server is not None:
+            backend._server, backend.private_url = server, f"kvb://{backend.address}"
+        return backend
 
     def close(self) -> None:
         """As :meth:`Backend.close`; a private server is stopped."""
         try:
-            self._client.close()
+            super().close()
         finally:
             if self._server is not None:
                 self._server.stop()
 
     def describe(self) -> Mapping[str, str]:
-        """What the server tells by INFO and HELLO."""
+        """What the server says by INFO and HELLO."""
         try:
-            capabilities = self._client.hello()[1]
+            capabilities = self.hello()[1]
         except KvServerError:
             capabilities = []  # A server of the family without extensions refuses HELLO.
-        return _facts(self._client.info(), capabilities)
-
-    def get(self, key: str) -> Value:
-        """As :meth:`Backend.get`."""
-        return self._client.get(key)
-
-    def set(self, key: str, value: Value, ttl: float | None = None) -> None:
-        """As :meth:`Backend.set`."""
-        self._client.set(key, value, ttl)
-
-    def delete(self, key: str) -> bool:
-        """As :meth:`Backend.delete`."""
-        return self._client.delete(key)
-
-    def exists(self, key: str) -> bool:
-        """As :meth:`Backend.exists`."""
-        return self._client.exists(key)
-
-    def mget(self, keys: Sequence[str]) -> list[Value]:
-        """As :meth:`Backend.mget`."""
-        return self._client.mget(keys)
-
-    def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """As :meth:`Backend.mset`."""
-        self._client.mset(pairs, ttl)
-
-    def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
-        """As :meth:`Backend.mset_each`."""
-        self._client.mset_each(entries)
-
-    def mdel(self, keys: Sequence[str]) -> int:
-        """As :meth:`Backend.mdel`."""
-        return self._client.mdel(keys)
-
-    def mexists(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.mexists`."""
-        return self._client.mexists(keys)
-
-    def expire(self, key: str, ttl: float | None) -> bool:
-        """As :meth:`Backend.expire`."""
-        return self._client.expire(key, ttl)
-
-    def ttl(self, key: str) -> float | None:
-        """As :meth:`Backend.ttl`."""
-        return self._client.ttl(key)
-
-    def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
-        """As :meth:`Backend.setnx`."""
-        return self._client.setnx(key, value, ttl)
-
-    def incr(self, key: str, delta: int = 1) -> int:
-        """As :meth:`Backend.incr`."""
-        return self._client.incr(key, delta)
-
-    def decr(self, key: str, delta: int = 1) -> int:
-        """As :meth:`Backend.decr`."""
-        return self._client.decr(key, delta)
-
-    def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
-        """As :meth:`Backend.cas`."""
-        return self._client.cas(key, expected, new, ttl)
-
-    def lock(self, key: str, owner: str, ttl: float) -> bool:
-        """As :meth:`Backend.lock`."""
-        return self._client.lock(key, owner, ttl)
-
-    def unlock(self, key: str, owner: str) -> bool:
-        """As :meth:`Backend.unlock`."""
-        return self._client.unlock(key, owner)
-
-    def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
-        """As :meth:`Backend.extend_lock`."""
-        return self._client.extend_lock(key, owner, ttl)
-
-    def pipelined_get(self, keys: Sequence[str]) -> list[Value]:
-        """As :meth:`Backend.pipelined_get`."""
-        return self._client.pipelined_get(keys)
-
-    def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """As :meth:`Backend.pipelined_set`."""
-        self._client.pipelined_set(pairs, ttl)
-
-    def pipelined_delete(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.pipelined_delete`."""
-        return self._client.pipelined_delete(keys)
-
-    def pipelined_exists(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.pipelined_exists`."""
-        return self._client.pipelined_exists(keys)
+        return _facts(self.info(), capabilities)
 
 
-class AsyncWireBackend(AsyncBackend):
-    """A server of the wire protocol, through :class:`KvClient`."""
+class AsyncWireBackend(KvClient, AsyncBackend):
+    """A server of the wire protocol: the asynchronous client itself."""
 
     summary = "a server of the wire protocol, asynchronous client"
     url_example = "kvb+async://127.0.0.1:16380/namespace"
@@ -189,138 +99,43 @@ class AsyncWireBackend(AsyncBackend):
     default_port = DEFAULT_PORT
     capabilities = frozenset(Capability)
     batch_kinds = _BATCH_KINDS
-
-    def __init__(
-        self, client: KvClient, server: LocalServer | None, facts: Mapping[str, str]
-    ) -> None:
-        self._client = client
-        self._server = server
-        self._facts = facts
-        if server is not None:
-            self.private_url = f"kvb+async://{client.address}"
+    _server: LocalServer | None = None
+    _facts: Mapping[str, str] = {}
 
     @classmethod
     async def open(cls, url: str) -> Self:
         """As :meth:`Backend.open`."""
         address, server = _locate(url)
         try:
-            client = await KvClient.connect(address)
+            backend = await cls.connect(address)
             try:
-                return cls(client, server, await cls._ask(client))
+                backend._facts = await backend._ask()
             except BaseException:
-                await client.close()
+                await backend.close()
                 raise
         except BaseException:
             if server is not None:
                 server.stop()
             raise
+        if server is not None:
+            backend._server, backend.private_url = server, f"kvb+async://{backend.address}"
+        return backend
 
-    @staticmethod
-    async def _ask(client: KvClient) -> Mapping[str, str]:
+    async def _ask(self) -> Mapping[str, str]:
         try:
-            capabilities = (await client.hello())[1]
+            capabilities = (await self.hello())[1]
         except KvServerError:
             capabilities = []  # A server of the family without extensions refuses HELLO.
-        return _facts(await client.info(), capabilities)
+        return _facts(await self.info(), capabilities)
 
     async def close(self) -> None:
         """As :meth:`Backend.close`; a private server is stopped."""
         try:
-            await self._client.close()
+            await super().close()
         finally:
             if self._server is not None:
                 await asyncio.to_thread(self._server.stop)
 
     def describe(self) -> Mapping[str, str]:
-        """What the server told by INFO and HELLO when it was opened."""
+        """What the server said by INFO and HELLO when it was opened."""
         return self._facts
-
-    async def get(self, key: str) -> Value:
-        """As :meth:`Backend.get`."""
-        return await self._client.get(key)
-
-    async def set(self, key: str, value: Value, ttl: float | None = None) -> None:
-        """As :meth:`Backend.set`."""
-        await self._client.set(key, value, ttl)
-
-    async def delete(self, key: str) -> bool:
-        """As :meth:`Backend.delete`."""
-        return await self._client.delete(key)
-
-    async def exists(self, key: str) -> bool:
-        """As :meth:`Backend.exists`."""
-        return await self._client.exists(key)
-
-    async def mget(self, keys: Sequence[str]) -> list[Value]:
-        """As :meth:`Backend.mget`."""
-        return await self._client.mget(keys)
-
-    async def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """As :meth:`Backend.mset`."""
-        await self._client.mset(pairs, ttl)
-
-    async def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
-        """As :meth:`Backend.mset_each`."""
-        await self._client.mset_each(entries)
-
-    async def mdel(self, keys: Sequence[str]) -> int:
-        """As :meth:`Backend.mdel`."""
-        return await self._client.mdel(keys)
-
-    async def mexists(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.mexists`."""
-        return await self._client.mexists(keys)
-
-    async def expire(self, key: str, ttl: float | None) -> bool:
-        """As :meth:`Backend.expire`."""
-        return await self._client.expire(key, ttl)
-
-    async def ttl(self, key: str) -> float | None:
-        """As :meth:`Backend.ttl`."""
-        return await self._client.ttl(key)
-
-    async def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
-        """As :meth:`Backend.setnx`."""
-        return await self._client.setnx(key, value, ttl)
-
-    async def incr(self, key: str, delta: int = 1) -> int:
-        """As :meth:`Backend.incr`."""
-        return await self._client.incr(key, delta)
-
-    async def decr(self, key: str, delta: int = 1) -> int:
-        """As :meth:`Backend.decr`."""
-        return await self._client.decr(key, delta)
-
-    async def cas(
-        self, key: str, expected: Value, new: Value, ttl: float | None = None
-    ) -> bool | None:
-        """As :meth:`Backend.cas`."""
-        return await self._client.cas(key, expected, new, ttl)
-
-    async def lock(self, key: str, owner: str, ttl: float) -> bool:
-        """As :meth:`Backend.lock`."""
-        return await self._client.lock(key, owner, ttl)
-
-    async def unlock(self, key: str, owner: str) -> bool:
-        """As :meth:`Backend.unlock`."""
-        return await self._client.unlock(key, owner)
-
-    async def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
-        """As :meth:`Backend.extend_lock`."""
-        return await self._client.extend_lock(key, owner, ttl)
-
-    async def pipelined_get(self, keys: Sequence[str]) -> list[Value]:
-        """As :meth:`Backend.pipelined_get`."""
-        return await self._client.pipelined_get(keys)
-
-    async def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """As :meth:`Backend.pipelined_set`."""
-        await self._client.pipelined_set(pairs, ttl)
-
-    async def pipelined_delete(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.pipelined_delete`."""
-        return await self._client.pipelined_delete(keys)
-
-    async def pipelined_exists(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.pipelined_exists`."""
-        return await self._client.pipelined_exists(keys)

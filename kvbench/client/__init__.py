@@ -1,10 +1,10 @@
 """Clients of the wire protocol.
 
-``commands`` are requests as data, shared by all, with how ``replies`` are read; ``sync`` (over
-``blocking``) and ``aio`` (over ``connection``) move their bytes; ``pool`` does it over connections
-that ``lending`` lends out. ``exchanges`` are calls on a blocking connection, ``decoding`` keeps
-large replies within bounds, ``streams`` cut what is long, ``lock`` holds a lock in a ``with``, and
-``forks`` keep a child from its parent's connections.
+``commands`` are requests as data, shared by all, with how ``replies`` are read. What may happen on
+a connection is :mod:`kvbench.protocol.client`'s; ``sync`` (over ``blocking`` and ``exchanges``) and
+``aio`` (over ``connection``) do it, and ``pool`` does it over connections that ``lending`` lends
+out. ``decoding`` keeps large replies within bounds, ``streams`` cut what is long, ``lock`` holds a
+lock in a ``with``, and ``forks`` keep a child from its parent's connections.
 """
 
 from __future__ import annotations

@@ -10,38 +10,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Generator, Iterable
-from contextlib import aclosing
+from collections.abc import Generator, Iterable
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 from kvbench.client import commands
 from kvbench.client.address import Address
 from kvbench.client.commands import Command
 from kvbench.client.connection import Connection
-from kvbench.client.decoding import check_reply_bound
+from kvbench.client.decoding import AT_ONCE_BYTES, check_reply_bound
 from kvbench.client.forks import LEFT_TO_PARENT, watch
 from kvbench.client.sockets import check_timeouts, no_connection
-from kvbench.client.streams import AnyIterable, StreamPairs, map_chunks, pairs_of
+from kvbench.client.streams import Streaming
 from kvbench.errors import KvConnectionError, KvServerError
 from kvbench.model import Pairs, Value
 from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX
 
 T = TypeVar("T")
+C = TypeVar("C", bound="KvClient")
 
 _log = logging.getLogger("kvbench.client")
 
 
-class Connecting:
+class Connecting(Generic[C]):
     """A client about to be connected: ``await`` it, or use it in ``async with``."""
 
-    def __init__(self, client: KvClient) -> None:
+    def __init__(self, client: C) -> None:
         self._client = client
 
-    def __await__(self) -> Generator[object, None, KvClient]:
+    def __await__(self) -> Generator[object, None, C]:
         return self._client._opened().__await__()
 
-    async def __aenter__(self) -> KvClient:
+    async def __aenter__(self) -> C:
         return await self._client._opened()
 
     async def __aexit__(
@@ -53,7 +53,7 @@ class Connecting:
         await self._client.close()
 
 
-class KvClient:
+class KvClient(Streaming):
     """A client of the wire protocol. Made by :meth:`connect`.
 
     Every call may raise KvConnectionError, KvTimeoutError, KvServerError or KvProtocolError (see
@@ -96,7 +96,7 @@ class KvClient:
         connect_timeout: float = 5.0,
         request_timeout: float = 30.0,
         max_reply_bytes: int = PAYLOAD_BYTES_MAX,
-    ) -> Connecting:
+    ) -> Connecting[Self]:
         """Connect to a server. To be awaited. As :meth:`SyncKvClient.connect`."""
         place = Address.parse(address)
         return Connecting(cls(place, connect_timeout, request_timeout, max_reply_bytes))
@@ -115,7 +115,7 @@ class KvClient:
     @property
     def is_connected(self) -> bool:
         """Whether there is a usable connection now."""
-        return self._connection is not None and self._connection.is_usable
+        return self._connection is not None and self._connection.protocol.is_usable
 
     @property
     def reconnects(self) -> int:
@@ -134,7 +134,7 @@ class KvClient:
         self._check_open()
         failed_count = self._failed_count
         async with self._connecting:
-            if self._connection is not None and self._connection.is_usable:
+            if self._connection is not None and self._connection.protocol.is_usable:
                 return self._connection
             if self._failed_count != failed_count:
                 raise KvConnectionError(self._last_failure)
@@ -163,8 +163,8 @@ class KvClient:
         if self._closed_reason:
             await connection.close()
             self._check_open()
-        if not connection.is_usable:
-            raise KvConnectionError(connection.end_reason)
+        if not connection.protocol.is_usable:
+            raise KvConnectionError(connection.protocol.end_reason)
         self._opened_count += 1
         if self._opened_count > 1:
             _log.warning("reconnected to %s", self._name)
@@ -183,42 +183,41 @@ class KvClient:
 
     async def _call(self, command: Command[T]) -> T:
         connection = self._connection
-        if connection is None or not connection.is_usable:
+        if connection is None or not connection.protocol.is_usable:
             connection = await self._usable()
         request = connection.submit(command.request)
         try:
-            response = await request.response
+            response = await request.waiter
         except asyncio.CancelledError:
             connection.give_up(request)
             raise
-        if request.held_bytes:
+        if len(response[1]) > AT_ONCE_BYTES:
             return await connection.large_result(command, request)
         return connection.result(command, response)
 
     async def _call_each(self, parts: list[Command[T]]) -> list[T]:
         """All requests at once, in one turn of the loop; the results in their order."""
         connection = self._connection
-        if connection is None or not connection.is_usable:
+        if connection is None or not connection.protocol.is_usable:
             connection = await self._usable()
         requests = [connection.submit(part.request) for part in parts]
         found: list[T] = []
         refused: KvServerError | None = None
         try:
             for part, request in zip(parts, requests, strict=True):
-                response = await request.response
+                response = await request.waiter
                 try:
-                    if request.held_bytes:
+                    if len(response[1]) > AT_ONCE_BYTES:
                         found.append(await connection.large_result(part, request))
                     else:
                         found.append(connection.result(part, response))
                 except KvServerError as error:
                     refused = refused or error
         except BaseException:
-            # The last first: the connection then finds at once that others still wait.
-            for request in reversed(requests):
+            for request in requests:
                 connection.give_up(request)
-                if not request.response.cancelled():
-                    request.response.exception()  # Seen, or asyncio would log each of them.
+                if not request.waiter.cancelled():
+                    request.waiter.exception()  # Seen, or asyncio would log each of them.
             raise
         if refused is not None:
             raise refused
@@ -335,43 +334,6 @@ class KvClient:
     async def pipelined_exists(self, keys: Iterable[str]) -> list[bool]:
         """An EXISTS for each key, sent together: whether each is there."""
         return await self._call_each(commands.each(commands.exists, self._prefix, keys))
-
-    async def mget_stream(
-        self, keys: AnyIterable[str], *, chunk_size: int = 1000, window: int = 4
-    ) -> AsyncGenerator[tuple[str, Value], None]:
-        """(key, value) for any number of keys, in their order.
-
-        Left early (``break`` in an ``async for``), it is closed by ``aclose`` or when Python
-        collects it; what is in flight is then cancelled.
-
-        Args:
-            keys: an iterable or an asynchronous one, read as it is needed.
-            chunk_size: keys in a request.
-            window: requests in flight; what is in memory is ``window`` chunks.
-        """
-        async with aclosing(map_chunks(self.mget, keys, chunk_size, window)) as chunks:
-            async for chunk, values in chunks:
-                for pair in zip(chunk, values, strict=True):
-                    yield pair
-
-    async def mset_stream(
-        self,
-        pairs: StreamPairs,
-        ttl: float | None = None,
-        *,
-        chunk_size: int = 1000,
-        window: int = 4,
-    ) -> int:
-        """Store any number of pairs, in chunks as :meth:`mget_stream`; returns how many."""
-
-        async def store(chunk: list[tuple[str, Value]]) -> None:
-            await self.mset(chunk, ttl)
-
-        stored_count = 0
-        async with aclosing(map_chunks(store, pairs_of(pairs), chunk_size, window)) as chunks:
-            async for chunk, _ in chunks:
-                stored_count += len(chunk)
-        return stored_count
 
     async def __aenter__(self) -> Self:
         return self

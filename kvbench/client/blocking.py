@@ -3,40 +3,40 @@
 Safe from several threads, which take turns, and across a fork: a child leaves the connection to its
 parent and opens its own. A call in the middle of another one of the same thread, as a signal
 handler can make it, is refused: waiting would never end, and reading would take the reply of the
-outer call. A connection on which a request was cut off (timeout, Ctrl-C, a broken stream) is closed
-rather than read on, for its next bytes would be another request's reply (CLIENT-009); so is one on
-which anything came that nobody asked for. The next call opens a new one. Nothing is sent twice.
+outer call. What may happen on a connection is :mod:`kvbench.protocol.client`'s. One that is closed
+by its rules, or on which a call was cut off by Ctrl-C, is dropped. The next call opens a new one.
+Nothing is sent twice.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import socket
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Self, TypeVar
 
 from kvbench.client.address import Address
 from kvbench.client.commands import Command
-from kvbench.client.decoding import check_reply_bound, decode, decode_each
-from kvbench.client.exchanges import RECV_BYTES, exchange_many, exchange_one
+from kvbench.client.decoding import check_reply_bound
+from kvbench.client.exchanges import RECV_BYTES, call_each, call_one
 from kvbench.client.forks import watch
-from kvbench.client.replies import message_of
 from kvbench.client.sockets import check_timeouts, no_connection, prepare
 from kvbench.duplex import POLLIN, new_poll
 from kvbench.errors import (
     KvConnectionError,
-    KvProtocolError,
+    KvError,
     KvReentryError,
     KvServerError,
     KvTimeoutError,
 )
-from kvbench.protocol.frames import FrameReader
-from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX, Status
+from kvbench.protocol.client import CLIENT_CLOSED, ClientProtocol
+from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX
 
 T = TypeVar("T")
+C = TypeVar("C")
 
 _log = logging.getLogger("kvbench.client")
 
@@ -66,7 +66,7 @@ class BlockingClient:
         self._lock = threading.RLock()
         self._socket: socket.socket | None = None
         self._poll = new_poll()
-        self._reader = FrameReader(max_reply_bytes)
+        self._protocol = self._new_protocol()
         self._opened_count = 0
         self._is_closed = False
         self._is_in_call = False
@@ -146,11 +146,14 @@ class BlockingClient:
         opened.settimeout(self._request_timeout_s)
         poll = new_poll()
         poll.register(opened, POLLIN)
-        self._socket, self._reader, self._poll = opened, FrameReader(self._max_reply_bytes), poll
+        self._socket, self._protocol, self._poll = opened, self._new_protocol(), poll
         self._opened_count += 1
         if self._opened_count > 1:
             _log.warning("reconnected to %s", self._name)
         return opened
+
+    def _new_protocol(self) -> ClientProtocol[None]:
+        return ClientProtocol(self._name, self._request_timeout_s, self._max_reply_bytes)
 
     def _drop(self) -> None:
         stale, self._socket = self._socket, None
@@ -167,29 +170,17 @@ class BlockingClient:
         self._drop()
 
     def _call(self, command: Command[T]) -> T:
-        def talk(stream: socket.socket) -> T:
-            timeout_s = self._request_timeout_s
-            deadline = time.monotonic() + timeout_s
-            response = exchange_one(stream, self._reader, command.request, timeout_s)
-            return decode(command, response, deadline)
+        return self._converse(call_one, command)
 
-        return self._converse(talk)
+    def _call_all(self, parts: list[Command[T]]) -> list[T]:
+        """Each request by itself, in their order: the parts of a batch that was split."""
+        return [self._converse(call_one, part) for part in parts]
 
     def _call_each(self, parts: list[Command[T]]) -> list[T]:
         """All requests in one flush; the results in their order."""
-        if not parts:
-            return []
+        return self._converse(call_each, parts) if parts else []
 
-        def talk(stream: socket.socket) -> list[T]:
-            timeout_s = self._request_timeout_s
-            deadline = time.monotonic() + timeout_s
-            requests = [part.request for part in parts]
-            responses = exchange_many(stream, self._reader, requests, timeout_s)
-            return decode_each(parts, responses, deadline)
-
-        return self._converse(talk)
-
-    def _converse(self, talk: Callable[[socket.socket], T]) -> T:
+    def _converse(self, talk: Callable[[socket.socket, ClientProtocol[None], C], T], what: C) -> T:
         """Send and receive for one call; other threads wait, the same one is refused.
 
         A signal handler can run between any two lines. Before the mark is set, its call is a whole
@@ -200,43 +191,37 @@ class BlockingClient:
                 raise KvReentryError(self._name)
             try:
                 self._is_in_call = True
-                return self._answer(talk)
+                return self._answer(talk, what)
             finally:
                 self._is_in_call = False
 
-    def _answer(self, talk: Callable[[socket.socket], T]) -> T:
+    def _answer(self, talk: Callable[[socket.socket, ClientProtocol[None], C], T], what: C) -> T:
         stream = self._usable()
+        protocol = self._protocol
         try:
-            return talk(stream)
+            return talk(stream, protocol, what)
         except (KvServerError, KvTimeoutError):
             raise  # The whole answer has come: the connection is as good as before.
-        except KvProtocolError as error:
-            self._drop()
-            raise KvProtocolError(f"{self._name}: {error}; connection closed") from None
-        except TimeoutError:
-            self._drop()
-            raise KvTimeoutError(
-                f"{self._name}: no answer within {self._request_timeout_s:g} s; "
-                "the request may have been applied"
-            ) from None
         except OSError as error:
-            raise self._broken(stream, error) from None
+            failure = self._failure(stream, protocol, error)
+            self._drop()
+            raise failure from None
         except BaseException:
             self._drop()
             raise
 
-    def _broken(self, stream: socket.socket, error: OSError) -> KvConnectionError:
-        """The connection that a call was using is gone: say why, and forget it."""
+    def _failure(
+        self, stream: socket.socket, protocol: ClientProtocol[None], error: OSError
+    ) -> KvError:
+        """Why the connection that a call was using is of no use any more."""
         if self._is_closed:
-            reason = "the client was closed"
-        elif self._socket is not stream:
+            return KvConnectionError(f"{self._name}: {CLIENT_CLOSED}")
+        if self._socket is not stream:
             return self._left_to_parent()
-        else:
-            reason = error.strerror or str(error)
-        self._drop()
-        return KvConnectionError(
-            f"{self._name}: the connection broke ({reason}); the request may have been applied"
-        )
+        if isinstance(error, TimeoutError):
+            return protocol.overdue_error(protocol.expire(math.inf)[0])
+        protocol.lose(error.strerror or str(error))
+        return protocol.error()
 
     def _left_to_parent(self) -> KvConnectionError:
         return KvConnectionError(
@@ -248,23 +233,18 @@ class BlockingClient:
         """The connection, opened anew when there is none or the server ended it meanwhile."""
         stream = self._socket
         if stream is not None and self._poll.poll(0):
-            self._refuse_unasked(stream)
+            self._hear_unasked(stream)
             stream = None
         return stream or self._open()
 
-    def _refuse_unasked(self, stream: socket.socket) -> None:
-        """Nothing is due, yet something came: the end, the server's last word, or nonsense."""
+    def _hear_unasked(self, stream: socket.socket) -> None:
+        """Nothing is in flight, yet something came: whatever it is, it ends the connection."""
         try:
             data = stream.recv(RECV_BYTES)
         except OSError:
             data = b""
         finally:
             self._drop()
-        frames = self._reader.feed(data)
-        if frames and frames[0][0] == Status.ERROR:
-            raise KvServerError(frames[0][0], message_of(frames[0][1]))
+        self._protocol.receive(data)
         if data:
-            _log.warning("%s: more responses came than were due; connection closed", self._name)
-
-    def _call_all(self, parts: list[Command[T]]) -> list[T]:
-        return [self._call(part) for part in parts]
+            _log.warning("%s", self._protocol.end_reason)

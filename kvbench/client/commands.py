@@ -19,6 +19,7 @@ from kvbench.client.replies import Steps
 from kvbench.errors import KvProtocolError, KvServerError, ProtocolError
 from kvbench.model import Pairs, Value, lock_ttl_to_ms, pair_list, ttl_to_ms
 from kvbench.protocol import requests, responses
+from kvbench.protocol.client import message_of
 from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import BATCH_KEYS_MAX, EXTENSIONS, PROTOCOL_VERSION, Opcode, Status
 from kvbench.protocol.values import decode_value
@@ -57,7 +58,7 @@ class Command(Generic[T]):
         if status == Status.NULL and self.null:
             return None  # type: ignore[return-value]  # T includes None where null is True
         if status in (Status.ERROR, Status.INVALID):
-            raise KvServerError(status, replies.message_of(payload))
+            raise KvServerError(status, message_of(payload))
         raise KvProtocolError(f"the server answered with status 0x{status:02x}, not allowed here")
 
     def result_in_steps(self, status: int, payload: bytes) -> Steps[T]:

@@ -1,14 +1,8 @@
-"""One asynchronous connection: requests out in few writes, responses matched by their order.
+"""One asynchronous connection: what :class:`~kvbench.protocol.client.ClientProtocol` says, done.
 
-Requests that are made within one turn of the event loop leave in one write. Each waits for its
-response in a queue, and responses are matched by their order alone (PIPE-007). While the server
-does not read, requests wait here and not in the transport.
-
-A request that is given up after it was sent, by its caller or by its deadline, leaves a response on
-its way that belongs to nobody. Such a connection takes no new requests: it *drains*, so that other
-callers still get what they are waiting for, and is closed as soon as nobody waits any more
-(CLIENT-009). A request that is given up before it was sent is simply not sent. Deadlines need one
-timer for all, for they come in the order of the requests.
+Requests that are made within one turn of the event loop leave in one write. While the server does
+not read, requests wait in the machine and not in the transport. Deadlines need one timer for all,
+for they come in the order of the requests.
 
 Large replies wait here until they are decoded. Once they have the size of the largest reply that is
 accepted together, nothing more is read, so what a connection holds is bounded by about twice that.
@@ -18,53 +12,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
-from itertools import chain
-from typing import TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 from kvbench.client.commands import Command
-from kvbench.client.decoding import AT_ONCE_BYTES, decode_in_turns, too_large
+from kvbench.client.decoding import AT_ONCE_BYTES, decode_in_turns
 from kvbench.client.forks import release_descriptor
-from kvbench.client.replies import message_of
 from kvbench.client.sockets import prepare
-from kvbench.errors import (
-    KvConnectionError,
-    KvError,
-    KvProtocolError,
-    KvServerError,
-    KvTimeoutError,
-)
-from kvbench.protocol.frames import FrameReader
-from kvbench.protocol.opcodes import Status
+from kvbench.errors import KvConnectionError, KvProtocolError
+from kvbench.protocol.client import CLIENT_CLOSED, ClientProtocol, Request
 
 T = TypeVar("T")
+
+Waiter: TypeAlias = asyncio.Future[tuple[int, bytes]]
+"""Status and payload, when they come."""
 
 _WRITE_BYTES = 262_144
 """Requests are joined up to about this size: beyond it a copy costs more than another write."""
 
 _log = logging.getLogger("kvbench.client")
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """A request on its way.
-
-    Attributes:
-        frame: its bytes.
-        response: status and payload, when they come.
-        deadline: time of the loop when it is given up.
-        is_sent: whether it was handed to the transport, and so may reach the server.
-        held_bytes: size of a large reply that came and is not decoded yet.
-    """
-
-    frame: bytes
-    response: asyncio.Future[tuple[int, bytes]]
-    deadline: float
-    is_sent: bool = False
-    held_bytes: int = 0
 
 
 class Connection(asyncio.Protocol):
@@ -75,52 +40,51 @@ class Connection(asyncio.Protocol):
         request_timeout_s: how long a response may take.
         max_reply_bytes: largest reply that is accepted.
         live: all connections of the client; this one enters it and leaves it by itself.
+
+    Attributes:
+        protocol: what may happen on it; says whether new requests may go here.
     """
 
     def __init__(
         self, name: str, request_timeout_s: float, max_reply_bytes: int, live: set[Connection]
     ) -> None:
-        self._name = name
-        self._timeout_s = request_timeout_s
+        self.protocol: ClientProtocol[Waiter] = ClientProtocol(
+            name, request_timeout_s, max_reply_bytes
+        )
         self._live = live
         self._loop = asyncio.get_running_loop()
-        self._reader = FrameReader(max_reply_bytes)
+        self._held: dict[Request[Waiter], int] = {}
+        """Size of each large reply that came and is not decoded yet."""
         self._held_bytes = 0
+        self._held_bytes_max = max_reply_bytes
         self._is_reading_paused = False
         self._decoding = asyncio.Lock()
-        self._unsent: deque[Request] = deque()
-        self._sent: deque[Request] = deque()
+        self._is_over = False
         self._is_flush_due = False
         self._is_paused = False
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._gone = self._loop.create_future()
-        self.is_usable = False
-        """Whether new requests may go here."""
-        self.end_reason = ""
-        """Why the connection ended; empty while it has not."""
 
     # --- What the client calls ---------------------------------------------------------------
 
-    def submit(self, frame: bytes) -> Request:
+    def submit(self, frame: bytes) -> Request[Waiter]:
         """Queue a request; it leaves with the others of this turn of the loop."""
-        request = Request(frame, self._loop.create_future(), self._loop.time() + self._timeout_s)
-        self._unsent.append(request)
+        loop = self._loop
+        request = self.protocol.send(frame, loop.time(), loop.create_future())
         if not self._is_flush_due:
             self._is_flush_due = True
-            self._loop.call_soon(self._flush)
+            loop.call_soon(self._flush_turn)
         if self._timer is None:
-            self._timer = self._loop.call_at(request.deadline, self._expire)
+            self._timer = loop.call_at(request.deadline, self._expire)
         return request
 
-    def give_up(self, request: Request) -> None:
-        """Nobody waits for this response any more."""
-        if request.response.done() and not request.response.cancelled():
-            self._release(request)
-            return  # It came in the same moment: nothing is left on its way.
-        request.response.cancel()
-        if request.is_sent:
-            self._drain()
+    def give_up(self, request: Request[Waiter]) -> None:
+        """The caller waits for this response no more."""
+        self._release(request)
+        request.waiter.cancel()
+        self.protocol.give_up(request)
+        self._end_if_closed()
 
     def result(self, command: Command[T], response: tuple[int, bytes]) -> T:
         """What a small response means.
@@ -131,12 +95,11 @@ class Connection(asyncio.Protocol):
         """
         try:
             return command.result(*response)
-        except KvProtocolError:
-            self._lose_trust()
-            raise
+        except KvProtocolError as error:
+            raise self._distrust(error) from None
 
-    async def large_result(self, command: Command[T], request: Request) -> T:
-        """What the large response to ``request`` means, which has come.
+    async def large_result(self, command: Command[T], request: Request[Waiter]) -> T:
+        """What a large response means.
 
         Such responses are decoded one after the other, in bounded turns of the loop.
 
@@ -146,27 +109,26 @@ class Connection(asyncio.Protocol):
         """
         try:
             async with self._decoding:
-                response = request.response.result()
-                return await decode_in_turns(command, response, request.deadline)
-        except KvProtocolError:
-            self._lose_trust()
-            raise
+                return await decode_in_turns(command, request.responses[0], request.deadline)
+        except KvProtocolError as error:
+            raise self._distrust(error) from None
         finally:
             self._release(request)
 
     def abort(self, reason: str) -> None:
         """Close at once; what is still waiting fails."""
-        self._fail(partial(KvConnectionError, f"{self._name}: {reason}"))
+        self.protocol.close(reason)
+        self._end_if_closed()
 
     async def close(self) -> None:
         """Close, fail what is still waiting, and see the connection gone."""
-        self.abort("the client was closed; requests in flight may have been applied")
+        self.abort(CLIENT_CLOSED)
         if self._transport is not None:
             await asyncio.wait([self._gone])
 
     def leave_to_parent(self) -> None:
         """In a forked child: give up this copy of the connection; the parent's goes on."""
-        self.is_usable = False
+        self.protocol.close("the connection stayed with the parent process")
         if self._transport is not None:
             release_descriptor(self._transport.get_extra_info("socket").fileno())
 
@@ -180,27 +142,19 @@ class Connection(asyncio.Protocol):
             prepare(transport.get_extra_info("socket"))
         except OSError as error:
             self.abort(f"no connection: {error.strerror or error}")
-        else:
-            self.is_usable = True
 
     def data_received(self, data: bytes) -> None:
-        """Hand each response to the request that it answers."""
-        sent = self._sent
-        responses = self._reader.feed(data)
-        if len(responses) > len(sent):
-            self._refuse_unasked(*responses[0])
-            return
-        for response in responses:
-            request = sent.popleft()
-            if not request.response.done():
-                request.response.set_result(response)
+        """Pass each response on to the caller that waits for it."""
+        protocol = self.protocol
+        for request in protocol.receive(data):
+            waiter = request.waiter
+            if not waiter.done():
+                response = request.responses[0]
+                waiter.set_result(response)
                 if len(response[1]) > AT_ONCE_BYTES:
                     self._hold(request, len(response[1]))
-        if self._reader.oversize_bytes:
-            message = f"{self._name}: {too_large(self._reader)}; connection closed"
-            self._fail(partial(KvProtocolError, message))
-        elif not self.is_usable:
-            self._close_if_drained()
+        if protocol.is_closed:
+            self._end_if_closed()
 
     def pause_writing(self) -> None:
         """The server reads too slowly: what is not sent yet waits here."""
@@ -213,113 +167,79 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The server has ended its side: it will answer nothing more."""
-        self._break("the server closed it")
+        self.data_received(b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone: whoever waits is told."""
+        """The connection is gone: whoever waits gets an error."""
         self._live.discard(self)
-        self._break(str(exc) if exc else "it was closed")
+        self.protocol.lose(str(exc) if exc else "it was closed")
+        self._end_if_closed()
         self._gone.set_result(None)
 
     # --- Inside ------------------------------------------------------------------------------
 
-    def _flush(self) -> None:
+    def _flush_turn(self) -> None:
+        """Send what was submitted in this turn, but for what was cancelled in it as well."""
         self._is_flush_due = False
-        unsent = self._unsent
-        while unsent and not self._is_paused and self._transport is not None:
-            frames: list[bytes] = []
-            size = 0
-            while unsent and size < _WRITE_BYTES:
-                request = unsent.popleft()
-                if request.response.done():
-                    continue  # Given up before it was sent.
-                request.is_sent = True
-                self._sent.append(request)
-                frames.append(request.frame)
-                size += len(request.frame)
-            if frames:
-                self._transport.write(b"".join(frames))
+        for request in self.protocol.unsent():
+            if request.waiter.done():
+                self.protocol.give_up(request)
+        self._flush()
 
-    def _waiting(self) -> Iterator[Request]:
-        """Requests that somebody waits for, the oldest first."""
-        return (one for one in chain(self._sent, self._unsent) if not one.response.done())
+    def _flush(self) -> None:
+        while self.protocol.unsent() and not self._is_paused and self._transport is not None:
+            self._transport.write(self.protocol.data_to_send(_WRITE_BYTES))
 
-    def _lose_trust(self) -> None:
-        self.abort("closed, for the reply to an earlier request made no sense")
-
-    def _hold(self, request: Request, size: int) -> None:
-        """A large reply waits to be decoded: read nothing more while there is too much of that."""
-        request.held_bytes = size
-        self._held_bytes += size
-        if self._held_bytes >= self._reader.payload_bytes_max and self._transport is not None:
-            self._is_reading_paused = True
-            self._transport.pause_reading()
-
-    def _release(self, request: Request) -> None:
-        """A reply is decoded, or of no use any more."""
-        self._held_bytes -= request.held_bytes
-        request.held_bytes = 0
-        if self._is_reading_paused and self._held_bytes < self._reader.payload_bytes_max:
-            self._is_reading_paused = False
-            if self._transport is not None and not self._transport.is_closing():
-                self._transport.resume_reading()
-
-    def _drain(self) -> None:
-        self.is_usable = False
-        self._close_if_drained()
-
-    def _close_if_drained(self) -> None:
-        if next(self._waiting(), None) is None:
-            self.abort("the connection was given up")
-
-    def _refuse_unasked(self, status: int, payload: bytes) -> None:
-        """More came than was due: a server's last word before it closes, or nonsense.
-
-        Nonsense leaves open which of the responses are the ones that were due: none is believed.
-        """
-        if status == Status.ERROR and not self._sent:
-            message = message_of(payload)
-            self.end_reason = f"{self._name}: the server turned the connection away: {message}"
-            _log.warning("%s", self.end_reason)
-            self._fail(partial(KvServerError, status, message))
-        else:
-            message = f"{self._name}: more responses came than were due; connection closed"
-            _log.warning("%s", message)
-            self._fail(partial(KvProtocolError, message))
-
-    def _break(self, reason: str) -> None:
-        self.abort(f"the connection broke ({reason}); requests in flight may have been applied")
-
-    def _fail(self, make_error: Callable[[], KvError]) -> None:
-        """Close, and give everyone who waits an error of their own."""
-        self.is_usable = False
-        self.end_reason = self.end_reason or str(make_error())
-        waiting = list(self._waiting())
-        self._sent.clear()
-        self._unsent.clear()
+    def _end_if_closed(self) -> None:
+        """Once the machine is closed, so is the transport, and who waits gets an error."""
+        protocol = self.protocol
+        if self._is_over or not protocol.is_closed:
+            return
+        self._is_over = True
         if self._timer is not None:
             self._timer.cancel()
         if self._transport is not None:
             self._transport.abort()
-        for request in waiting:
-            request.response.set_exception(make_error())
+        for request in protocol.abandoned:
+            if not request.waiter.done():
+                request.waiter.set_exception(protocol.error())
+        if not protocol.abandoned and not isinstance(protocol.error(), KvConnectionError):
+            _log.warning("%s", protocol.end_reason)
+
+    def _distrust(self, error: KvProtocolError) -> KvProtocolError:
+        failure = self.protocol.distrust(error)
+        self._end_if_closed()
+        return failure
+
+    def _hold(self, request: Request[Waiter], size: int) -> None:
+        """A large reply waits to be decoded: read nothing more while there is too much of that."""
+        self._held[request] = size
+        self._held_bytes += size
+        if self._held_bytes >= self._held_bytes_max and self._transport is not None:
+            self._is_reading_paused = True
+            self._transport.pause_reading()
+
+    def _release(self, request: Request[Waiter]) -> None:
+        """A reply is decoded, or of no use any more."""
+        self._held_bytes -= self._held.pop(request, 0)
+        if self._is_reading_paused and self._held_bytes < self._held_bytes_max:
+            self._is_reading_paused = False
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.resume_reading()
 
     def _expire(self) -> None:
         """The deadline of the oldest request has come, unless it was answered meanwhile."""
         self._timer = None
-        now = self._loop.time()
-        overdue_count = 0
-        for request in list(self._waiting()):
-            if request.deadline > now:
-                self._timer = self._loop.call_at(request.deadline, self._expire)
-                break
-            overdue_count += 1
-            fate = "the request may have been applied" if request.is_sent else "it was not sent"
-            message = f"{self._name}: no answer within {self._timeout_s:g} s; {fate}"
-            request.response.set_exception(KvTimeoutError(message))
-        if overdue_count:
+        protocol = self.protocol
+        overdue = protocol.expire(self._loop.time())
+        for request in overdue:
+            if not request.waiter.done():
+                request.waiter.set_exception(protocol.overdue_error(request))
+        if overdue:
             _log.warning(
                 "%s: no answer within %g s to %d requests, connection given up",
-                self._name, self._timeout_s, overdue_count,
+                protocol.name, protocol.request_timeout_s, len(overdue),
             )  # fmt: skip
-            self._drain()
+        if protocol.waiting_count:
+            self._timer = self._loop.call_at(protocol.next_deadline, self._expire)
+        self._end_if_closed()

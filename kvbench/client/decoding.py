@@ -23,13 +23,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar, cast
 
 from kvbench.client.commands import Command
 from kvbench.client.replies import Steps
-from kvbench.errors import KvProtocolError, KvServerError, KvTimeoutError, UsageError
-from kvbench.protocol.frames import FrameReader
+from kvbench.errors import KvTimeoutError, UsageError
 
 T = TypeVar("T")
 
@@ -58,15 +56,6 @@ def check_reply_bound(max_reply_bytes: int) -> None:
         )
 
 
-def too_large(reader: FrameReader) -> KvProtocolError:
-    """The error of a reply that is over the limit of its reader."""
-    return KvProtocolError(
-        f"a reply of {reader.oversize_bytes} bytes is over the limit of "
-        f"{reader.payload_bytes_max}: ask for less at once, or connect with a larger "
-        "max_reply_bytes"
-    )
-
-
 def decode(command: Command[T], response: tuple[int, bytes], deadline: float) -> T:
     """The result of a response, decoded until ``deadline`` on the monotonic clock.
 
@@ -84,27 +73,6 @@ def decode(command: Command[T], response: tuple[int, bytes], deadline: float) ->
             return cast(T, result)
         if time.monotonic() > deadline:
             raise _overdue(payload)
-
-
-def decode_each(
-    commands: Sequence[Command[T]], responses: Iterable[tuple[int, bytes]], deadline: float
-) -> list[T]:
-    """What the responses to requests that were sent together mean, in their order.
-
-    Raises:
-        KvServerError: the server refused one, the first of them; the others were answered.
-        KvTimeoutError, KvProtocolError: as :func:`decode`.
-    """
-    found: list[T] = []
-    refused: KvServerError | None = None
-    for command, response in zip(commands, responses, strict=True):
-        try:
-            found.append(decode(command, response, deadline))
-        except KvServerError as error:
-            refused = refused or error
-    if refused is not None:
-        raise refused
-    return found
 
 
 async def decode_in_turns(command: Command[T], response: tuple[int, bytes], deadline: float) -> T:

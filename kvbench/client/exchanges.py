@@ -1,43 +1,36 @@
-"""One call on a blocking connection: requests out, as many responses in, nothing more.
+"""Calls on a blocking connection: what :class:`~kvbench.protocol.client.ClientProtocol` says, done.
 
-What comes beyond the responses that are due, or cannot be one, is a KvProtocolError: the connection
-must be closed then, as after every other error.
+Both functions take a connected stream, whose own timeout is that of requests, and the state of its
+connection. They raise what the machine says went wrong, and leave it closed then; and:
+
+- TimeoutError: not all responses came in time.
+- OSError: the stream broke.
+- KvServerError: the server refused. The connection is as good as before.
+- KvTimeoutError: all was answered, but not decoded in time. So it is then.
 """
 
 from __future__ import annotations
 
 import socket
 import time
+from typing import TypeVar
 
-from kvbench.client.decoding import too_large
+from kvbench.client.commands import Command
+from kvbench.client.decoding import decode
 from kvbench.duplex import send_while_receiving
-from kvbench.errors import KvProtocolError
-from kvbench.protocol.frames import FrameReader
+from kvbench.errors import KvProtocolError, KvServerError
+from kvbench.protocol.client import ClientProtocol
+
+T = TypeVar("T")
 
 RECV_BYTES = 65_536
 
 
-def exchange_one(
-    stream: socket.socket, reader: FrameReader, request: bytes, timeout_s: float
-) -> tuple[int, bytes]:
-    """Send a request and read the one response that is due, all within the timeout.
-
-    Args:
-        stream: connected; its own timeout is ``timeout_s``.
-        reader: of the connection's frames.
-        request: a whole frame.
-        timeout_s: of both together.
-
-    Returns:
-        Status and payload.
-
-    Raises:
-        TimeoutError: the response did not come in time.
-        OSError: the connection broke.
-        KvProtocolError: the response is too large, or more than one came.
-    """
-    deadline = time.monotonic() + timeout_s
-    stream.sendall(request)
+def call_one(stream: socket.socket, protocol: ClientProtocol[None], command: Command[T]) -> T:
+    """Send a request and read its response."""
+    request = protocol.send(command.request, time.monotonic(), None)
+    deadline, timeout_s = request.deadline, protocol.request_timeout_s
+    stream.sendall(protocol.data_to_send())
     left_s = deadline - time.monotonic()
     is_shortened = left_s < 0.95 * timeout_s  # Else the rest is as good as the whole.
     while True:
@@ -45,39 +38,48 @@ def exchange_one(
             if left_s <= 0:
                 raise TimeoutError
             stream.settimeout(left_s)
-        data = stream.recv(RECV_BYTES)
-        if not data:
-            raise ConnectionResetError("the server closed it")
-        frames = reader.feed(data)
-        if frames:
+        protocol.receive(stream.recv(RECV_BYTES))
+        if not request.is_waited_for:
             break
-        if reader.oversize_bytes:
-            raise too_large(reader)
         is_shortened = True
         left_s = deadline - time.monotonic()
-    if len(frames) > 1 or reader.buffered_bytes or reader.oversize_bytes:
-        raise KvProtocolError("more came than the one response that was due")
+    if protocol.is_closed:
+        raise protocol.error()
     if is_shortened:
         stream.settimeout(timeout_s)
-    return frames[0]
+    try:
+        return decode(command, request.responses[0], deadline)
+    except KvProtocolError as error:
+        raise protocol.distrust(error) from None
 
 
-def exchange_many(
-    stream: socket.socket, reader: FrameReader, requests: list[bytes], timeout_s: float
-) -> list[tuple[int, bytes]]:
-    """Send all requests in one flush and read a response to each, all within the timeout.
+def call_each(
+    stream: socket.socket, protocol: ClientProtocol[None], commands: list[Command[T]]
+) -> list[T]:
+    """Send all requests in one flush, and read a response to each; there is at least one.
 
-    Arguments and errors as :func:`exchange_one`; there is at least one request.
+    When the server refuses some, the first KvServerError is raised; the others were answered.
     """
-    frames: list[tuple[int, bytes]] = []
+    frames = b"".join([command.request for command in commands])
+    request = protocol.send(frames, time.monotonic(), None, len(commands))
 
     def feed(data: bytes) -> bool:
-        frames.extend(reader.feed(data))
-        if len(frames) < len(requests) and reader.oversize_bytes:
-            raise too_large(reader)
-        return len(frames) >= len(requests)
+        protocol.receive(data)
+        return not request.is_waited_for
 
-    send_while_receiving(stream, b"".join(requests), feed, timeout_s)
-    if len(frames) > len(requests) or reader.buffered_bytes or reader.oversize_bytes:
-        raise KvProtocolError(f"more came than the {len(requests)} responses that were due")
-    return frames
+    send_while_receiving(stream, protocol.data_to_send(), feed, protocol.request_timeout_s)
+    if protocol.is_closed:
+        raise protocol.error()
+    found: list[T] = []
+    refused: KvServerError | None = None
+    try:
+        for command, response in zip(commands, request.responses, strict=True):
+            try:
+                found.append(decode(command, response, request.deadline))
+            except KvServerError as error:
+                refused = refused or error
+    except KvProtocolError as error:
+        raise protocol.distrust(error) from None
+    if refused is not None:
+        raise refused
+    return found

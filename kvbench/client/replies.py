@@ -24,17 +24,8 @@ VALUES_PER_STEP: Final = 1024
 """Small values that are decoded in a step: some tenths of a millisecond compiled, up to four
 milliseconds in pure Python."""
 
-MESSAGE_BYTES_MAX: Final = 4096
-"""Of a server's message; the rest of a longer one would only take time and memory."""
-
 FACTS_BYTES_MAX: Final = 65_536
 """Of INFO and HELLO, which are read at once; a server's answer has some hundred bytes."""
-
-
-def message_of(payload: bytes) -> str:
-    """The message of an ERROR or INVALID, cut to what a person may want to read."""
-    message = payload[:MESSAGE_BYTES_MAX].decode("utf-8", "replace")
-    return message if len(payload) <= MESSAGE_BYTES_MAX else f"{message}..."
 
 
 def value_steps(payload: bytes) -> Steps[Value]:

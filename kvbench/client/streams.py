@@ -7,6 +7,7 @@ chunk that is being gathered. A result is handed out as soon as it is known and 
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import (
     AsyncGenerator,
@@ -34,6 +35,55 @@ StreamPairs: TypeAlias = Pairs | AsyncIterable[tuple[str, Value]]
 def pairs_of(pairs: StreamPairs) -> AnyIterable[tuple[str, Value]]:
     """The pairs of a mapping; other pairs as they are."""
     return pairs.items() if isinstance(pairs, Mapping) else pairs
+
+
+class Streaming(ABC):
+    """Streams over the batch calls of a client or a pool."""
+
+    @abstractmethod
+    async def mget(self, keys: Iterable[str]) -> list[Value]:
+        """The values of ``keys`` in their order."""
+
+    @abstractmethod
+    async def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
+        """Store pairs with one TTL."""
+
+    async def mget_stream(
+        self, keys: AnyIterable[str], *, chunk_size: int = 1000, window: int = 4
+    ) -> AsyncGenerator[tuple[str, Value], None]:
+        """(key, value) for any number of keys, in their order.
+
+        Left early (``break`` in an ``async for``), it is closed by ``aclose`` or when Python
+        collects it; what is in flight is then cancelled.
+
+        Args:
+            keys: an iterable or an asynchronous one, read as it is needed.
+            chunk_size: keys in a request.
+            window: requests in flight; what is in memory is ``window`` chunks.
+        """
+        async with aclosing(map_chunks(self.mget, keys, chunk_size, window)) as chunks:
+            async for chunk, values in chunks:
+                for pair in zip(chunk, values, strict=True):
+                    yield pair
+
+    async def mset_stream(
+        self,
+        pairs: StreamPairs,
+        ttl: float | None = None,
+        *,
+        chunk_size: int = 1000,
+        window: int = 4,
+    ) -> int:
+        """Store any number of pairs, in chunks as :meth:`mget_stream`; returns how many."""
+
+        async def store(chunk: list[tuple[str, Value]]) -> None:
+            await self.mset(chunk, ttl)
+
+        stored_count = 0
+        async with aclosing(map_chunks(store, pairs_of(pairs), chunk_size, window)) as chunks:
+            async for chunk, _ in chunks:
+                stored_count += len(chunk)
+        return stored_count
 
 
 async def map_chunks(

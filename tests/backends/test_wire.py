@@ -17,7 +17,7 @@ from kvbench_backends.wire import AsyncWireBackend, WireBackend
 import kvbench
 from kvbench.client import SyncKvClient
 from kvbench.errors import KvConnectionError, KvServerError, UsageError
-from kvbench.local_server import LocalServer, free_port
+from kvbench.local_server import free_port
 from kvbench.server.config import ServerConfig
 from kvbench.server.tcp import KvServer
 from tests.waiting import wait_until
@@ -152,14 +152,13 @@ def test_opening_asynchronously_leaves_nothing_behind_when_the_server_refuses():
 
 
 def test_closing_stops_the_server_even_when_the_client_cannot_close():
-    class Stubborn(SyncKvClient):
-        def close(self):
-            super().close()
+    class Stubborn(WireBackend):
+        def _drop(self):
+            super()._drop()
             raise KvConnectionError("stubborn")
 
-    server = LocalServer(wire.OWN_SERVER)
-    address = server.wait_for_line("listening on").split()[-1]
-    backend = WireBackend(Stubborn.connect(address), server)
+    backend = Stubborn.open("kvb://")
+    address = place(backend)
     with pytest.raises(KvConnectionError, match="stubborn"):
         backend.close()
     assert not is_listening(address)

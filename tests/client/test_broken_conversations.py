@@ -5,6 +5,7 @@ The same for both clients, against sockets that answer by a script.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import threading
@@ -12,7 +13,7 @@ import time
 
 import pytest
 
-from kvbench.client import SyncKvClient
+from kvbench.client import KvPool, PoolConfig, SyncKvClient
 from kvbench.client.sockets import prepare
 from kvbench.errors import (
     KvConnectionError,
@@ -24,7 +25,16 @@ from kvbench.errors import (
 from kvbench.local_server import free_port
 from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX, Opcode, Status
-from tests.client.client_peers import OK, Blocking, Peer, ServerThread, answering, value
+from tests.client.client_peers import (
+    OK,
+    Blocking,
+    Peer,
+    ServerThread,
+    answering,
+    eventually,
+    granting,
+    value,
+)
 from tests.waiting import wait_until
 
 CLIENTS = pytest.mark.parametrize("client_class", [SyncKvClient, Blocking], ids=["sync", "async"])
@@ -89,6 +99,13 @@ GET_FAILS = {
     ),
     "a header over the limit": (says_and_waits(OVERSIZE), KvProtocolError, "67108865 bytes"),
     "two replies at once": (says_and_waits(value(1) * 2), KvProtocolError, "more .*came than"),
+    "a reply and a byte": (says_and_waits(value(1) + b"\0"), KvProtocolError, "more .*came than"),
+    "a reply and a refusal": (
+        says_and_waits(value(1) + frame(2, b"full")), KvProtocolError, "more .*came than"
+    ),
+    "NULL with a payload": (
+        says_and_waits(frame(1, b"x")), KvProtocolError, "NULL came with a payload"
+    ),
 }  # fmt: skip
 
 
@@ -223,6 +240,65 @@ def test_a_late_second_reply_is_not_taken_for_the_next_ones(client_class):
             wait_until(lambda: client._usable() and client.reconnects == 1)
         assert client.get("b") == "second"
         assert peer.requests == [(0, Opcode.GET, b"a"), (1, Opcode.GET, b"b")]
+
+
+@CLIENTS
+@pytest.mark.parametrize("cut", [0, 3, 9])
+def test_an_unasked_error_is_logged_and_the_next_call_opens_a_new_connection(
+    client_class, cut, caplog
+):
+    """Nothing of that call was sent on the connection that the server has turned away."""
+    refusal = frame(Status.ERROR, b"shutting down")
+
+    def script(talk):
+        talk.ask()
+        talk.send(value("first"))
+        again.wait(5)
+        talk.send(refusal[: cut or None])
+        sent.set()
+        if cut:
+            time.sleep(0.05)
+            talk.send(refusal[cut:])
+
+    again, sent = threading.Event(), threading.Event()
+    with (
+        caplog.at_level(logging.WARNING, "kvbench.client"),
+        Peer(script, answering(value("second"))) as peer,
+        client_class.connect(peer.address) as client,
+    ):
+        assert client.get("a") == "first"
+        again.set()
+        assert sent.wait(5)
+        if client_class is Blocking:  # Its loop hears of the refusal when it runs.
+            wait_until(lambda: client._usable() and client.reconnects == 1)
+        assert client.get("b") == "second" and client.reconnects == 1
+        assert peer.requests == [(0, Opcode.GET, b"a"), (1, Opcode.GET, b"b")]
+    words = "" if cut else "shutting down"
+    assert f"{peer.address}: the server turned the connection away: {words}" in caplog.text
+
+
+def test_a_pool_replaces_a_connection_that_was_turned_away_while_idle(caplog):
+    def script(talk):
+        talk.ask()
+        talk.send(value("first"))
+        again.wait(5)
+        talk.send(frame(Status.ERROR, b"shutting down"))
+
+    again = threading.Event()
+
+    async def scenario(address):
+        async with await KvPool.connect(PoolConfig(address, min_size=1)) as pool:
+            assert await pool.get("a") == "first"
+            again.set()
+            await eventually(lambda: "turned the connection away: shutting down" in caplog.text)
+            assert await pool.get("b") == "second"
+            assert pool.stats().closed == 1
+
+    with (
+        caplog.at_level(logging.WARNING, "kvbench.client"),
+        Peer(granting(script), granting(answering(value("second")))) as peer,
+    ):
+        asyncio.run(asyncio.wait_for(scenario(peer.address), 20))
 
 
 @CLIENTS

@@ -11,8 +11,9 @@ import time
 
 import pytest
 
-from kvbench.client import KvClient, KvPool, PoolConfig, SyncKvClient, decoding, replies
+from kvbench.client import KvClient, KvPool, PoolConfig, SyncKvClient, decoding
 from kvbench.errors import KvProtocolError, KvServerError, KvTimeoutError, UsageError
+from kvbench.protocol.client import MESSAGE_BYTES_MAX
 from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.protocol.values import encode_value
@@ -181,7 +182,7 @@ def test_a_message_is_cut_before_it_is_read(face, status):
         with pytest.raises(KvServerError) as caught:
             client.get("k")
         assert caught.value.message.startswith("sorry \N{REPLACEMENT CHARACTER}")
-        assert len(caught.value.message) <= replies.MESSAGE_BYTES_MAX + 3
+        assert len(caught.value.message) <= MESSAGE_BYTES_MAX + 3
 
 
 @pytest.mark.parametrize("face", FACES)

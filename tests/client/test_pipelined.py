@@ -69,6 +69,8 @@ FAILS = {
     "none reads and none comes": (after(0, b""), KvTimeoutError, "no answer within 0.3 s"),
     "half a reply, then nothing": (after(3, value("hello")[:7]), KvTimeoutError, "0.3 s"),
     "one reply too many": (after(3, value(1) * 4), KvProtocolError, "more .*came than"),
+    "a NULL has a payload": (after(3, value(1) + frame(1, b"x") + value(1)),
+                             KvProtocolError, "NULL came with a payload"),
     "one reply makes no sense": (after(3, value(1) + frame(0, b"\xff") + value(1)),
                                  KvProtocolError, "unknown value tag"),
     "a reply over the limit": (after(3, value(1) + OVERSIZE), KvProtocolError, "67108865 bytes"),

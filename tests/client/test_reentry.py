@@ -135,16 +135,17 @@ def test_a_destructor_that_calls_is_refused_or_whole():
 
     before = gc.get_threshold()
     with ServerThread() as server, SyncKvClient.connect(server.address) as client:
-        client.mset({"outer": ["OUTER"] * 50, "inner": "INNER", "nested": [[0]] * 20})
+        client.mset({"outer": ["OUTER"] * 50, "inner": "INNER", "nested": [[0]] * 1000})
         try:
-            gc.set_threshold(5, 1, 1)
-            for _ in range(400):
+            gc.set_threshold(200, 1, 1)  # A thousand lists are made inside the call.
+            for _ in range(100):
                 Node()
                 assert client.get("outer") == ["OUTER"] * 50
-                assert client.get("nested") == [[0]] * 20
+                assert client.get("nested") == [[0]] * 1000
         finally:
             gc.set_threshold(*before)
-        assert seen and set(seen) <= {"INNER", KvReentryError}
+            gc.collect()
+        assert KvReentryError in seen and set(seen) <= {"INNER", KvReentryError}
 
 
 def test_a_trace_function_that_calls_at_every_line_gets_no_reply_of_the_outer_call():
