@@ -108,11 +108,11 @@ def _bars(cells: Sequence[Cell], top: float) -> str:
     """Keys/s of single calls and of each batch size as bars, on the table's logarithmic scale."""
     if not cells or top <= 0:
         return ""
-    rates = [cells[0].arms["individual"].keys_per_s.estimate, *[_rate(cell) for cell in cells]]
+    rates = [_rate(cells[0], "individual"), *[_rate(cell) for cell in cells]]
     decades = 4.0
     heights = [1 + math.log10(max(rate, 1e-9) / top) / decades for rate in rates]
     return "".join([_BARS[round(max(0.0, height) * (len(_BARS) - 1))] for height in heights])
 
 
-def _rate(cell: Cell) -> float:
-    return cell.arms["batch"].keys_per_s.estimate if "batch" in cell.arms else 0.0
+def _rate(cell: Cell, arm: str = "batch") -> float:
+    return cell.arms[arm].keys_per_s.estimate if arm in cell.arms else 0.0

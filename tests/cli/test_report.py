@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -22,6 +23,8 @@ from kvbench.results import (
     Target,
     encode_record,
 )
+
+PUBLISHED = Path(__file__).parents[2] / "reports" / "batch-operations" / "published.jsonl"
 
 LINES = [
     encode_record(record)
@@ -54,6 +57,14 @@ def path(tmp_path):
 
 def invoke(*args: object):
     return CliRunner().invoke(command, list(map(str, args)))
+
+
+@pytest.mark.parametrize("format_name", ["terminal", "markdown", "json"])
+def test_figures_without_single_calls_are_shown(format_name):
+    """The published ones have some cells of which only the batch call was measured."""
+    found = invoke(PUBLISHED, "--format", format_name)
+    assert found.exit_code == 0 and not found.exception
+    assert "kvb://" in found.output
 
 
 def kvbench(*args: object, **environ: str) -> subprocess.CompletedProcess[str]:
