@@ -6,11 +6,11 @@ import pytest
 
 from kvbench import SimpleBackend
 from kvbench.backend import BATCH_OPERATIONS
-from kvbench.conformance.case import Suite
 from kvbench.conformance.profile import Profile
 from kvbench.conformance.runner import Options, check_target
 from kvbench.conformance.selection import Selection
-from kvbench.conformance.targets import Target
+from kvbench.conformance.suites import BACKEND
+from kvbench.conformance.target import Target
 from kvbench.errors import KvConnectionError, KvServerError, UnsupportedError, UsageError
 from kvbench.model import BatchKind
 from kvbench.verdicts import Outcome
@@ -45,7 +45,7 @@ class Shelf(SimpleBackend):
 
 def test_four_methods_conform():
     """The same four as a plain Backend violate nine MUST clauses: nothing is checked there."""
-    options = Options(Selection(frozenset({Suite.BACKEND})), Profile(), "seed")
+    options = Options(Selection(frozenset({BACKEND})), Profile(), "seed")
 
     def reopen():
         return Shelf.open("shelf://one")
@@ -80,7 +80,7 @@ class Wide(Shelf):
 
 
 def test_batches_of_the_store_conform_too():
-    options = Options(Selection(frozenset({Suite.BACKEND})), Profile(), "seed")
+    options = Options(Selection(frozenset({BACKEND})), Profile(), "seed")
     with Target("Wide", store=Wide.open("shelf://one"), reopen=lambda: Wide("one")) as target:
         assert check_target(target, frozenset(), options).summary == "conforms"
     assert Wide.batch_kind("mget") is BatchKind.NATIVE

@@ -159,15 +159,15 @@ def _selection(
         UsageError: a target that is none or is given twice, a suite that cannot look at it, or a
             pattern that no clause matches.
     """
-    from kvbench.conformance.case import Suite
     from kvbench.conformance.profile import nearest
     from kvbench.conformance.selection import Selection, ledger
+    from kvbench.conformance.suites import SUITES, suite_named
     from kvbench.conformance.targets import check_suites
 
     for place, target in enumerate(targets):
         if target in targets[:place]:
             raise UrlError(target, "the target is given twice")
-    chosen = frozenset(map(Suite, suites)) or frozenset(Suite)
+    chosen = frozenset(map(suite_named, suites)) or frozenset(SUITES)
     possible = frozenset([suite for one in targets for suite in check_suites(one, chosen)])
     levels = frozenset(_LEVELS[level])
     for pattern in only:
@@ -175,7 +175,7 @@ def _selection(
         if any(alone.wants(clause) for clause in ledger().values()):
             continue
         if any(fnmatch.fnmatch(clause, pattern) for clause in ledger()):
-            suite, words = " and ".join(sorted(possible)), ", ".join(_LEVELS[level])
+            suite, words = " and ".join(sorted(map(str, possible))), ", ".join(_LEVELS[level])
             raise UsageError(f"--only {pattern} matches no clause of the {suite} suite at {words}")
         raise UsageError(f"--only {pattern} matches no clause{nearest(pattern.rstrip('*'))}")
     return Selection(chosen, only, levels)

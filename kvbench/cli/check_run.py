@@ -31,8 +31,8 @@ from kvbench.conformance.runner import (
     check_target,
 )
 from kvbench.conformance.selection import Selection, ledger
-from kvbench.conformance.targets import Target, discover, open_target
-from kvbench.conformance.wire.repro import writer
+from kvbench.conformance.target import Target
+from kvbench.conformance.targets import discover, open_target
 from kvbench.errors import KvbenchError, KvError
 from kvbench.foreign_text import target_name
 from kvbench.specs import directory
@@ -134,7 +134,7 @@ def _check(request: Request, text: str, profile: Profile, run: Run) -> TargetVer
                 profile,
                 request.seed,
                 request.effort,
-                reproduce=writer(_directory(request, text), target.name),
+                repro_directory=_directory(request, text),
                 on_case=progress.on_case,
                 on_verdicts=progress.on_verdicts,
             )

@@ -1,6 +1,6 @@
-"""Cases: functions that check clauses, and how the suite knows them.
+"""Cases: functions that check clauses, and the suites that have them.
 
-A case is a plain function of a context, registered by :func:`wire_case` or :func:`backend_case`
+A case is a plain function of a context, registered with its suite (``wire_case``, ``backend_case``)
 with the clauses that it checks. It returns when all is well and raises otherwise:
 
 - what :mod:`kvbench.conformance.findings` has.
@@ -13,25 +13,19 @@ Cases live in this package and cannot be overridden, only selected.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Never, TypeVar
+from functools import cached_property
+from pathlib import Path
+from typing import Never, Self
+
+from kvbench.conformance.findings import CaseFailed
+from kvbench.conformance.target import Target
+from kvbench.verdicts import Exchange
 
 EFFORT_RIGOROUS = 10
 """How many times deeper ``--rigorous`` goes: minutes instead of one."""
-
-_Function = TypeVar("_Function", bound=Callable[[Never], None])
-"""A function of the context of its suite."""
-
-
-class Suite(StrEnum):
-    """The two suites, one ledger."""
-
-    WIRE = "wire"
-    """Raw bytes to host:port: any language."""
-    BACKEND = "backend"
-    """Calls of a Backend: any store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,72 +51,131 @@ class Case:
     doc: str
 
 
-_registered: dict[str, Case] = {}
+class CaseContext(ABC):
+    """What a case works with: connections or a store, isolated keys, random numbers from a seed."""
 
-WIRE_BASE = ("SET-001", "GET-001", "GET-002")
-"""What most wire cases stand on: without SET and GET nothing else can be seen."""
+    @abstractmethod
+    def __enter__(self) -> Self: ...
 
-BACKEND_BASE = ("BSET-001", "BGET-001", "BGET-002")
-"""The same for the backend suite."""
+    @abstractmethod
+    def __exit__(self, *_: object) -> None: ...
 
-
-def wire_case(
-    *clauses: str, needs: tuple[str, ...] = (), after: tuple[str, ...] = WIRE_BASE
-) -> Callable[[_Function], _Function]:
-    """Register a function of a WireContext as a case of ``clauses``."""
-
-    def register(function: _Function) -> _Function:
-        add(_case(Suite.WIRE, clauses, function, needs, after))
-        return function
-
-    return register
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """What crossed its connections, for people; empty where there are none."""
+        return ()
 
 
-def backend_case(
-    *clauses: str, needs: tuple[str, ...] = (), after: tuple[str, ...] = BACKEND_BASE
-) -> Callable[[_Function], _Function]:
-    """Register a function of a BackendContext as a case of ``clauses``."""
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the context of a case is made from.
 
-    def register(function: _Function) -> _Function:
-        add(_case(Suite.BACKEND, clauses, function, needs, after))
-        return function
-
-    return register
-
-
-def add(case: Case) -> None:
-    """Register a case that was built by hand, such as one made from a vector.
-
-    Raises:
-        ValueError: it names no clause, or its name is taken.
+    Attributes:
+        target: opened.
+        capabilities: what it declares or was found to have, in the words of the suite.
+        seed: of everything random in the case.
+        effort: multiplies generated examples and rounds.
+        reply_timeout_s: how long a server may take for one reply.
     """
-    if not case.clauses:
-        raise ValueError(f"case {case.name} names no clause")
-    if case.name in _registered:
-        raise ValueError(f"two cases are named {case.name}")
-    _registered[case.name] = case
+
+    target: Target
+    capabilities: frozenset[str]
+    seed: str
+    effort: int
+    reply_timeout_s: float
 
 
-def registered(suite: Suite) -> tuple[Case, ...]:
-    """What has been registered of a suite so far; selection.cases has all."""
-    return tuple([case for case in _registered.values() if case.suite is suite])
+class Suite(ABC):
+    """One of the two suites: its cases, and how it looks at a target.
 
+    Attributes:
+        name: ``wire`` or ``backend``; the names of its cases begin with it.
+        party: whom its clauses bind, as the ledger says.
+        base: the clauses that most cases need: without them nothing else can be seen.
+        vocabulary: the capabilities that its clauses can need (section 1 of either document).
+    """
 
-def _case(
-    suite: Suite,
-    clauses: tuple[str, ...],
-    function: Callable[[Never], None],
-    needs: tuple[str, ...],
-    after: tuple[str, ...],
-) -> Case:
-    area = function.__module__.rpartition(".")[2]
-    doc = (function.__doc__ or "").strip().partition("\n")[0]
-    return Case(
-        name=f"{suite}.{area}.{function.__name__}",
-        suite=suite,
-        clauses=clauses,
-        run=function,
-        needs=frozenset(needs),
-        after=tuple([clause for clause in after if clause not in clauses]),
-        doc=doc,
-    )
+    name: str
+    party: str
+    base: tuple[str, ...]
+    vocabulary: frozenset[str]
+
+    def __init__(self) -> None:
+        self._cases: dict[str, Case] = {}
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """Its cases in the order of running. Cases that others need come first."""
+        return tuple(self._cases.values())
+
+    @cached_property
+    def first_cases(self) -> dict[str, Case]:
+        """For each clause the first case that checks it: the one that proves it for others."""
+        first: dict[str, Case] = {}
+        for case in self.cases:
+            for clause in case.clauses:
+                first.setdefault(clause, case)
+        return first
+
+    def add(self, case: Case) -> None:
+        """Register a case.
+
+        Raises:
+            ValueError: it names no clause, or its name is taken.
+        """
+        if not case.clauses:
+            raise ValueError(f"case {case.name} names no clause")
+        if case.name in self._cases:
+            raise ValueError(f"two cases are named {case.name}")
+        self._cases[case.name] = case
+
+    def add_function(
+        self,
+        function: Callable[[Never], None],
+        clauses: tuple[str, ...],
+        needs: tuple[str, ...],
+        after: tuple[str, ...] | None,
+    ) -> None:
+        """Register a function as a case of ``clauses``; ``after`` is the base unless given."""
+        area = function.__module__.rpartition(".")[2]
+        after = self.base if after is None else after
+        self.add(
+            Case(
+                name=f"{self.name}.{area}.{function.__name__}",
+                suite=self,
+                clauses=clauses,
+                run=function,
+                needs=frozenset(needs),
+                after=tuple([clause for clause in after if clause not in clauses]),
+                doc=(function.__doc__ or "").strip().partition("\n")[0],
+            )
+        )
+
+    @abstractmethod
+    def can_check(self, target: Target) -> bool:
+        """Whether it can look at an opened target."""
+
+    @abstractmethod
+    def discover(self, target: Target) -> tuple[frozenset[str], dict[str, str]]:
+        """The capabilities of a target in its words, and facts for people.
+
+        Raises:
+            KvConnectionError: the connection failed.
+        """
+
+    @abstractmethod
+    def context(self, setting: Setting) -> CaseContext:
+        """What its cases take, new for each."""
+
+    def why_gone(self, target: Target, reply_timeout_s: float) -> str:
+        """Why no more cases can run after a failure; empty while the target is there."""
+        return ""
+
+    def write_repro(
+        self, directory: Path, target: str, case: Case, context: CaseContext, error: CaseFailed
+    ) -> str:
+        """Write a file that plays a failed case again; its path, or nothing where there is none."""
+        return ""

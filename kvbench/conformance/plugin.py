@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from kvbench.conformance.case import Case, Suite
     from kvbench.conformance.profile import Profile
     from kvbench.conformance.runner import Runner
-    from kvbench.conformance.targets import Target
+    from kvbench.conformance.target import Target
     from kvbench.verdicts import Verdict
 
 _PROPERTY = "kvbench"
@@ -75,10 +75,9 @@ class Examination:
         together, so that no item depends on what else runs, in which order, or in which worker.
         """
         from kvbench.conformance.profile import with_deviations
-        from kvbench.conformance.selection import cases
 
         declared = {clause for clause in case.clauses if self.profile.reason(clause)}
-        related = [one for one in cases(case.suite) if one is case or declared & set(one.clauses)]
+        related = [one for one in case.suite.cases if one is case or declared & set(one.clauses)]
         found = [verdict for one in related for verdict in self.examiner.verdicts(one)]
         seen = with_deviations(found, self.profile)
         return clean(tuple([one for one in seen if one.case == case.name]))
@@ -151,7 +150,6 @@ def kvbench_examination(
     from kvbench.conformance.case import EFFORT_RIGOROUS
     from kvbench.conformance.runner import Options, Runner
     from kvbench.conformance.selection import Selection
-    from kvbench.conformance.wire.repro import writer
 
     config = request.config
     try:
@@ -173,7 +171,7 @@ def kvbench_examination(
             profile,
             config.getoption("--kvbench-seed"),
             EFFORT_RIGOROUS if config.getoption("--kvbench-rigorous") else 1,
-            reproduce=writer(Path(config.getoption("--kvbench-repro-dir")), target.name),
+            repro_directory=Path(config.getoption("--kvbench-repro-dir")),
         )
         yield Examination(Runner(target, capabilities, options), profile)
 
@@ -266,12 +264,14 @@ def _named(config: pytest.Config) -> str:
 
 def _suites(config: pytest.Config) -> tuple[Suite, ...]:
     """The suites to run: those that can look at the target; without one, that of backends."""
-    from kvbench.conformance.case import Suite
+    from kvbench.conformance.suites import BACKEND, SUITES, suite_named
     from kvbench.conformance.targets import check_suites
 
-    chosen = frozenset(map(Suite, config.getoption("--kvbench-suite") or Suite))
+    names = config.getoption("--kvbench-suite")
+
+    chosen = frozenset(map(suite_named, names)) if names else frozenset(SUITES)
     target = _named(config)
-    return check_suites(target, chosen) if target else (Suite.BACKEND,)
+    return check_suites(target, chosen) if target else (BACKEND,)
 
 
 def _profile(config: pytest.Config) -> Profile:
@@ -291,13 +291,13 @@ def _capabilities(
     target: Target, profile: Profile, suites: frozenset[Suite]
 ) -> dict[Suite, frozenset[str]]:
     """What the target can do; what only a second opening could show is not looked at."""
-    from kvbench.conformance.case import Suite
+    from kvbench.conformance.suites import BACKEND
     from kvbench.conformance.targets import discover
     from kvbench.model import Capability
 
     found = dict(discover(target, profile, suites).capabilities)
     if target.reopen is _cannot_reopen:
-        found[Suite.BACKEND] -= {Capability.SHARED}
+        found[BACKEND] -= {Capability.SHARED}
     return found
 
 
@@ -315,7 +315,8 @@ def _open(config: pytest.Config, given: object) -> Target:
         KvbenchError: neither names one, or it cannot be opened.
     """
     from kvbench.backend import Backend
-    from kvbench.conformance.targets import Target, open_target
+    from kvbench.conformance.target import Target
+    from kvbench.conformance.targets import open_target
     from kvbench.declaration import declaration_problem
     from kvbench.errors import UsageError
 

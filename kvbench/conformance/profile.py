@@ -26,28 +26,22 @@ import difflib
 import json
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from kvbench import specs
 from kvbench.conformance.case import Suite
+from kvbench.conformance.suites import SUITES
 from kvbench.decoding import decode
 from kvbench.errors import UsageError
-from kvbench.model import Capability
-from kvbench.protocol.opcodes import Opcode
 from kvbench.verdicts import BROKEN, Outcome, Verdict
 
-_CORE = {Opcode.GET, Opcode.SET, Opcode.DEL, Opcode.EXISTS, Opcode.PING, Opcode.INFO}
-
-VOCABULARY: Mapping[Suite, frozenset[str]] = {
-    Suite.WIRE: frozenset(
-        {opcode.name.lower() for opcode in set(Opcode) - _CORE} | {Capability.ATOMIC_BATCH.value}
-    ),
-    Suite.BACKEND: frozenset([capability.value for capability in Capability]),
-}
-"""The capabilities that clauses of each suite can need (section 1 of either document)."""
-
 _LINE_WIDTH = 90
+
+
+_Words: TypeAlias = tuple[str, ...] | dict[Literal["wire", "backend"], tuple[str, ...]]
+"""Capabilities, or those of each suite; where one has none, the suite finds them out."""
 
 
 class Deviation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,13 +49,6 @@ class Deviation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     clause: str
     reason: str
-
-
-class BySuite(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Capabilities of a target that both suites look at; None leaves the finding to the suite."""
-
-    wire: tuple[str, ...] | None = None
-    backend: tuple[str, ...] | None = None
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -74,7 +61,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     """
 
     target: str = ""
-    capabilities: tuple[str, ...] | BySuite | None = None
+    capabilities: _Words | None = None
     deviation: tuple[Deviation, ...] = ()
 
     def reason(self, clause: str) -> str:
@@ -84,9 +71,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     def declared(self, suite: Suite) -> frozenset[str] | None:
         """What the target can do, in the words of a suite; None when the profile does not say."""
         words = self.capabilities
-        if isinstance(words, BySuite):
-            words = words.wire if suite is Suite.WIRE else words.backend
-        return None if words is None else VOCABULARY[suite] & set(words)
+        if isinstance(words, dict):
+            words = next((words[name] for name in words if name == suite.name), None)
+        return None if words is None else suite.vocabulary & set(words)
 
 
 def read_profile(path: Path, known_clauses: Collection[str]) -> Profile:
@@ -103,7 +90,7 @@ def read_profile(path: Path, known_clauses: Collection[str]) -> Profile:
     except ValueError as error:
         # No valid TOML, no UTF-8, or no profile: each of them says where.
         raise UsageError(f"profile {path}: {error}") from None
-    _check_capabilities(path, profile.capabilities)
+    _check_capabilities(path, profile.capabilities or ())
     seen: set[str] = set()
     for one in profile.deviation:
         if one.clause not in known_clauses:
@@ -170,7 +157,7 @@ def profile_text(
         deviations: clause and reason.
         remark: one line on where this comes from.
     """
-    words = {suite.value: _array(sorted(known)) for suite, known in sorted(capabilities.items())}
+    words = {suite.name: _array(sorted(known)) for suite, known in capabilities.items()}
     lines = [
         f"# {remark}",
         "# Explain each deviation, or correct the target: a reason is what its users will read.",
@@ -180,26 +167,21 @@ def profile_text(
         lines.append(f"capabilities = {next(iter(words.values()))}")
     else:
         lines += ["", "[capabilities]"]
-        lines += [f"{suite} = {array}" for suite, array in words.items()]
+        lines += [f"{name} = {words[name]}" for name in sorted(words)]
     for one in deviations:
         lines += ["", "[[deviation]]", f'clause = "{one.clause}"', f"reason = {_quote(one.reason)}"]
     return "\n".join(lines) + "\n"
 
 
-def _check_capabilities(path: Path, capabilities: tuple[str, ...] | BySuite | None) -> None:
-    anywhere = VOCABULARY[Suite.WIRE] | VOCABULARY[Suite.BACKEND]
-    given = [(capabilities, anywhere)]
-    if isinstance(capabilities, BySuite):
-        given = [
-            (capabilities.wire, VOCABULARY[Suite.WIRE]),
-            (capabilities.backend, VOCABULARY[Suite.BACKEND]),
-        ]
-    for words, known in given:
-        for word in words or ():  # type: ignore[union-attr]  # a table was taken apart above
-            if word not in known:
-                near = difflib.get_close_matches(word, known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"there are: {sorted(known)}"
-                raise UsageError(f"profile {path}: no capability is called {word!r}; {hint}")
+def _check_capabilities(path: Path, words: _Words) -> None:
+    by_suite = words if isinstance(words, dict) else {"": words}
+    for name, of_suite in by_suite.items():
+        suites = [suite for suite in SUITES if name in ("", suite.name)]
+        known = {word for suite in suites for word in suite.vocabulary}
+        for word in sorted(set(of_suite) - known):
+            near = difflib.get_close_matches(word, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {sorted(known)}"
+            raise UsageError(f"profile {path}: no capability is called {word!r}; {hint}")
 
 
 def _array(words: list[str]) -> str:

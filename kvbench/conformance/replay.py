@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kvbench.conformance.case import Suite
 from kvbench.conformance.findings import CaseFailed, SetupFailed
 from kvbench.conformance.profile import Profile
 from kvbench.conformance.runner import Finding, Options, Runner
-from kvbench.conformance.selection import Selection, cases
-from kvbench.conformance.targets import Target
+from kvbench.conformance.selection import Selection
+from kvbench.conformance.suites import WIRE
+from kvbench.conformance.target import Target
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.discover import discover_wire
@@ -70,7 +70,7 @@ def run_again(story: Story, address: tuple[str, int]) -> Finding | None:
     Raises:
         KvConnectionError: nobody answers there.
     """
-    case = next((one for one in cases(Suite.WIRE) if one.name == story.case), None)
+    case = next((one for one in WIRE.cases if one.name == story.case), None)
     if case is None:
         return None
     target = Target(f"{address[0]}:{address[1]}", address=address)

@@ -13,33 +13,24 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+from typing import Never, cast
 
 from kvbench.backend import BackendDescription
-from kvbench.conformance.backend.context import BackendContext
-from kvbench.conformance.case import Case, Suite
+from kvbench.conformance.case import Case, CaseContext, Setting, Suite
 from kvbench.conformance.findings import INTERRUPTED, CaseFailed, DoesNotApply, SetupFailed
 from kvbench.conformance.isolation import ForeignKeyError
 from kvbench.conformance.profile import Profile, with_deviations
-from kvbench.conformance.selection import Selection, cases, first_cases, ledger, selected_cases
-from kvbench.conformance.targets import Target
+from kvbench.conformance.selection import Selection, ledger, selected_cases
+from kvbench.conformance.suites import SUITES, suites_of
+from kvbench.conformance.target import Target
 from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S
-from kvbench.conformance.wire.context import WireContext
-from kvbench.conformance.wire.discover import net_ttl_ms, why_absent
-from kvbench.conformance.wire.trace import exchanges
 from kvbench.errors import KvError
 from kvbench.specs import Clause
 from kvbench.verdicts import Failure, Outcome, TargetVerdicts, Verdict, judge
 
 Capabilities = Mapping[Suite, frozenset[str]]
 """What a target can do, by suite: both know the word ``ttl``, and mean different things by it."""
-
-Reproduce = Callable[[Case, WireContext, CaseFailed], str]
-"""Writes a file that plays the conversation of a failed case again; returns its path."""
-
-_BACK_AGAIN_S = 2.0
-"""A server that somebody restarts is back by then; one that is not is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +52,8 @@ class Options:
         seed: of everything random.
         effort: multiplies generated examples and rounds; 1 by default.
         reply_timeout_s: how long a wire target may take for one reply.
-        reproduce: writes repro files, for failures that the profile does not declare; None writes
-            none.
+        repro_directory: where failures that the profile does not declare leave repro files; None
+            for no files.
         on_case: told of each case before it runs, with its place and the number of all.
         on_verdicts: told what came of each case, before the profile has its say.
     """
@@ -72,7 +63,7 @@ class Options:
     seed: str
     effort: int = 1
     reply_timeout_s: float = REPLY_TIMEOUT_S
-    reproduce: Reproduce | None = None
+    repro_directory: Path | None = None
     on_case: Callable[[Case, int, int], None] | None = None
     on_verdicts: Callable[[tuple[Verdict, ...]], None] | None = None
 
@@ -94,7 +85,7 @@ class Runner:
         self, target: Target, capabilities: frozenset[str] | Capabilities, options: Options
     ) -> None:
         if isinstance(capabilities, frozenset):
-            capabilities = dict.fromkeys(Suite, capabilities)
+            capabilities = dict.fromkeys(SUITES, capabilities)
         self.capabilities = capabilities
         self._target = target
         self._options = options
@@ -129,8 +120,8 @@ class Runner:
 
     def _reason_not_to_run(self, case: Case) -> str:
         if not self._stopped:
-            first = first_cases(case.suite)
-            places = {one.name: place for place, one in enumerate(cases(case.suite))}
+            first = case.suite.first_cases
+            places = {one.name: place for place, one in enumerate(case.suite.cases)}
             failed = []
             for clause in case.after:
                 ground = first.get(clause)
@@ -144,12 +135,18 @@ class Runner:
         return self._stopped
 
     def _examine(self, case: Case) -> Finding:
+        options = self._options
         try:
-            finding = _run(case, self._context(case), self._options)
-            if case.suite is Suite.WIRE and finding.outcome is Outcome.FAILED:
-                assert self._target.address is not None
-                timeout_s = self._options.reply_timeout_s
-                problem = why_absent(self._target.address, timeout_s, _BACK_AGAIN_S)
+            setting = Setting(
+                self._target,
+                self.capabilities[case.suite],
+                f"{options.seed}/{case.name}",
+                options.effort,
+                options.reply_timeout_s,
+            )
+            finding = _run(case, setting, options)
+            if finding.outcome is Outcome.FAILED:
+                problem = case.suite.why_gone(self._target, options.reply_timeout_s)
                 if problem:
                     self._stopped = f"{problem} since {case.name}"
         except KeyboardInterrupt:
@@ -157,36 +154,6 @@ class Runner:
             self._stopped = INTERRUPTED
             return Finding(Outcome.SKIPPED, INTERRUPTED)
         return finding
-
-    def _context(self, case: Case) -> WireContext | BackendContext:
-        """What the case works with: its own connections, keys and seed."""
-        target, options = self._target, self._options
-        seed, capabilities = f"{options.seed}/{case.name}", self.capabilities[case.suite]
-        if case.suite is Suite.WIRE:
-            assert target.address is not None
-            return WireContext(
-                *target.address,
-                capabilities=capabilities,
-                seed=seed,
-                effort=options.effort,
-                reply_timeout_s=options.reply_timeout_s,
-                net_ttl_ms=self._net_ttl_ms,
-            )
-        assert target.store is not None
-        return BackendContext(
-            target.store,
-            target.another_store,
-            capabilities=capabilities,
-            seed=seed,
-            effort=options.effort,
-            clock=target.clock,
-        )
-
-    @cached_property
-    def _net_ttl_ms(self) -> int:
-        """What keys of the wire suite get where nothing else is asked for; seen once."""
-        assert self._target.address is not None
-        return net_ttl_ms(*self._target.address)
 
 
 def check_target(
@@ -207,7 +174,7 @@ def check_target(
     """
     began = time.monotonic()
     runner = Runner(target, capabilities, options)
-    suites = tuple([suite for suite in target.suites if suite in options.selection.suites])
+    suites = tuple([suite for suite in suites_of(target) if suite in options.selection.suites])
     selected = selected_cases(suites, options.selection)
     verdicts: list[Verdict] = []
     for place, case in enumerate(selected):
@@ -221,7 +188,7 @@ def check_target(
     verdicts.sort(key=lambda verdict: place_of[verdict.clause])
     return judge(
         target.name,
-        tuple([suite.value for suite in suites]),
+        tuple([suite.name for suite in suites]),
         with_deviations(verdicts, options.profile),
         {**_facts(target), **(facts or {})},
         tuple(sorted({word for suite in suites for word in runner.capabilities[suite]})),
@@ -238,12 +205,14 @@ def _facts(target: Target) -> dict[str, str]:
         return {}
 
 
-def _run(case: Case, context: WireContext | BackendContext, options: Options) -> Finding:
+def _run(case: Case, setting: Setting, options: Options) -> Finding:
+    context = case.suite.context(setting)
+    target = setting.target.name
     try:
         with context:
-            case.run(context)  # type: ignore[arg-type]  # each suite's cases take its context
+            case.run(cast(Never, context))  # The cases of a suite take its context.
     except CaseFailed as error:
-        return _failed(case, context, error, options)
+        return _failed(case, target, context, error, options)
     except SetupFailed as error:
         return Finding(Outcome.SKIPPED, str(error))
     except DoesNotApply as error:
@@ -252,29 +221,29 @@ def _run(case: Case, context: WireContext | BackendContext, options: Options) ->
         return Finding(Outcome.ERROR, f"{error}; nothing was sent")
     except (KvError, OSError) as error:
         broken = CaseFailed("an answer", f"{type(error).__name__}: {error}")
-        return _failed(case, context, broken, options)
+        return _failed(case, target, context, broken, options)
     except Exception as error:  # noqa: BLE001 - a fault of the suite must not end the run
         place = traceback.extract_tb(error.__traceback__)[-1]
         detail = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
         if _began_in_a_backend(error):
             broken = CaseFailed("an answer or a KvError", detail)
-            return _failed(case, context, broken, options)
+            return _failed(case, target, context, broken, options)
         return Finding(Outcome.ERROR, detail)
     return Finding(Outcome.PASSED)
 
 
 def _failed(
-    case: Case, context: WireContext | BackendContext, error: CaseFailed, options: Options
+    case: Case, target: str, context: CaseContext, error: CaseFailed, options: Options
 ) -> Finding:
     repro = ""
     wanted = [clause for clause in case.clauses if options.selection.wants(ledger()[clause])]
     is_declared = all(options.profile.reason(clause) for clause in wanted)
-    if options.reproduce is not None and isinstance(context, WireContext) and not is_declared:
-        repro = options.reproduce(case, context, error)
+    if options.repro_directory is not None and not is_declared:
+        repro = case.suite.write_repro(options.repro_directory, target, case, context, error)
     failure = Failure(
         expected=error.expected,
         actual=error.actual,
-        exchanges=exchanges(context.trace.events) if isinstance(context, WireContext) else (),
+        exchanges=context.exchanges,
         seed=error.seed or options.seed,
         repro=repro,
         timeline=error.timeline,

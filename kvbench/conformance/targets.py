@@ -7,17 +7,16 @@ server, and both suites look at the same one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
 from kvbench.backend import Backend
 from kvbench.clock import ManualClock
 from kvbench.conformance.case import Suite
 from kvbench.conformance.profile import Profile
-from kvbench.conformance.wire.discover import discover_wire
+from kvbench.conformance.suites import BACKEND, SUITES, WIRE, suites_of
+from kvbench.conformance.target import Target
 from kvbench.errors import KvbenchError, KvConnectionError, UnsupportedError, UrlError, UsageError
 from kvbench.foreign_text import target_name
 from kvbench.local_server import OWN_SERVER, LocalServer
@@ -28,59 +27,6 @@ from kvbench.registry import HOST_PORT, backend_class, open_backend, scheme_of
 _WIRE_SCHEMES = ("kvb", "kvb+async")
 
 
-@dataclass(slots=True)
-class Target:
-    """A target, opened. Closing it stops what opening it started.
-
-    Attributes:
-        name: as the user gave it, without a password, for people.
-        address: host and port for the wire suite; None for a target that has none.
-        url: opens it as a backend; empty for a target that is only an address.
-        store: the opened backend, where there is one.
-        clock: the clock that the store runs on, where time can be exact.
-        reopen: opens the backend once more, where a URL cannot.
-    """
-
-    name: str
-    address: tuple[str, int] | None = None
-    url: str = ""
-    store: Backend | None = None
-    clock: ManualClock | None = None
-    reopen: Callable[[], Backend] | None = None
-    _server: LocalServer | None = field(default=None, repr=False)
-
-    @property
-    def suites(self) -> tuple[Suite, ...]:
-        """The suites that can look at it."""
-        wire = (Suite.WIRE,) if self.address else ()
-        return (*wire, Suite.BACKEND) if self.store is not None else wire
-
-    def another_store(self) -> Backend:
-        """The backend opened once more: another connection to the same data, where it is shared."""
-        if self.reopen is not None:
-            return self.reopen()
-        private = self.store.private_url if self.store is not None else ""
-        return open_backend(private or self.url)
-
-    def close(self) -> None:
-        """Close the store and stop the private server, if there is one."""
-        if self.store is not None:
-            self.store.close()
-        if self._server is not None:
-            self._server.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
 def target_suites(text: str) -> tuple[Suite, ...]:
     """The suites for what the user named, before anything is opened.
 
@@ -88,10 +34,10 @@ def target_suites(text: str) -> tuple[Suite, ...]:
         UsageError: neither an address nor the URL of a registered backend.
     """
     if HOST_PORT.fullmatch(text):
-        return (Suite.WIRE,)
+        return (WIRE,)
     if "://" not in text:
         raise UrlError(text, "neither host:port nor a URL such as memory:// or kvb://")
-    return tuple(Suite) if scheme_of(text) in _WIRE_SCHEMES else (Suite.BACKEND,)
+    return SUITES if scheme_of(text) in _WIRE_SCHEMES else (BACKEND,)
 
 
 def check_suites(text: str, suites: frozenset[Suite]) -> tuple[Suite, ...]:
@@ -127,7 +73,7 @@ def parse_address(text: str) -> tuple[str, int]:
     return host, port
 
 
-def open_target(text: str, suites: frozenset[Suite] = frozenset(Suite)) -> Target:
+def open_target(text: str, suites: frozenset[Suite] = frozenset(SUITES)) -> Target:
     """Open what the user named, as far as ``suites`` need it.
 
     Raises:
@@ -139,9 +85,9 @@ def open_target(text: str, suites: frozenset[Suite] = frozenset(Suite)) -> Targe
     possible = check_suites(text, suites)
     target = Target(target_name(text), url="" if HOST_PORT.fullmatch(text) else text)
     try:
-        if Suite.WIRE in target_suites(text):
+        if WIRE in target_suites(text):
             _find_server(target, text)
-        if Suite.BACKEND in possible:
+        if BACKEND in possible:
             _open_store(target)
     except BaseException as error:
         target.close()
@@ -166,7 +112,7 @@ class Discovery:
 
 
 def discover(
-    target: Target, profile: Profile, suites: frozenset[Suite] = frozenset(Suite)
+    target: Target, profile: Profile, suites: frozenset[Suite] = frozenset(SUITES)
 ) -> Discovery:
     """The capabilities of an opened target, for those of ``suites`` that can look at it.
 
@@ -175,15 +121,10 @@ def discover(
     """
     capabilities: dict[Suite, frozenset[str]] = {}
     facts: dict[str, str] = {}
-    for suite in [one for one in target.suites if one in suites]:
+    for suite in [one for one in suites_of(target) if one in suites]:
         declared = profile.declared(suite)
-        if suite is Suite.WIRE:
-            assert target.address is not None
-            found, told = discover_wire(*target.address)
-            facts |= told
-        else:
-            assert target.store is not None
-            found = frozenset([one.value for one in target.store.capabilities])
+        found, seen = suite.discover(target)
+        facts |= seen
         capabilities[suite] = found if declared is None else declared
         if declared is not None:
             facts[f"{suite} capabilities"] = "declared by the profile"
@@ -196,8 +137,8 @@ def _find_server(target: Target, text: str) -> None:
         target.address = parse_address(text)
         return
     backend_class(text)
-    target._server = LocalServer(OWN_SERVER)
-    listening = target._server.wait_for_line("listening on").split()[-1]
+    target.server = LocalServer(OWN_SERVER)
+    listening = target.server.wait_for_line("listening on").split()[-1]
     target.address = parse_address(listening)
     target.url = f"{scheme_of(text)}://{listening}{urlsplit(text).path}"
 
@@ -217,7 +158,7 @@ def _open_store(target: Target) -> None:
 
 
 def _no_suite(text: str, possible: Suite) -> str:
-    if possible is Suite.WIRE:
+    if possible is WIRE:
         return (
             "an address, which only the wire suite looks at; "
             f"for the backend suite write kvb://{text}"

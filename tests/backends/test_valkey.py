@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 from kvbench_backends.valkey import ValkeyBackend
 
-from kvbench.conformance.case import Suite
 from kvbench.conformance.profile import read_profile, shipped_profile
 from kvbench.conformance.runner import Options, check_target
 from kvbench.conformance.selection import Selection
+from kvbench.conformance.suites import BACKEND
 from kvbench.conformance.targets import open_target
 from kvbench.errors import KvConnectionError, KvServerError
 from kvbench.local_server import LocalServer, free_port
@@ -61,10 +61,10 @@ def test_redis_keeps_every_clause_but_those_of_typed_values(redis_url):
     """Counters, locks and CAS on a real Redis: what is unsupported is so for the type of values."""
     known = frozenset([clause.id for clause in clauses()])
     profile = read_profile(shipped_profile("redis"), known)
-    options = Options(Selection(frozenset({Suite.BACKEND})), profile, "seed")
+    options = Options(Selection(frozenset({BACKEND})), profile, "seed")
     with open_target(redis_url) as target:
-        assert profile.declared(Suite.BACKEND) == target.store.capabilities
-        result = check_target(target, profile.declared(Suite.BACKEND), options)
+        assert profile.declared(BACKEND) == target.store.capabilities
+        result = check_target(target, profile.declared(BACKEND), options)
     assert result.summary == "conforms"
     odd = [
         f"{one.clause}: {one.verdict} {one.detail}"

@@ -10,11 +10,12 @@ import pytest
 from kvbench.backend import AsyncBackend, Backend
 from kvbench.blocking import BlockingBackend
 from kvbench.clock import ManualClock
-from kvbench.conformance.case import Suite
 from kvbench.conformance.profile import Profile
 from kvbench.conformance.runner import Options, Runner, check_target
-from kvbench.conformance.selection import Selection, cases
-from kvbench.conformance.targets import Target, open_target
+from kvbench.conformance.selection import Selection
+from kvbench.conformance.suites import BACKEND
+from kvbench.conformance.target import Target
+from kvbench.conformance.targets import open_target
 from kvbench.model import BatchKind, Capability
 from kvbench.registry import open_backend
 from kvbench.specs import clauses
@@ -28,9 +29,9 @@ from tests.conformance.wrong_backends import (
     Tombstones,
 )
 
-CASES = cases(Suite.BACKEND)
+CASES = BACKEND.cases
 CLAUSES = {clause.id: clause for clause in clauses() if clause.party == "backend"}
-OPTIONS = Options(Selection(frozenset({Suite.BACKEND})), Profile(), "seed")
+OPTIONS = Options(Selection(frozenset({BACKEND})), Profile(), "seed")
 
 
 class InProcess(Target):

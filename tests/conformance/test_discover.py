@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from kvbench.conformance.case import Suite
-from kvbench.conformance.profile import VOCABULARY, BySuite, Profile
+from kvbench.conformance.profile import Profile
+from kvbench.conformance.suites import BACKEND, WIRE
 from kvbench.conformance.targets import discover, open_target
 from kvbench.conformance.wire.discover import discover_wire
 from kvbench.errors import KvConnectionError
@@ -79,7 +79,7 @@ def find(dispatcher):
 
 def test_a_server_with_everything():
     found, facts = find(ThreadedDispatcher())
-    assert found == VOCABULARY[Suite.WIRE]
+    assert found == WIRE.vocabulary
     assert "not found" not in facts
     assert facts["version"]
 
@@ -87,7 +87,7 @@ def test_a_server_with_everything():
 @pytest.mark.parametrize("status", [Status.INVALID, Status.ERROR])
 def test_what_is_refused_is_not_there_and_the_refusal_is_told(status):
     found, facts = find(Without(Opcode.CAS, Opcode.TTL, Opcode.LOCK, status=status))
-    assert VOCABULARY[Suite.WIRE] - found == {"cas", "lock"}, "ttl is announced, so it is checked"
+    assert WIRE.vocabulary - found == {"cas", "lock"}, "ttl is announced, so it is checked"
     assert "cas (no such operation)" in facts["not found"]
 
 
@@ -95,7 +95,7 @@ def test_a_server_of_the_family_without_extensions():
     extensions = [opcode for opcode in Opcode if opcode >= 0x40]
     found, facts = find(Without(*extensions))
     family = {opcode.name.lower() for opcode in Opcode if opcode < 0x40}
-    assert found == family & VOCABULARY[Suite.WIRE]
+    assert found == family & WIRE.vocabulary
     assert facts["wire capabilities"] == "found by asking for each"
 
 
@@ -152,21 +152,21 @@ def test_a_profile_wins_and_says_so():
     profile = Profile(capabilities=("mget", "ttl"))
     with open_target("memory://") as target:
         found = discover(target, profile)
-    assert found.capabilities == {Suite.BACKEND: {"ttl"}}
+    assert found.capabilities == {BACKEND: {"ttl"}}
     assert found.facts["backend capabilities"] == "declared by the profile"
 
 
 def test_adapters_say_what_they_can_do():
     with open_target("memory://") as target:
         found = discover(target, Profile())
-    assert found.capabilities == {Suite.BACKEND: frozenset(Capability) - {"shared", "pipelining"}}
+    assert found.capabilities == {BACKEND: frozenset(Capability) - {"shared", "pipelining"}}
 
 
 def test_both_suites_of_one_target():
     with open_target("kvb+async://") as target:
-        found = discover(target, Profile(capabilities=BySuite(wire=("mget",))))
-        alone = discover(target, Profile(), frozenset({Suite.BACKEND}))
-    assert set(alone.capabilities) == {Suite.BACKEND}
+        found = discover(target, Profile(capabilities={"wire": ("mget",)}))
+        alone = discover(target, Profile(), frozenset({BACKEND}))
+    assert set(alone.capabilities) == {BACKEND}
     assert "wire capabilities" not in alone.facts
-    assert found.capabilities[Suite.WIRE] == {"mget"}
-    assert found.capabilities[Suite.BACKEND] == VOCABULARY[Suite.BACKEND]
+    assert found.capabilities[WIRE] == {"mget"}
+    assert found.capabilities[BACKEND] == BACKEND.vocabulary

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import pytest
 
-from kvbench.conformance.case import Case, Suite
+from kvbench.conformance.case import Case
 from kvbench.conformance.findings import CaseFailed, DoesNotApply, SetupFailed
-from kvbench.conformance.profile import VOCABULARY, Deviation, Profile, with_deviations
+from kvbench.conformance.profile import Deviation, Profile, with_deviations
 from kvbench.conformance.runner import Options, Runner, check_target
-from kvbench.conformance.selection import Selection, cases, ledger, selected_cases
-from kvbench.conformance.targets import (
-    Target,
-    check_suites,
-    open_target,
-    parse_address,
-    target_suites,
-)
+from kvbench.conformance.selection import Selection, ledger, selected_cases
+from kvbench.conformance.suites import BACKEND, SUITES, WIRE, suites_of
+from kvbench.conformance.target import Target
+from kvbench.conformance.targets import check_suites, open_target, parse_address, target_suites
 from kvbench.errors import KvConnectionError, UsageError
 from kvbench.local_server import free_port
 from kvbench.protocol import responses
 from kvbench.verdicts import Outcome, Verdict
 from tests.conformance.broken_servers import ThreadedDispatcher, serving
 
-WIRE = VOCABULARY[Suite.WIRE]
+CAPABLE = WIRE.vocabulary
 
 
 def options(*only, profile=None, **more):
@@ -38,7 +34,7 @@ def outcomes(found, clause):
 
 
 def case_of(run, *clauses, needs=(), after=()):
-    return Case("wire.test.own", Suite.WIRE, clauses, run, frozenset(needs), after, "")
+    return Case("wire.test.own", WIRE, clauses, run, frozenset(needs), after, "")
 
 
 class NothingStored(ThreadedDispatcher):
@@ -64,7 +60,7 @@ def address():
 def test_a_right_server_passes():
     with serving(ThreadedDispatcher()) as port:
         target = Target("x", address=("127.0.0.1", port))
-        found = check_target(target, WIRE, options("PING-*", "DEL-001"))
+        found = check_target(target, CAPABLE, options("PING-*", "DEL-001"))
     assert found.summary == "conforms"
     assert found.suites == ("wire",)
     assert set(found.counts) == {"MUST"}
@@ -75,7 +71,7 @@ def test_a_right_server_passes():
 
 def test_verdicts_come_in_the_order_of_the_ledger(address):
     found = check_target(
-        Target("x", address=address), WIRE, options("STATUS-00*", "PING-*", "KEY-002")
+        Target("x", address=address), CAPABLE, options("STATUS-00*", "PING-*", "KEY-002")
     )
     places = list(ledger())
     order = [places.index(one.clause) for one in found.verdicts]
@@ -85,7 +81,7 @@ def test_verdicts_come_in_the_order_of_the_ledger(address):
 def test_what_stands_on_a_failure_is_not_run_rather_than_failed():
     with serving(NothingStored()) as port:
         target = Target("x", address=("127.0.0.1", port))
-        found = check_target(target, WIRE, options("DEL-*", "SET-001"))
+        found = check_target(target, CAPABLE, options("DEL-*", "SET-001"))
     assert Outcome.FAILED in outcomes(found, "SET-001")
     assert outcomes(found, "DEL-003") == {Outcome.SKIPPED}
     reasons = {one.detail for one in found.verdicts if one.verdict is Outcome.SKIPPED}
@@ -96,17 +92,17 @@ def test_what_stands_on_a_failure_is_not_run_rather_than_failed():
 def test_the_ground_is_looked_at_even_when_nobody_asked_for_it():
     with serving(NothingStored()) as port:
         target = Target("x", address=("127.0.0.1", port))
-        found = check_target(target, WIRE, options("DEL-003"))
+        found = check_target(target, CAPABLE, options("DEL-003"))
     assert outcomes(found, "DEL-003") == {Outcome.SKIPPED}
     assert {one.clause for one in found.verdicts} == {"DEL-003"}
     assert found.summary == "not verified"
 
 
 def test_order_does_not_matter(address):
-    chosen = selected_cases([Suite.WIRE], Selection(only=("DEL-003", "PING-*", "KEY-00*")))
+    chosen = selected_cases([WIRE], Selection(only=("DEL-003", "PING-*", "KEY-00*")))
     assert len(chosen) > 5
-    forward = Runner(Target("x", address=address), WIRE, options())
-    backward = Runner(Target("x", address=address), WIRE, options())
+    forward = Runner(Target("x", address=address), CAPABLE, options())
+    backward = Runner(Target("x", address=address), CAPABLE, options())
     one = {case.name: forward.finding(case).outcome for case in chosen}
     other = {case.name: backward.finding(case).outcome for case in reversed(chosen)}
     assert one == other
@@ -115,7 +111,7 @@ def test_order_does_not_matter(address):
 def test_no_case_runs_twice(address):
     runs = []
     case = case_of(lambda context: runs.append(context.seed), "GET-001")
-    examiner = Runner(Target("x", address=address), WIRE, options())
+    examiner = Runner(Target("x", address=address), CAPABLE, options())
     examiner.finding(case)
     examiner.finding(case)
     assert runs == ["1/wire.test.own"]
@@ -137,7 +133,9 @@ def test_what_a_case_raises_says_what_it_means(address, raised, outcome):
     def run(context):
         raise raised
 
-    finding = Runner(Target("x", address=address), WIRE, options()).finding(case_of(run, "GET-001"))
+    finding = Runner(Target("x", address=address), CAPABLE, options()).finding(
+        case_of(run, "GET-001")
+    )
     assert finding.outcome is outcome
 
 
@@ -145,7 +143,9 @@ def test_a_harness_error_names_the_place(address):
     def run(context):
         raise ZeroDivisionError("of ours")
 
-    finding = Runner(Target("x", address=address), WIRE, options()).finding(case_of(run, "GET-001"))
+    finding = Runner(Target("x", address=address), CAPABLE, options()).finding(
+        case_of(run, "GET-001")
+    )
     assert "test_examination.py" in finding.detail
     assert "ZeroDivisionError: of ours" in finding.detail
 
@@ -162,14 +162,14 @@ def test_a_broken_should_is_told_and_not_held_against_the_target(address):
         raise CaseFailed("a", "b")
 
     case = case_of(run, "GET-001", "ERR-001")
-    verdicts = Runner(Target("x", address=address), WIRE, options()).verdicts(case)
+    verdicts = Runner(Target("x", address=address), CAPABLE, options()).verdicts(case)
     assert [one.verdict for one in verdicts] == [Outcome.FAILED, Outcome.WARNING]
 
 
 def test_a_target_that_is_gone_ends_the_check(monkeypatch):
-    monkeypatch.setattr("kvbench.conformance.runner._BACK_AGAIN_S", 0.1)
+    monkeypatch.setattr("kvbench.conformance.wire.suite._BACK_AGAIN_S", 0.1)
     target = Target("x", address=("127.0.0.1", free_port()))
-    found = check_target(target, WIRE, options("PING-*", "GET-*"))
+    found = check_target(target, CAPABLE, options("PING-*", "GET-*"))
     counts = dict.fromkeys(Outcome, 0)
     for one in found.verdicts:
         counts[one.verdict] += 1
@@ -182,8 +182,8 @@ def test_ctrl_c_keeps_what_was_found(address):
     def interrupt(context):
         raise KeyboardInterrupt
 
-    chosen = selected_cases([Suite.WIRE], Selection(only=("DEL-*",)))
-    examiner = Runner(Target("x", address=address), WIRE, options())
+    chosen = selected_cases([WIRE], Selection(only=("DEL-*",)))
+    examiner = Runner(Target("x", address=address), CAPABLE, options())
     assert examiner.finding(chosen[0]).outcome is Outcome.PASSED
     interrupted = case_of(interrupt, "GET-001")
     assert not examiner.is_interrupted
@@ -198,7 +198,7 @@ def test_an_interrupted_check_says_so(address, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("kvbench.conformance.runner._run", interrupt)
-    found = check_target(Target("x", address=address), WIRE, options("DEL-*"))
+    found = check_target(Target("x", address=address), CAPABLE, options("DEL-*"))
     assert found.is_interrupted
     assert found.summary == "not verified"
     assert {one.verdict for one in found.verdicts} == {Outcome.SKIPPED}
@@ -213,8 +213,8 @@ def test_a_declared_deviation_is_known_and_conforms():
     )
     with serving(WrongPing()) as port:
         target = Target("x", address=("127.0.0.1", port))
-        without = check_target(target, WIRE, options("PING-001"))
-        found = check_target(target, WIRE, options("PING-001", profile=profile))
+        without = check_target(target, CAPABLE, options("PING-001"))
+        found = check_target(target, CAPABLE, options("PING-001", profile=profile))
     assert without.summary == "does not conform"
     assert outcomes(found, "PING-001") == {Outcome.XFAIL}
     assert found.conforms
@@ -223,7 +223,9 @@ def test_a_declared_deviation_is_known_and_conforms():
 
 def test_a_deviation_that_is_gone_fails(address):
     profile = Profile(deviation=(Deviation("PING-001", "no pong"),))
-    found = check_target(Target("x", address=address), WIRE, options("PING-001", profile=profile))
+    found = check_target(
+        Target("x", address=address), CAPABLE, options("PING-001", profile=profile)
+    )
     assert outcomes(found, "PING-001") == {Outcome.XPASS}
     assert found.summary == "does not conform"
 
@@ -239,40 +241,35 @@ def test_one_failing_case_is_enough_for_a_known_deviation():
     assert mended == [Outcome.PASSED, Outcome.XFAIL, Outcome.PASSED]
 
 
-def test_no_repro_is_written_for_a_declared_deviation():
-    written = []
+def test_no_repro_is_written_for_a_declared_deviation(tmp_path):
     profile = Profile(deviation=(Deviation("PING-001", "no pong"),))
-
-    def reproduce(case, context, error):
-        written.append(case.name)
-        return case.name
 
     with serving(WrongPing()) as port:
         target = Target("x", address=("127.0.0.1", port))
-        check_target(target, WIRE, options("PING-001", profile=profile, reproduce=reproduce))
-        assert not written
-        found = check_target(target, WIRE, options("PING-001", reproduce=reproduce))
-    assert written
-    assert found.verdicts[0].failure.repro == written[0]
+        declared = options("PING-001", profile=profile, repro_directory=tmp_path)
+        check_target(target, CAPABLE, declared)
+        assert list(tmp_path.iterdir()) == []
+        found = check_target(target, CAPABLE, options("PING-001", repro_directory=tmp_path))
+    assert found.verdicts[0].failure.repro in map(str, tmp_path.iterdir())
 
 
 # --- Targets ----------------------------------------------------------------------------------
 
 
 def test_the_suites_of_a_target_follow_from_what_was_typed():
-    assert target_suites("127.0.0.1:1") == (Suite.WIRE,)
-    assert target_suites("[::1]:1") == (Suite.WIRE,)
-    assert target_suites("kvb://host") == (Suite.WIRE, Suite.BACKEND)
-    assert target_suites("memory://") == (Suite.BACKEND,)
+    assert target_suites("127.0.0.1:1") == (WIRE,)
+    assert target_suites("[::1]:1") == (WIRE,)
+    assert target_suites("kvb://host") == (WIRE, BACKEND)
+    assert target_suites("memory://") == (BACKEND,)
 
 
 @pytest.mark.parametrize(
     ("text", "suite", "words"),
     [
-        ("memory", Suite.WIRE, "neither host:port nor a URL"),
-        ("memroy://", Suite.BACKEND, "did you mean memory://"),
-        ("memory://", Suite.WIRE, "only the backend suite"),
-        ("127.0.0.1:1", Suite.BACKEND, "kvb://127.0.0.1:1"),
+        ("memory", WIRE, "neither host:port nor a URL"),
+        ("memroy://", BACKEND, "did you mean memory://"),
+        ("memory://", WIRE, "only the backend suite"),
+        ("127.0.0.1:1", BACKEND, "kvb://127.0.0.1:1"),
     ],
 )
 def test_what_cannot_be_checked_is_said_before_anything_is_opened(text, suite, words):
@@ -294,7 +291,7 @@ def test_addresses():
 
 def test_a_private_server_serves_both_suites():
     with open_target("kvb://") as target:
-        assert target.suites == (Suite.WIRE, Suite.BACKEND)
+        assert suites_of(target) == (WIRE, BACKEND)
         host, port = target.address
         target.store.set("both", b"1")
         assert f"{host}:{port}" in target.url
@@ -310,8 +307,8 @@ def test_memory_runs_on_a_clock_of_the_suite():
 
 
 def test_both_suites_have_cases_and_their_ground_exists():
-    for suite in Suite:
-        found = cases(suite)
+    for suite in SUITES:
+        found = suite.cases
         checked = {clause for case in found for clause in case.clauses}
         assert len(found) > 100
         assert {clause for case in found for clause in case.after} <= checked

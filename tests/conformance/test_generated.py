@@ -5,9 +5,8 @@ import sys
 
 import pytest
 
-from kvbench.conformance.case import Suite
 from kvbench.conformance.findings import CaseFailed
-from kvbench.conformance.selection import cases
+from kvbench.conformance.suites import WIRE
 from kvbench.conformance.wire import explore as explore_module
 from kvbench.conformance.wire.cases import walks as wire_walks
 from kvbench.conformance.wire.context import WireContext
@@ -20,7 +19,7 @@ from tests.conformance import broken_servers as broken
 from tests.conformance.broken_servers import ThreadedDispatcher, serving
 
 CAPABILITIES = OPERATIONS - CORE | {"atomic-batch"}
-CASES = {case.name.removeprefix("wire."): case for case in cases(Suite.WIRE)}
+CASES = {case.name.removeprefix("wire."): case for case in WIRE.cases}
 AREAS = ("concurrency", "generated", "damage", "walks")
 
 FAULTS = {

@@ -7,13 +7,13 @@ import struct
 import pytest
 
 from kvbench import specs
-from kvbench.conformance.case import Suite, registered
 from kvbench.conformance.findings import SetupFailed
 from kvbench.conformance.isolation import PREFIX_START, ForeignKeyError, fresh_prefix
 from kvbench.conformance.profile import Profile
 from kvbench.conformance.runner import Options, Runner
-from kvbench.conformance.selection import Selection, cases
-from kvbench.conformance.targets import Target
+from kvbench.conformance.selection import Selection
+from kvbench.conformance.suites import WIRE
+from kvbench.conformance.target import Target
 from kvbench.conformance.wire import guard as guard_module
 from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.guard import StreamGuard
@@ -197,14 +197,12 @@ def test_a_foreign_key_is_an_error_of_the_suite(address):
     def run(wire):
         wire.connect().request(Opcode.DEL, b"k")
 
-    case = type(cases(Suite.WIRE)[0])(
-        "wire.own.foreign", Suite.WIRE, ("DEL-001",), run, frozenset(), (), ""
-    )
+    case = type(WIRE.cases[0])("wire.own.foreign", WIRE, ("DEL-001",), run, frozenset(), (), "")
     options = Options(Selection(), Profile(), "s")
     finding = Runner(Target("x", address=address), frozenset(), options).finding(case)
     assert finding.outcome is Outcome.ERROR
     assert "nothing was sent" in finding.detail
-    assert case not in registered(Suite.WIRE)
+    assert case not in WIRE.cases
 
 
 def test_the_empty_key_is_written_only_where_it_was_seen_absent(address):

@@ -12,15 +12,14 @@ from importlib.metadata import entry_points
 import pytest
 
 from kvbench.conformance import plugin, runner, test_conformance
-from kvbench.conformance.case import Suite
-from kvbench.conformance.selection import cases
+from kvbench.conformance.suites import SUITES
 from kvbench.local_server import free_port
 from kvbench.protocol import responses
 from tests.conformance.broken_servers import ThreadedDispatcher, serving
 
 pytest_plugins = ["pytester"]
 
-LOADED = (plugin, runner, test_conformance, *map(cases, Suite))
+LOADED = (plugin, runner, test_conformance, *[suite.cases for suite in SUITES])
 """Before the runs of this process, each of which forgets what it has imported itself."""
 
 IS_REGISTERED = any(

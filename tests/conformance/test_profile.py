@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kvbench import specs
-from kvbench.conformance.case import Suite
 from kvbench.conformance.profile import (
-    VOCABULARY,
-    BySuite,
     Deviation,
     Profile,
     nearest,
@@ -17,6 +14,7 @@ from kvbench.conformance.profile import (
     shipped_profile,
 )
 from kvbench.conformance.selection import ledger
+from kvbench.conformance.suites import BACKEND, WIRE
 from kvbench.errors import UsageError
 from kvbench.registry import schemes
 
@@ -34,25 +32,25 @@ def read(tmp_path):
 def test_an_empty_profile_declares_nothing(read):
     profile = read("")
     assert profile == Profile()
-    assert profile.declared(Suite.WIRE) is None
+    assert profile.declared(WIRE) is None
     assert profile.reason("GET-001") == ""
 
 
 def test_capabilities_are_taken_in_the_words_of_each_suite(read):
     profile = read('capabilities = ["ttl", "mget", "locks"]')
-    assert profile.declared(Suite.WIRE) == {"ttl", "mget"}
-    assert profile.declared(Suite.BACKEND) == {"ttl", "locks"}
+    assert profile.declared(WIRE) == {"ttl", "mget"}
+    assert profile.declared(BACKEND) == {"ttl", "locks"}
 
 
 def test_a_table_speaks_to_each_suite(read):
     profile = read('[capabilities]\nwire = ["mget"]')
-    assert profile.capabilities == BySuite(wire=("mget",))
-    assert profile.declared(Suite.WIRE) == {"mget"}
-    assert profile.declared(Suite.BACKEND) is None
+    assert profile.capabilities == {"wire": ("mget",)}
+    assert profile.declared(WIRE) == {"mget"}
+    assert profile.declared(BACKEND) is None
 
 
 def test_no_capabilities_is_not_the_same_as_none_given(read):
-    assert read("capabilities = []").declared(Suite.WIRE) == frozenset()
+    assert read("capabilities = []").declared(WIRE) == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -89,9 +87,9 @@ def test_a_profile_that_is_not_there_or_no_text(tmp_path):
 @pytest.mark.parametrize(
     "capabilities",
     [
-        {Suite.WIRE: frozenset({"mget"})},
-        {Suite.WIRE: frozenset()},
-        {Suite.WIRE: VOCABULARY[Suite.WIRE], Suite.BACKEND: VOCABULARY[Suite.BACKEND]},
+        {WIRE: frozenset({"mget"})},
+        {WIRE: frozenset()},
+        {WIRE: WIRE.vocabulary, BACKEND: BACKEND.vocabulary},
     ],
     ids=["one", "none", "both"],
 )
@@ -122,5 +120,5 @@ def test_every_shipped_profile_is_of_a_scheme_and_reads():
 
 def test_vocabularies_are_what_clauses_can_need():
     for clause in specs.clauses():
-        suite = Suite.BACKEND if clause.party == "backend" else Suite.WIRE
-        assert set(clause.needs) <= VOCABULARY[suite]
+        suite = BACKEND if clause.party == "backend" else WIRE
+        assert set(clause.needs) <= suite.vocabulary

@@ -15,15 +15,15 @@ import msgspec
 import pytest
 
 from kvbench import specs
-from kvbench.conformance.case import Suite
 from kvbench.conformance.findings import CaseFailed
-from kvbench.conformance.profile import VOCABULARY, Profile
+from kvbench.conformance.profile import Profile
 from kvbench.conformance.replay import replay, run_again
 from kvbench.conformance.runner import Options, Runner
-from kvbench.conformance.selection import Selection, cases
-from kvbench.conformance.targets import Target
+from kvbench.conformance.selection import Selection
+from kvbench.conformance.suites import WIRE
+from kvbench.conformance.target import Target
 from kvbench.conformance.wire.context import WireContext
-from kvbench.conformance.wire.repro import STEPS_MAX, make_repro, read_repro, writer
+from kvbench.conformance.wire.repro import STEPS_MAX, make_repro, read_repro, write_repro
 from kvbench.errors import KvConnectionError, UsageError
 from kvbench.local_server import free_port
 from kvbench.protocol import responses
@@ -33,7 +33,7 @@ from kvbench.specs import Payload, Vector
 from kvbench.verdicts import Outcome
 from tests.conformance.broken_servers import ThreadedDispatcher, serving
 
-CASES = {case.name: case for case in cases(Suite.WIRE)}
+CASES = {case.name: case for case in WIRE.cases}
 README = (specs.directory() / "vectors" / "README.md").read_text()
 
 
@@ -64,9 +64,9 @@ def fail(broken, tmp_path):
     """Run a case against the broken server; the path of what it leaves behind."""
 
     def call(case):
-        options = Options(Selection(), Profile(), "s", reproduce=writer(tmp_path / "d", "there:1"))
-        target = Target("x", address=broken)
-        finding = Runner(target, VOCABULARY[Suite.WIRE], options).finding(case)
+        options = Options(Selection(), Profile(), "s", repro_directory=tmp_path / "d")
+        target = Target("there:1", address=broken)
+        finding = Runner(target, WIRE.vocabulary, options).finding(case)
         assert finding.outcome is Outcome.FAILED, finding.detail
         return finding.failure.repro
 
@@ -83,7 +83,7 @@ def own_case(address, run):
     """The repro of a case of the test's own, which must fail."""
     context = WireContext(*address, capabilities=frozenset(), seed="s/own", effort=1)
     case = CASES["wire.vector.ping"]
-    case = type(case)("wire.own.thing", Suite.WIRE, ("PING-001",), run, frozenset(), (), "Own.")
+    case = type(case)("wire.own.thing", WIRE, ("PING-001",), run, frozenset(), (), "Own.")
     with context, pytest.raises(CaseFailed) as failed:
         run(context)
     return make_repro(case, context, failed.value, "there:1")
@@ -177,12 +177,10 @@ def test_where_no_reply_tells_the_case_runs_again(broken, right):
     walk = CASES["wire.walks.decr-001"]
     options = Options(Selection(), Profile(), "s")
     target = Target("x", address=broken)
-    examiner = Runner(target, VOCABULARY[Suite.WIRE], options)
+    examiner = Runner(target, WIRE.vocabulary, options)
     finding = examiner.finding(walk)
     assert finding.outcome is Outcome.FAILED
-    context = WireContext(
-        *broken, capabilities=VOCABULARY[Suite.WIRE], seed="s/wire.walks.decr-001"
-    )
+    context = WireContext(*broken, capabilities=WIRE.vocabulary, seed="s/wire.walks.decr-001")
     with context, pytest.raises(CaseFailed) as failed:
         walk.run(context)
     file = make_repro(walk, context, failed.value, "there:1")
@@ -216,10 +214,10 @@ def test_an_endless_conversation_leaves_no_file(broken, tmp_path):
 
     context = WireContext(*broken, capabilities=frozenset(), seed="s/own")
     case = CASES["wire.vector.ping"]
-    case = type(case)("wire.own.long", Suite.WIRE, ("PING-001",), run, frozenset(), (), "")
+    case = type(case)("wire.own.long", WIRE, ("PING-001",), run, frozenset(), (), "")
     with context, pytest.raises(CaseFailed) as failed:
         run(context)
-    assert writer(tmp_path, "x")(case, context, failed.value) == ""
+    assert write_repro(tmp_path, "x", case, context, failed.value) == ""
     assert list(tmp_path.iterdir()) == []
 
 
@@ -227,8 +225,8 @@ def test_where_nothing_can_be_written_nothing_is_named(broken, tmp_path):
     (tmp_path / "file").write_text("")
     context = WireContext(*broken, capabilities=frozenset(), seed="s/own")
     with context:
-        write = writer(tmp_path / "file", "x")
-        assert write(CASES["wire.vector.ping"], context, CaseFailed("a", "b")) == ""
+        case = CASES["wire.vector.ping"]
+        assert write_repro(tmp_path / "file", "x", case, context, CaseFailed("a", "b")) == ""
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from kvbench_backends.memory import MemoryBackend
 from kvbench.backend import Backend
 from kvbench.conformance.backend.context import BackendContext
 from kvbench.conformance.backend.guard import NO_LIST
-from kvbench.conformance.case import Suite
 from kvbench.conformance.findings import SetupFailed
 from kvbench.conformance.isolation import PREFIX_START, ForeignKeyError
 from kvbench.conformance.profile import Profile
 from kvbench.conformance.runner import Options, Runner
-from kvbench.conformance.selection import Selection, cases
-from kvbench.conformance.targets import Target
+from kvbench.conformance.selection import Selection
+from kvbench.conformance.suites import BACKEND
+from kvbench.conformance.target import Target
 from kvbench.verdicts import Outcome
 
 FOREIGN = {b"k".decode(): b"1", "key": b"2", "a": b"3", "None": b"4", "5": b"5"}
@@ -147,9 +147,9 @@ def test_the_whole_suite_leaves_a_careless_store_as_it_was():
     store = Careless()
     target = Target("x", store=store, reopen=lambda: store)
     capabilities = frozenset([one.value for one in store.capabilities])
-    options = Options(Selection(frozenset({Suite.BACKEND})), Profile(), "s")
+    options = Options(Selection(frozenset({BACKEND})), Profile(), "s")
     examiner = Runner(target, capabilities, options)
-    found = {case.name: examiner.finding(case) for case in cases(Suite.BACKEND)}
+    found = {case.name: examiner.finding(case) for case in BACKEND.cases}
     outcomes = {finding.outcome for finding in found.values()}
     assert Outcome.ERROR not in outcomes
     assert outcomes >= {Outcome.FAILED, Outcome.PASSED}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from kvbench.conformance.case import Case, Suite
+from kvbench.conformance.case import Case
 from kvbench.conformance.profile import Profile
 from kvbench.conformance.runner import Options, Runner
-from kvbench.conformance.selection import Selection, cases, selected_cases
-from kvbench.conformance.targets import Target
+from kvbench.conformance.selection import Selection, selected_cases
+from kvbench.conformance.suites import WIRE
+from kvbench.conformance.target import Target
 from kvbench.protocol.opcodes import Opcode
 from kvbench.verdicts import Outcome
 
@@ -32,13 +33,13 @@ class SuiteError(Exception):
 
 def options(*clauses: str, reply_timeout_s: float = REPLY_TIMEOUT_S) -> Options:
     """Look at these clauses of the wire suite; at all without any."""
-    selection = Selection(suites=frozenset({Suite.WIRE}), only=clauses)
+    selection = Selection(suites=frozenset({WIRE}), only=clauses)
     return Options(selection, Profile(), SEED, reply_timeout_s=reply_timeout_s)
 
 
 def cases_of(clause: str) -> tuple[Case, ...]:
     """The cases that look at a clause, in the order of the suite."""
-    return selected_cases([Suite.WIRE], options(clause).selection)
+    return selected_cases([WIRE], options(clause).selection)
 
 
 def killers_of(mutant: Mutant) -> dict[str, str]:
@@ -68,7 +69,7 @@ def noticed_by(mutant: Mutant) -> list[str]:
     failed: set[str] = set()
     with running(mutant.part) as address:
         examiner = Runner(Target(mutant.name, address=address), CAPABILITIES, options())
-        for case in cases(Suite.WIRE):
+        for case in WIRE.cases:
             if not case.name.startswith(SLOW_AREAS) and _fails(examiner, case):
                 failed.update(case.clauses)
     return sorted(failed)

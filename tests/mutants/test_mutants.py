@@ -12,7 +12,7 @@ import pytest
 
 from kvbench import specs
 from kvbench.conformance.runner import check_target
-from kvbench.conformance.targets import Target
+from kvbench.conformance.target import Target
 from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S
 from kvbench.verdicts import Outcome
 

@@ -18,13 +18,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
+
+from typing_extensions import override
 
 from kvbench.backend import Backend
 from kvbench.blocking import BlockingBackend
 from kvbench.clock import ManualClock
 from kvbench.conformance.backend.guard import BackendGuard, GuardedBackend
+from kvbench.conformance.case import CaseContext
 from kvbench.conformance.findings import CaseFailed, DoesNotApply, SetupFailed
 from kvbench.conformance.isolation import fresh_prefix
 from kvbench.errors import KvError, UnsupportedError
@@ -48,7 +50,7 @@ _SWITCH_INTERVAL_S = 1e-5
 _T = TypeVar("_T")
 
 
-class BackendContext:
+class BackendContext(CaseContext):
     """What a backend case works with. Deletes its keys at its end.
 
     Args:
@@ -244,15 +246,12 @@ class BackendContext:
             raise CaseFailed(f"{what}: {names}", f"{type(error).__name__}: {error}") from None
         raise CaseFailed(f"{what}: {names}", f"no error, but {result!r}")
 
+    @override
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    @override
+    def __exit__(self, *_: object) -> None:
         for store in self._opened:
             with suppress(Exception):  # Cases about closing tell what is wrong with it.
                 store.close()

@@ -2,7 +2,7 @@
 
 ``connection`` and ``context`` what cases work with · ``trace`` what crossed a connection ·
 ``guard`` lets only isolated keys pass · ``codec`` and ``oracle`` what to send, and what a right
-server answers · ``vectors`` plays data · ``explore`` and ``strategies`` generate ·
-``history`` and ``linearizability`` concurrency · ``discover`` what a server can do · ``repro``
-failures in files · ``cases/`` the cases.
+server answers · ``suite`` how the runner uses it · ``vectors`` plays data · ``explore`` and
+``strategies`` generate · ``history`` and ``linearizability`` concurrency · ``discover`` what a
+server can do · ``repro`` failures in files · ``cases/`` the cases.
 """

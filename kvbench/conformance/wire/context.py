@@ -10,24 +10,27 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from types import TracebackType
 from typing import Self
 
+from typing_extensions import override
+
+from kvbench.conformance.case import CaseContext
 from kvbench.conformance.findings import CaseFailed, SetupFailed
 from kvbench.conformance.isolation import ForeignKeyError, fresh_prefix
 from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S, WireConnection
 from kvbench.conformance.wire.guard import EMPTY_KEY, StreamGuard
-from kvbench.conformance.wire.trace import Trace
+from kvbench.conformance.wire.trace import Trace, exchanges
 from kvbench.protocol import requests
 from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.protocol.values import encode_value
+from kvbench.verdicts import Exchange
 
 NET_TTL_MS = 3_600_000
 """How long a key is there at most that a killed run has left, where the target has TTLs."""
 
 
-class WireContext:
+class WireContext(CaseContext):
     """What a wire case works with. Closes all connections, and deletes its keys, at its end.
 
     Args:
@@ -78,6 +81,11 @@ class WireContext:
     def run_seed(self) -> str:
         """The seed of the whole run, from which the case's follows: ``--seed`` repeats it."""
         return self.seed.rpartition("/")[0] or self.seed
+
+    @property
+    @override
+    def exchanges(self) -> tuple[Exchange, ...]:
+        return exchanges(self.trace.events)
 
     def now_ms(self) -> float:
         """Milliseconds since the case began."""
@@ -168,15 +176,12 @@ class WireContext:
         else:
             reply.expect(Status.OK, encode_value(value))
 
+    @override
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    @override
+    def __exit__(self, *_: object) -> None:
         for connection in self._connections:
             connection.close()
         self._delete_keys()

@@ -15,16 +15,22 @@ import json
 import socket
 import time
 
-from kvbench.conformance.case import Suite
 from kvbench.conformance.findings import CaseFailed, SetupFailed
-from kvbench.conformance.profile import VOCABULARY
 from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S, WireConnection
 from kvbench.conformance.wire.context import NET_TTL_MS, WireContext
 from kvbench.conformance.wire.trace import WireReply
 from kvbench.errors import KvConnectionError, ProtocolError
+from kvbench.model import Capability
 from kvbench.protocol import requests
 from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import PROTOCOL_VERSION, Opcode, Status
+
+_CORE = {Opcode.GET, Opcode.SET, Opcode.DEL, Opcode.EXISTS, Opcode.PING, Opcode.INFO}
+
+VOCABULARY = frozenset(
+    {opcode.name.lower() for opcode in set(Opcode) - _CORE} | {Capability.ATOMIC_BATCH.value}
+)
+"""What a server may be able to do (section 1 of the protocol)."""
 
 UNASSIGNED_OPCODE = 0x3F
 """The last one that the family has not given out, and extensions must not use (appendix A)."""
@@ -94,7 +100,7 @@ def discover_wire(host: str, port: int) -> tuple[frozenset[str], dict[str, str]]
             if not _refusals_of(context, name, frames, refusals)
         }
         if announced is not None:
-            found |= VOCABULARY[Suite.WIRE] & {*announced, "hello"}
+            found |= VOCABULARY & {*announced, "hello"}
     facts["wire capabilities"] = (
         "found by asking for each" if announced is None else "announced by HELLO or found by asking"
     )

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -25,7 +24,7 @@ from kvbench import __version__, specs
 from kvbench.conformance.case import EFFORT_RIGOROUS, Case
 from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.wire.context import WireContext
-from kvbench.conformance.wire.trace import TraceEvent, WireReply, exchanges
+from kvbench.conformance.wire.trace import TraceEvent, WireReply
 from kvbench.conformance.wire.vectors import STEPS_MAX, check_numbers
 from kvbench.decoding import decode
 from kvbench.errors import UsageError
@@ -101,25 +100,24 @@ class ReproFile(msgspec.Struct, frozen=True, omit_defaults=True):
     failure: Story | None = None
 
 
-def writer(directory: Path, target: str) -> Callable[[Case, WireContext, CaseFailed], str]:
-    """What an Options.reproduce needs: writes the repro file of each failed wire case.
+def write_repro(
+    directory: Path, target: str, case: Case, context: WireContext, error: CaseFailed
+) -> str:
+    """Write the repro file of a failed wire case.
 
-    A file that cannot be written is left out; its verdict then names none.
+    Returns:
+        Its path; empty where it could not be written, or would be too long to play.
     """
-
-    def write(case: Case, context: WireContext, error: CaseFailed) -> str:
-        file = make_repro(case, context, error, target)
-        if len(file.vectors[0].steps) > STEPS_MAX:
-            return ""
-        path = directory / f"{file.vectors[0].id}.json"
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n")
-        except OSError:
-            return ""
-        return str(path)
-
-    return write
+    file = make_repro(case, context, error, target)
+    if len(file.vectors[0].steps) > STEPS_MAX:
+        return ""
+    path = directory / f"{file.vectors[0].id}.json"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n")
+    except OSError:
+        return ""
+    return str(path)
 
 
 def make_repro(case: Case, context: WireContext, error: CaseFailed, target: str) -> ReproFile:
@@ -142,7 +140,7 @@ def make_repro(case: Case, context: WireContext, error: CaseFailed, target: str)
         is_strict=is_strict,
         seed=error.seed or context.run_seed,
         effort=context.effort,
-        transcript=exchanges(context.trace.events),
+        transcript=context.exchanges,
     )
     return ReproFile("kvbench-vectors/1", "failure", (vector,), clean(story))
 

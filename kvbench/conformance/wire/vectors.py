@@ -16,7 +16,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from kvbench.conformance.case import WIRE_BASE, Case, Suite
 from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.isolation import ForeignKeyError
 from kvbench.conformance.wire.connection import WireConnection
@@ -33,7 +32,6 @@ from kvbench.specs import (
     KEY_TOKEN,
     STATUSES,
     Bytes,
-    Clause,
     Payload,
     Repeat,
     Reply,
@@ -41,36 +39,6 @@ from kvbench.specs import (
     Vector,
     unhex,
 )
-
-PREFERENCES = frozenset({"ERR-001", "ERR-002", "VALUE-017"})
-"""Clauses that say which of several allowed replies is the better one."""
-
-
-def vector_cases(vector: Vector, ledger: dict[str, Clause]) -> list[Case]:
-    """The cases that a vector is: for its MUST clauses, its other ones, and its preferences."""
-    kinds: dict[str, list[str]] = {"vector": [], "optional": [], "preferred": []}
-    for clause in vector.clauses:
-        is_optional = ledger[clause].level != "MUST"
-        kind = "preferred" if clause in PREFERENCES else "optional" if is_optional else "vector"
-        kinds[kind].append(clause)
-    return [
-        _case(vector, f"wire.{kind}.{vector.id}", clauses, is_strict=kind == "preferred")
-        for kind, clauses in kinds.items()
-        if clauses
-    ]
-
-
-def _case(vector: Vector, name: str, clauses: list[str], *, is_strict: bool) -> Case:
-    return Case(
-        name=name,
-        suite=Suite.WIRE,
-        clauses=tuple(clauses),
-        run=lambda context: play(context, vector, is_strict=is_strict),
-        needs=frozenset(vector.needs),
-        # What touches no key stands on nothing: a server without a right GET can have a right PING.
-        after=tuple([one for one in WIRE_BASE if vector.keys and one not in vector.clauses]),
-        doc=vector.description,
-    )
 
 
 def play(context: WireContext, vector: Vector, *, is_strict: bool) -> None:

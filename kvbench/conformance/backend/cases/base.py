@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kvbench.conformance.backend.context import BackendContext
-from kvbench.conformance.case import backend_case
+from kvbench.conformance.backend.suite import backend_case
 from kvbench.model import Value
 
 LONG_TTL_S = 1000.0

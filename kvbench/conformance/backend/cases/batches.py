@@ -10,7 +10,7 @@ from typing import cast
 from kvbench.conformance.backend.cases.base import LONG_TTL_S
 from kvbench.conformance.backend.context import BackendContext
 from kvbench.conformance.backend.guard import NO_TEXT
-from kvbench.conformance.case import backend_case
+from kvbench.conformance.backend.suite import backend_case
 from kvbench.conformance.findings import CaseFailed
 from kvbench.model import Pairs, Value
 

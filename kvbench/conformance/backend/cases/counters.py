@@ -9,7 +9,7 @@ from typing import cast
 from kvbench.backend import Backend
 from kvbench.conformance.backend.cases.base import LONG_TTL_S
 from kvbench.conformance.backend.context import BackendContext
-from kvbench.conformance.case import backend_case
+from kvbench.conformance.backend.suite import backend_case
 from kvbench.conformance.findings import DoesNotApply
 from kvbench.errors import KvServerError
 from kvbench.model import Value

@@ -9,7 +9,7 @@ from kvbench.backend import BATCH_OPERATIONS, AsyncBackend, Backend, BackendDesc
 from kvbench.blocking import BlockingBackend
 from kvbench.conformance.backend.calls import LOCK_TTL_S, Calls, with_key, with_ttl, with_value
 from kvbench.conformance.backend.context import BackendContext
-from kvbench.conformance.case import backend_case
+from kvbench.conformance.backend.suite import backend_case
 from kvbench.conformance.findings import CaseFailed, DoesNotApply
 from kvbench.errors import KvbenchError, KvError, UnsupportedError
 from kvbench.model import BatchKind, Capability

@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from kvbench.conformance.backend.cases.base import LONG_TTL_S
 from kvbench.conformance.backend.context import BackendContext
-from kvbench.conformance.case import backend_case
+from kvbench.conformance.backend.suite import backend_case
 from kvbench.conformance.findings import CaseFailed
 from kvbench.model import Capability, Value
 

@@ -7,7 +7,7 @@ from functools import partial
 from kvbench.conformance.backend.calls import expect_refused, with_key
 from kvbench.conformance.backend.context import BackendContext
 from kvbench.conformance.backend.guard import NO_LIST, NO_TEXT
-from kvbench.conformance.case import backend_case
+from kvbench.conformance.backend.suite import backend_case
 from kvbench.model import KEY_BYTES_MAX
 
 ALIKE = (

@@ -10,7 +10,7 @@ from typing import cast
 from kvbench.backend import Backend
 from kvbench.conformance.backend.calls import LOCK_TTL_S
 from kvbench.conformance.backend.context import BackendContext
-from kvbench.conformance.case import backend_case
+from kvbench.conformance.backend.suite import backend_case
 from kvbench.errors import KvServerError
 
 LOCKS = ("locks",)

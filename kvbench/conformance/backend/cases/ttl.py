@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from kvbench.conformance.backend.calls import expect_refused, with_ttl
 from kvbench.conformance.backend.cases.base import LONG_TTL_S
 from kvbench.conformance.backend.context import BackendContext
-from kvbench.conformance.case import backend_case
+from kvbench.conformance.backend.suite import backend_case
 from kvbench.conformance.findings import CaseFailed
 from kvbench.model import TTL_SECONDS_MAX
 

@@ -8,7 +8,7 @@ from typing import cast
 
 from kvbench.conformance.backend.calls import expect_refused, with_value
 from kvbench.conformance.backend.context import BackendContext
-from kvbench.conformance.case import backend_case
+from kvbench.conformance.backend.suite import backend_case
 from kvbench.conformance.findings import CaseFailed
 from kvbench.model import Capability, Value
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from kvbench.conformance.case import wire_case
 from kvbench.conformance.findings import CaseFailed, SetupFailed
 from kvbench.conformance.wire.codec import decode, encode
 from kvbench.conformance.wire.connection import WireConnection
@@ -21,6 +20,7 @@ from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.history import PROCESSES_MAX, plan, record, timeline
 from kvbench.conformance.wire.linearizability import Finding, Judgement, Operation, check, per_key
 from kvbench.conformance.wire.oracle import CORE, OPERATIONS, Action, Answer, Result, shown
+from kvbench.conformance.wire.suite import wire_case
 from kvbench.protocol.opcodes import Status
 
 ROUNDS = 60

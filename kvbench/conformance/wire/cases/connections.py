@@ -10,10 +10,10 @@ from __future__ import annotations
 import struct
 import time
 
-from kvbench.conformance.case import wire_case
 from kvbench.conformance.findings import CaseFailed, SetupFailed
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.suite import wire_case
 from kvbench.protocol import requests
 from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX, Opcode, Status

@@ -12,7 +12,6 @@ import struct
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from kvbench.conformance.case import wire_case
 from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.wire.codec import decode, encode
 from kvbench.conformance.wire.connection import WireConnection
@@ -20,6 +19,7 @@ from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.explore import explore
 from kvbench.conformance.wire.oracle import CORE, OPERATIONS, Action, shown
 from kvbench.conformance.wire.strategies import actions
+from kvbench.conformance.wire.suite import wire_case
 from kvbench.protocol.frames import HEADER_BYTES, frame
 from kvbench.protocol.opcodes import Opcode, Status
 

@@ -11,7 +11,6 @@ from itertools import pairwise
 
 from hypothesis import strategies as st
 
-from kvbench.conformance.case import wire_case
 from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.wire.codec import decode, encode
 from kvbench.conformance.wire.connection import WireConnection
@@ -20,6 +19,7 @@ from kvbench.conformance.wire.equality import same_value
 from kvbench.conformance.wire.explore import explore
 from kvbench.conformance.wire.oracle import CORE, Action, State, apply, same_result, shown
 from kvbench.conformance.wire.strategies import actions, texts, values
+from kvbench.conformance.wire.suite import wire_case
 from kvbench.errors import ProtocolError
 from kvbench.model import KEY_BYTES_MAX, Value
 from kvbench.protocol import requests

@@ -12,13 +12,13 @@ import struct
 import time
 from collections.abc import Iterable
 
-from kvbench.conformance.case import wire_case
 from kvbench.conformance.findings import CaseFailed, SetupFailed
 from kvbench.conformance.wire.codec import decode, encode
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.guard import UNASSIGNED_OPCODES
 from kvbench.conformance.wire.oracle import CORE, Action
+from kvbench.conformance.wire.suite import wire_case
 from kvbench.conformance.wire.trace import WireReply
 from kvbench.errors import ProtocolError
 from kvbench.protocol import requests

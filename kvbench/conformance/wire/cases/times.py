@@ -11,12 +11,12 @@ import struct
 import time
 from collections.abc import Callable
 
-from kvbench.conformance.case import wire_case
 from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.wire.codec import decode, encode
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.oracle import Action, Answer, Result, shown
+from kvbench.conformance.wire.suite import wire_case
 from kvbench.protocol import requests
 from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import TTL_MS_MAX, Opcode, Status

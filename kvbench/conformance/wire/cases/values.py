@@ -7,11 +7,11 @@ import struct
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from kvbench.conformance.case import wire_case
 from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.equality import same_value
+from kvbench.conformance.wire.suite import wire_case
 from kvbench.errors import ProtocolError
 from kvbench.model import KEY_BYTES_MAX, Value
 from kvbench.protocol import requests

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from kvbench.conformance.case import WIRE_BASE, Case, Suite, add
+from kvbench.conformance.case import Case
 from kvbench.conformance.findings import CaseFailed, SetupFailed
 from kvbench.conformance.wire.codec import decode, encode
 from kvbench.conformance.wire.connection import WireConnection
@@ -30,6 +30,7 @@ from kvbench.conformance.wire.oracle import (
     shown,
 )
 from kvbench.conformance.wire.strategies import SMALL_VALUES, menu
+from kvbench.conformance.wire.suite import WIRE
 from kvbench.model import Value
 
 EXAMPLES = 100
@@ -173,14 +174,14 @@ def _told(state: State) -> str:
 def _add_walks(table: dict[str, tuple[str, ...]], needs: frozenset[str]) -> None:
     for operation, clauses in table.items():
         for clause in clauses:
-            add(
+            WIRE.add(
                 Case(
                     name=f"wire.walks.{clause.lower()}",
-                    suite=Suite.WIRE,
+                    suite=WIRE,
                     clauses=(clause,),
                     run=_Walk(operation, clause),
                     needs=needs | ({operation} | _STANDS_ON.get(operation, set())) - CORE,
-                    after=tuple([base for base in WIRE_BASE if base != clause]),
+                    after=tuple([base for base in WIRE.base if base != clause]),
                     doc=f"Random walks past {clause}, compared with the sequential model.",
                 )
             )

@@ -1,0 +1,80 @@
+"""The wire suite as the runner sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from typing_extensions import override
+
+from kvbench.conformance.case import Case, CaseContext, Setting, Suite
+from kvbench.conformance.findings import CaseFailed
+from kvbench.conformance.target import Target
+from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.discover import VOCABULARY, discover_wire, net_ttl_ms, why_absent
+from kvbench.conformance.wire.repro import write_repro
+
+_BACK_AGAIN_S = 2.0
+"""A server that somebody restarts is back by then; one that is not is gone."""
+
+
+class WireSuite(Suite):
+    """Sends raw bytes to host:port: any language."""
+
+    name = "wire"
+    party = "server"
+    base = ("SET-001", "GET-001", "GET-002")
+    vocabulary = VOCABULARY
+
+    @override
+    def can_check(self, target: Target) -> bool:
+        return target.address is not None
+
+    @override
+    def discover(self, target: Target) -> tuple[frozenset[str], dict[str, str]]:
+        return discover_wire(*_address(target))
+
+    @override
+    def context(self, setting: Setting) -> WireContext:
+        target = setting.target
+        if target.net_ttl_ms is None:
+            target.net_ttl_ms = net_ttl_ms(*_address(target))
+        return WireContext(
+            *_address(target),
+            capabilities=setting.capabilities,
+            seed=setting.seed,
+            effort=setting.effort,
+            reply_timeout_s=setting.reply_timeout_s,
+            net_ttl_ms=target.net_ttl_ms,
+        )
+
+    @override
+    def why_gone(self, target: Target, reply_timeout_s: float) -> str:
+        return why_absent(_address(target), reply_timeout_s, _BACK_AGAIN_S)
+
+    @override
+    def write_repro(
+        self, directory: Path, target: str, case: Case, context: CaseContext, error: CaseFailed
+    ) -> str:
+        assert isinstance(context, WireContext)
+        return write_repro(directory, target, case, context, error)
+
+
+WIRE = WireSuite()
+
+
+def wire_case(
+    *clauses: str, needs: tuple[str, ...] = (), after: tuple[str, ...] | None = None
+) -> Callable[[Callable[[WireContext], None]], Callable[[WireContext], None]]:
+    """Register a function of a WireContext as a case of ``clauses``."""
+
+    def register(function: Callable[[WireContext], None]) -> Callable[[WireContext], None]:
+        WIRE.add_function(function, clauses, needs, after)
+        return function
+
+    return register
+
+
+def _address(target: Target) -> tuple[str, int]:
+    assert target.address is not None, "the suite looks only at what it can check"
+    return target.address
