@@ -1,7 +1,8 @@
 """A connection of the wire suite: it sends raw bytes, reads replies, and records both.
 
-Reads are bounded: a target that is silent fails the case, it does not stop the suite. FIN and RST
-are both "closed".
+What may come is :mod:`kvbench.protocol.client`'s: a target that sends more responses than requests
+fails every case, and so does NULL with a payload. Reads are bounded: a target that is silent fails
+the case, it does not stop the suite. FIN and RST are both "closed".
 """
 
 from __future__ import annotations
@@ -11,13 +12,42 @@ from collections.abc import Callable
 
 from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.wire.trace import Trace, WireReply
-from kvbench.protocol.frames import FrameReader, frame
+from kvbench.protocol.client import ClientProtocol
+from kvbench.protocol.frames import HEADER_BYTES, frame
 
 REPLY_TIMEOUT_S = 5.0
 """A target that takes longer for one reply is silent. Loopback takes well under a millisecond."""
 
 REPLY_BYTES_MAX = 256 * 1024 * 1024
 """What a reply may declare before the suite hangs up: four times the protocol's default limit."""
+
+
+class RequestCount:
+    """Counts the requests in the bytes that are sent, however they are cut.
+
+    A request counts from the last byte of its header on: a target may refuse it for that alone.
+    """
+
+    def __init__(self) -> None:
+        self._header = b""
+        self._payload_bytes_left = 0
+
+    def feed(self, data: bytes) -> int:
+        """How many requests begin with the next bytes that are sent."""
+        count = at = 0
+        while at < len(data):
+            if self._payload_bytes_left:
+                step = min(self._payload_bytes_left, len(data) - at)
+                self._payload_bytes_left -= step
+            else:
+                step = min(HEADER_BYTES - len(self._header), len(data) - at)
+                self._header += data[at : at + step]
+                if len(self._header) == HEADER_BYTES:
+                    self._payload_bytes_left = int.from_bytes(self._header[1:], "big")
+                    self._header = b""
+                    count += 1
+            at += step
+        return count
 
 
 class WireConnection:
@@ -46,7 +76,10 @@ class WireConnection:
         self._trace = trace
         self._check = check
         self._reply_timeout_s = reply_timeout_s
-        self._reader = FrameReader(REPLY_BYTES_MAX)
+        self._protocol: ClientProtocol[None] = ClientProtocol(
+            "the target", reply_timeout_s, REPLY_BYTES_MAX
+        )
+        self._sent_requests = RequestCount()
         self._replies: list[WireReply] = []
         try:
             self._socket = socket.create_connection(address, timeout=reply_timeout_s)
@@ -66,12 +99,20 @@ class WireConnection:
         """
         self._check(data, pieces)
         self._trace.data(self.name, ">", data, pieces)
+        self._await_responses(self._sent_requests.feed(data))
         step = pieces or max(1, len(data))
         try:
             for start in range(0, len(data), step):
                 self._socket.sendall(data[start : start + step])
         except OSError as error:
             self._trace.note(self.name, f"sending failed: {error}")
+
+    def _await_responses(self, count: int) -> None:
+        """So many responses more are due. The bytes of their requests go as the case wants."""
+        if self._protocol.is_usable:
+            for _ in range(count):
+                self._protocol.send(b"", 0.0, None)
+            self._protocol.data_to_send()
 
     def request(self, opcode: int, payload: bytes = b"") -> WireReply:
         """Send one request and read its response."""
@@ -165,7 +206,9 @@ class WireConnection:
             self._trace.note(self.name, "closed by the target")
             return False
         self._trace.data(self.name, "<", data)
-        self._replies += [WireReply(*parts) for parts in self._reader.feed(data)]
-        if self._reader.oversize_bytes:
-            raise CaseFailed("a frame", f"a header of {self._reader.oversize_bytes} bytes")
+        self._replies += [
+            WireReply(*request.responses[0]) for request in self._protocol.receive(data)
+        ]
+        if self._protocol.is_closed:
+            raise CaseFailed("one response to each request", self._protocol.end_reason)
         return True
