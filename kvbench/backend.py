@@ -32,6 +32,7 @@ from kvbench.clock import Clock
 from kvbench.errors import KvConnectionError, UnsupportedError
 from kvbench.model import (
     BatchKind,
+    BatchOperation,
     Capability,
     Pairs,
     Value,
@@ -43,7 +44,7 @@ from kvbench.model import (
     ttl_to_ms,
 )
 
-BATCH_OPERATIONS = ("mget", "mset", "mdel", "mexists", "mset_each")
+BATCH_OPERATIONS = (*[operation.value for operation in BatchOperation], "mset_each")
 """Operations that have a batch kind, in the order in which they are listed."""
 
 
@@ -189,6 +190,10 @@ class Backend(BackendDescription, ABC):
         """Store a value if the key is absent; returns whether it did."""
         raise _unsupported(self, "setnx")
 
+    def getdel(self, key: str) -> Value:
+        """Remove a key; returns the value that it had, None when it was absent."""
+        raise _unsupported(self, "getdel")
+
     def incr(self, key: str, delta: int = 1) -> int:
         """Add to an Int, from 0 when the key is absent; returns the new value."""
         raise _unsupported(self, "incr")
@@ -306,6 +311,10 @@ class AsyncBackend(BackendDescription, ABC):
     async def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
         """As :meth:`Backend.setnx`."""
         raise _unsupported(self, "setnx")
+
+    async def getdel(self, key: str) -> Value:
+        """As :meth:`Backend.getdel`."""
+        raise _unsupported(self, "getdel")
 
     async def incr(self, key: str, delta: int = 1) -> int:
         """As :meth:`Backend.incr`."""

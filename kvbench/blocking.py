@@ -9,12 +9,14 @@ What the wrapped adapter declares, its face declares too, also as a class.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+import inspect
+from abc import update_abstractmethods
+from collections.abc import Callable, Coroutine, Mapping
+from functools import wraps
 from typing import Any, Self, TypeVar
 
 from kvbench.backend import AsyncBackend, Backend, BackendDescription
 from kvbench.errors import KvConnectionError, UsageError
-from kvbench.model import Pairs, Value
 
 _T = TypeVar("_T")
 
@@ -71,90 +73,18 @@ class BlockingBackend(Backend):
         """As the wrapped backend."""
         return self.inner.describe()
 
-    def get(self, key: str) -> Value:
-        """As :meth:`Backend.get`."""
-        return self._run(self.inner.get(key))
 
-    def set(self, key: str, value: Value, ttl: float | None = None) -> None:
-        """As :meth:`Backend.set`."""
-        self._run(self.inner.set(key, value, ttl))
+def _face_of(name: str) -> Callable[..., Any]:
+    """A method of the wrapped backend, run to its end."""
 
-    def delete(self, key: str) -> bool:
-        """As :meth:`Backend.delete`."""
-        return self._run(self.inner.delete(key))
+    @wraps(getattr(Backend, name), updated=())  # What is abstract there is not so here.
+    def method(self: BlockingBackend, *arguments: Any, **named: Any) -> Any:
+        return self._run(getattr(self.inner, name)(*arguments, **named))
 
-    def exists(self, key: str) -> bool:
-        """As :meth:`Backend.exists`."""
-        return self._run(self.inner.exists(key))
+    return method
 
-    def mget(self, keys: Sequence[str]) -> list[Value]:
-        """As :meth:`Backend.mget`."""
-        return self._run(self.inner.mget(keys))
 
-    def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """As :meth:`Backend.mset`."""
-        self._run(self.inner.mset(pairs, ttl))
-
-    def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
-        """As :meth:`Backend.mset_each`."""
-        self._run(self.inner.mset_each(entries))
-
-    def mdel(self, keys: Sequence[str]) -> int:
-        """As :meth:`Backend.mdel`."""
-        return self._run(self.inner.mdel(keys))
-
-    def mexists(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.mexists`."""
-        return self._run(self.inner.mexists(keys))
-
-    def expire(self, key: str, ttl: float | None) -> bool:
-        """As :meth:`Backend.expire`."""
-        return self._run(self.inner.expire(key, ttl))
-
-    def ttl(self, key: str) -> float | None:
-        """As :meth:`Backend.ttl`."""
-        return self._run(self.inner.ttl(key))
-
-    def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
-        """As :meth:`Backend.setnx`."""
-        return self._run(self.inner.setnx(key, value, ttl))
-
-    def incr(self, key: str, delta: int = 1) -> int:
-        """As :meth:`Backend.incr`."""
-        return self._run(self.inner.incr(key, delta))
-
-    def decr(self, key: str, delta: int = 1) -> int:
-        """As :meth:`Backend.decr`."""
-        return self._run(self.inner.decr(key, delta))
-
-    def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
-        """As :meth:`Backend.cas`."""
-        return self._run(self.inner.cas(key, expected, new, ttl))
-
-    def lock(self, key: str, owner: str, ttl: float) -> bool:
-        """As :meth:`Backend.lock`."""
-        return self._run(self.inner.lock(key, owner, ttl))
-
-    def unlock(self, key: str, owner: str) -> bool:
-        """As :meth:`Backend.unlock`."""
-        return self._run(self.inner.unlock(key, owner))
-
-    def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
-        """As :meth:`Backend.extend_lock`."""
-        return self._run(self.inner.extend_lock(key, owner, ttl))
-
-    def pipelined_get(self, keys: Sequence[str]) -> list[Value]:
-        """As :meth:`Backend.pipelined_get`."""
-        return self._run(self.inner.pipelined_get(keys))
-
-    def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """As :meth:`Backend.pipelined_set`."""
-        self._run(self.inner.pipelined_set(pairs, ttl))
-
-    def pipelined_delete(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.pipelined_delete`."""
-        return self._run(self.inner.pipelined_delete(keys))
-
-    def pipelined_exists(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.pipelined_exists`."""
-        return self._run(self.inner.pipelined_exists(keys))
+for _name, _method in inspect.getmembers(AsyncBackend, inspect.iscoroutinefunction):
+    if _name not in vars(BlockingBackend) and not _name.startswith("_"):
+        setattr(BlockingBackend, _name, _face_of(_name))
+update_abstractmethods(BlockingBackend)  # type: ignore[type-abstract]  # Not any more.

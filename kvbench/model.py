@@ -14,7 +14,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import TypeAlias, TypeVar, Union
+from typing import Self, TypeAlias, TypeVar, Union
 
 Value: TypeAlias = Union[  # noqa: UP007 - a string in a recursive alias needs Union at run time
     bool, int, float, Decimal, str, bytes, list["Value"], dict[str, "Value"], None
@@ -53,6 +53,8 @@ class Capability(StrEnum):
     ATOMIC_BATCH = "atomic-batch"
     """To other connections a batch happens at one instant, and applies wholly or not at all."""
     SETNX = "setnx"
+    GETDEL = "getdel"
+    """A value is read and its key removed at one instant."""
     COUNTERS = "counters"
     """INCR and DECR of 64-bit integers."""
     CAS = "cas"
@@ -62,6 +64,27 @@ class Capability(StrEnum):
     """Single calls can be sent together: many requests, one flush, as many replies."""
     SHARED = "shared"
     """Backends opened with the same URL at the same time see the same data."""
+
+
+class BatchOperation(StrEnum):
+    """A batch call of a backend that does the work of single ones. To add one: its row here.
+
+    Attributes:
+        single: the method that does the same for one key.
+    """
+
+    single: str
+
+    def __new__(cls, name: str, single: str = "") -> Self:
+        """A member: the name of the method, with that of its single counterpart."""
+        operation = str.__new__(cls, name)
+        operation._value_, operation.single = name, single
+        return operation
+
+    MGET = "mget", "get"
+    MSET = "mset", "set"
+    MDEL = "mdel", "delete"
+    MEXISTS = "mexists", "exists"
 
 
 class BatchKind(StrEnum):

@@ -1,11 +1,19 @@
-"""A skip says why. Where everything must be there (KVBENCH_REQUIRE_ALL, as in CI) it fails."""
+"""A skip says why. Where everything must be there (KVBENCH_REQUIRE_ALL, as in CI) it fails.
+
+Ctrl-C works in the tests, wherever they were started from.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So it is under a shell that put the tests in the background: a Ctrl-C would do nothing.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,8 +13,9 @@ import pytest
 from kvbench import eviction
 from kvbench.bench.events import Warned
 from kvbench.bench.interrupts import Interrupts
-from kvbench.bench.plan import Operation, Plan, Settings, TargetPlan
+from kvbench.bench.plan import Plan, Settings, TargetPlan
 from kvbench.bench.runner import run
+from kvbench.model import BatchOperation
 from kvbench.registry import open_backend
 from tests.foreign_stores import memcached_server, redis_server
 
@@ -44,7 +45,7 @@ def test_memcached_evicts_unless_it_was_started_not_to(options, rule):
 
 def warnings_of(url: str, **settings) -> list[str]:
     events = []
-    target = TargetPlan(url, (Operation.MGET,), (10,))
+    target = TargetPlan(url, (BatchOperation.MGET,), (10,))
     fast = Settings(rounds=2, blocks=2, sample_ns=100_000, keep_awake=False, **settings)
     run(Plan((target,), fast), events.append, Interrupts(), "kvbench run")
     return [event.text for event in events if isinstance(event, Warned)]

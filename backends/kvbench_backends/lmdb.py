@@ -5,9 +5,6 @@ is made when it is absent. The data is in the database ``kvbench``. A folder wit
 refused: the name of that database would appear among the application's own keys. Values are
 ``bytes``. Durability is LMDB's default: each commit waits for the disk, and a batch is one commit.
 
-Deadlines stand before the values (:mod:`kvbench_backends.records`). Reads look past expired
-records; they are removed when the store is opened, or their key is written.
-
 The map starts small and doubles when a transaction does not fit, which then runs anew. LMDB allows
 one environment a process: backends on one folder share it, and any thread may use them. A writer
 waits for other processes' writers, without a limit: LMDB knows none.
@@ -16,34 +13,16 @@ waits for other processes' writers, without a limit: LMDB knows none.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Self, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeVar
 
-from kvbench.backend import Backend, ClosedStore
-from kvbench.errors import KvConnectionError, KvServerError, UrlError
-from kvbench.model import (
-    BatchKind,
-    Capability,
-    Pairs,
-    Value,
-    check_bytes,
-    check_key,
-    check_keys,
-    pairs_to_dict,
-)
+from kvbench.errors import KvConnectionError, KvServerError
+from kvbench.model import BatchKind
 from kvbench_backends.folders import check_folder
-from kvbench_backends.records import (
-    content,
-    deadline,
-    is_live,
-    now,
-    row,
-    seconds_left,
-    with_deadline,
-    with_deadline_of,
-)
+from kvbench_backends.record_store import RecordBackend, RecordStore, SharedStores, Writer
+from kvbench_backends.records import is_live, now
 
 if TYPE_CHECKING:
     import lmdb
@@ -57,232 +36,70 @@ _Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 _T = TypeVar("_T")
 
 
-class LmdbBackend(Backend):
-    """The database ``kvbench`` of an LMDB environment."""
+class _Writer:
+    """A write transaction of LMDB."""
 
-    summary = "LMDB (each commit synced), through py-lmdb"
-    url_example = "lmdb:///tmp/kvbench-lmdb"
-    requires = ("lmdb",)
-    install_hint = "pip install 'kvbench[lmdb]'"
-    capabilities = frozenset(
-        {
-            Capability.TTL,
-            Capability.TTL_EACH,
-            Capability.ATOMIC_BATCH,
-            Capability.SETNX,
-            Capability.CAS,
-            Capability.SHARED,
-        }
-    )
-    batch_kinds: ClassVar[Mapping[str, BatchKind]] = dict.fromkeys(
-        ("mget", "mset", "mdel", "mexists", "mset_each"), BatchKind.TRANSACTION
-    )
+    def __init__(self, transaction: _Transaction) -> None:
+        self._transaction = transaction
 
-    def __init__(self, environment: _Environment) -> None:
-        self._environment = environment
-        self._is_open = True
+    def get(self, name: bytes) -> bytes | None:
+        return self._transaction.get(name)
 
-    @classmethod
-    def open(cls, url: str) -> Self:
-        """As :meth:`Backend.open`; UsageError also for a folder with other data."""
-        folder = url.partition("://")[2]
-        if not folder:
-            raise UrlError(url, f"name a folder, e.g. {cls.url_example}")
-        return cls(_Environment.shared(Path(folder)))
+    def put(self, name: bytes, record: bytes) -> None:
+        self._transaction.put(name, record)
 
-    def close(self) -> None:
-        """As :meth:`Backend.close`; the environment closes with its last backend."""
-        if self._is_open:
-            self._is_open = False
-            self._environment.release()
-            self._environment = cast("_Environment", ClosedStore())
+    def put_all(self, rows: list[tuple[bytes, bytes]]) -> None:
+        with self._transaction.cursor() as cursor:
+            cursor.putmulti(rows)
 
-    def describe(self) -> Mapping[str, str]:
-        """LMDB's version and durability, and the driver's version."""
-        import lmdb
-
-        return {
-            "product": "LMDB",
-            "version": ".".join(map(str, lmdb.version())),
-            "durability": "each commit synced",
-            "client": f"py-lmdb {lmdb.__version__}",
-        }
-
-    def get(self, key: str) -> Value:
-        """As :meth:`Backend.get`."""
-        return content(self._record(key), now())
-
-    def _record(self, key: str) -> bytes | None:
-        """The key's record, also an expired one."""
-        check_key(key)
-        name = key.encode()
-        return self._environment.read(lambda transaction: transaction.get(name))
-
-    def set(self, key: str, value: Value, ttl: float | None = None) -> None:
-        """As :meth:`Backend.set`; one transaction."""
-        name, record = row(key, value, ttl)
-        self._environment.write(lambda transaction: transaction.put(name, record))
-
-    def delete(self, key: str) -> bool:
-        """As :meth:`Backend.delete`; one transaction."""
-        return self.mdel([key]) == 1
-
-    def exists(self, key: str) -> bool:
-        """As :meth:`Backend.exists`."""
-        return is_live(self._record(key), now())
-
-    def mget(self, keys: Sequence[str]) -> list[Value]:
-        """As :meth:`Backend.mget`; one read transaction."""
-        found, at = self._records(keys), now()
-        return [content(record, at) for record in found]
-
-    def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """As :meth:`Backend.mset`; one transaction."""
-        items = pairs_to_dict(pairs)
-        self._put_all([row(key, value, ttl) for key, value in items.items()])
-
-    def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
-        """As :meth:`Backend.mset_each`; one transaction."""
-        self._put_all([row(key, value, ttl) for key, value, ttl in entries])
-
-    def _put_all(self, rows: list[tuple[bytes, bytes]]) -> None:
-        def put(transaction: _Transaction) -> None:
-            with transaction.cursor() as cursor:
-                cursor.putmulti(rows)
-
-        self._environment.write(put)
-
-    def mdel(self, keys: Sequence[str]) -> int:
-        """As :meth:`Backend.mdel`; one transaction."""
-        check_keys(keys)
-        names = [key.encode() for key in keys]
-
-        def remove(transaction: _Transaction) -> int:
-            at = now()
-            return sum([is_live(transaction.pop(name), at) for name in names])
-
-        return self._environment.write(remove)
-
-    def mexists(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.mexists`; one read transaction."""
-        found, at = self._records(keys), now()
-        return [is_live(record, at) for record in found]
-
-    def _records(self, keys: Sequence[str]) -> list[bytes | None]:
-        """The record of each key in their order, also expired ones."""
-        check_keys(keys)
-        names = [key.encode() for key in keys]
-
-        def look(transaction: _Transaction) -> dict[bytes, bytes]:
-            with transaction.cursor() as cursor:
-                return dict(cursor.getmulti(names))
-
-        return list(map(self._environment.read(look).get, names))
-
-    def expire(self, key: str, ttl: float | None) -> bool:
-        """As :meth:`Backend.expire`; one transaction."""
-        check_key(key)
-        name, ends = key.encode(), deadline(ttl)
-
-        def change(transaction: _Transaction) -> bool:
-            record = transaction.get(name)
-            if record is None or not is_live(record, now()):
-                return False
-            return transaction.put(name, with_deadline(record, ends))
-
-        return self._environment.write(change)
-
-    def ttl(self, key: str) -> float | None:
-        """As :meth:`Backend.ttl`."""
-        return seconds_left(self._record(key), now())
-
-    def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
-        """As :meth:`Backend.setnx`; one transaction."""
-        name, record = row(key, value, ttl)
-
-        def store(transaction: _Transaction) -> bool:
-            return not is_live(transaction.get(name), now()) and transaction.put(name, record)
-
-        return self._environment.write(store)
-
-    def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
-        """As :meth:`Backend.cas`; one transaction."""
-        name, record = row(key, new, ttl)
-        wanted = check_bytes(key, expected)
-
-        def swap(transaction: _Transaction) -> bool | None:
-            before = transaction.get(name)
-            if before is None or not is_live(before, now()):
-                return None
-            if content(before) != wanted:
-                return False
-            after = record if ttl is not None else with_deadline_of(record, before)
-            return transaction.put(name, after)
-
-        return self._environment.write(swap)
+    def remove(self, names: list[bytes]) -> list[bytes | None]:
+        return list(map(self._transaction.pop, names))
 
 
 class _Environment:
-    """An open environment and its database, shared by the backends of this process.
+    """An open environment and its database.
 
     One transaction at a time: the map may grow only while there is none.
     """
 
-    _opened: ClassVar[dict[Path, _Environment]] = {}
-    _opening = threading.Lock()
-
     def __init__(self, folder: Path) -> None:
         import lmdb
 
-        self._folder = folder
-        self._users = 0
         self._lock = threading.Lock()
         self._full, self._resized = lmdb.MapFullError, lmdb.MapResizedError
         self._lmdb = lmdb.open(str(folder), map_size=MAP_BYTES_START, max_dbs=1)
         try:
             self._lmdb.reader_check()  # Readers of processes that died would keep old pages alive.
             self._database = self._lmdb.open_db(_DATABASE)
-            self.write(_remove_expired)
+            self._transact(_remove_expired)
         except BaseException:
             self._lmdb.close()
             raise
 
-    @classmethod
-    def shared(cls, folder: Path) -> _Environment:
-        """The environment of a folder, opened when it is not yet. Each caller releases it once."""
-        import lmdb
+    def close(self) -> None:
+        """As :meth:`RecordStore.close`."""
+        self._lmdb.close()
 
-        folder = folder.resolve()
-        with cls._opening:
-            environment = cls._opened.get(folder)
-            if environment is None:
-                try:
-                    check_folder(folder, lambda: _is_own(folder))
-                    environment = cls(folder)
-                except (lmdb.Error, OSError, KvServerError) as error:
-                    raise KvConnectionError(f"{folder}: {error}") from None
-                cls._opened[folder] = environment
-            environment._users += 1
-            return environment
-
-    def release(self) -> None:
-        """One backend less; with the last one the environment is closed."""
-        with self._opening:
-            self._users -= 1
-            if self._users == 0:
-                del self._opened[self._folder]
-                self._lmdb.close()
-
-    def read(self, look: Callable[[_Transaction], _T]) -> _T:
-        """What ``look`` returns, from a read transaction."""
+    def get(self, name: bytes) -> bytes | None:
+        """As :meth:`RecordStore.get`."""
         with self._lock, _TRANSLATED, self._begin(write=False) as transaction:
-            return look(transaction)
+            return transaction.get(name)
 
-    def write(self, change: Callable[[_Transaction], _T]) -> _T:
-        """What ``change`` returns, from a committed transaction.
+    def get_all(self, names: list[bytes]) -> list[bytes | None]:
+        """As :meth:`RecordStore.get_all`."""
+        with (
+            self._lock,
+            _TRANSLATED,
+            self._begin(write=False) as transaction,
+            transaction.cursor() as cursor,
+        ):
+            return list(map(dict(cursor.getmulti(names)).get, names))
 
-        It is called again, in a new transaction, each time that the map had to grow.
-        """
+    def write(self, change: Callable[[Writer], _T]) -> _T:
+        """As :meth:`RecordStore.write`: again each time that the map had to grow."""
+        return self._transact(lambda transaction: change(_Writer(transaction)))
+
+    def _transact(self, change: Callable[[_Transaction], _T]) -> _T:
         with self._lock, _TRANSLATED:
             while True:
                 try:
@@ -297,6 +114,40 @@ class _Environment:
         except self._resized:
             self._lmdb.set_mapsize(0)  # Another process has grown the map: take its size over.
             return self._lmdb.begin(self._database, write=write)
+
+
+def _open(folder: Path) -> RecordStore:
+    import lmdb
+
+    try:
+        check_folder(folder, lambda: _is_own(folder))
+        return _Environment(folder)
+    except (lmdb.Error, OSError, KvServerError) as error:
+        raise KvConnectionError(f"{folder}: {error}") from None
+
+
+class LmdbBackend(RecordBackend):
+    """The database ``kvbench`` of an LMDB environment."""
+
+    summary = "LMDB (each commit synced), through py-lmdb"
+    url_example = "lmdb:///tmp/kvbench-lmdb"
+    requires = ("lmdb",)
+    install_hint = "pip install 'kvbench[lmdb]'"
+    batch_kinds: ClassVar[Mapping[str, BatchKind]] = dict.fromkeys(
+        ("mget", "mset", "mdel", "mexists", "mset_each"), BatchKind.TRANSACTION
+    )
+    stores = SharedStores(_open)
+
+    def describe(self) -> Mapping[str, str]:
+        """LMDB's version and durability, and the driver's version."""
+        import lmdb
+
+        return {
+            "product": "LMDB",
+            "version": ".".join(map(str, lmdb.version())),
+            "durability": "each commit synced",
+            "client": f"py-lmdb {lmdb.__version__}",
+        }
 
 
 def _is_own(folder: Path) -> bool:

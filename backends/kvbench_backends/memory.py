@@ -144,6 +144,15 @@ class MemoryBackend(Backend):
         check_key(key)
         return self._engine.setnx(key, self._own(key, value), ttl_to_ms(ttl))
 
+    def getdel(self, key: str) -> Value:
+        """As :meth:`Backend.getdel`."""
+        check_key(key)
+
+        def take(present: bool, value: Value) -> Update[Value, Value]:
+            return Update(value, remove=True) if present else Update(None)
+
+        return self._engine.update(key, take)
+
     def incr(self, key: str, delta: int = 1) -> int:
         """As :meth:`Backend.incr`."""
         check_key(key)

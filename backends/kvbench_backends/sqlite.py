@@ -89,6 +89,7 @@ class SqliteBackend(Backend):
             Capability.TTL_EACH,
             Capability.ATOMIC_BATCH,
             Capability.SETNX,
+            Capability.GETDEL,
             Capability.CAS,
             Capability.SHARED,
         }
@@ -251,6 +252,14 @@ class SqliteBackend(Backend):
         row = _row(key, value, ttl)
         with _translated():
             return self._execute(self._sql.insert, (*row, _now_ms())).rowcount > 0
+
+    def getdel(self, key: str) -> Value:
+        """As :meth:`Backend.getdel`; one transaction."""
+        check_key(key)
+        with _translated(), self._transaction():
+            value = self.get(key)
+            self.delete(key)
+            return value
 
     def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
         """As :meth:`Backend.cas`; one transaction."""

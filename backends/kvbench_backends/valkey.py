@@ -76,6 +76,7 @@ class ValkeyBackend(Backend):
             Capability.TTL_EACH,
             Capability.ATOMIC_BATCH,
             Capability.SETNX,
+            Capability.GETDEL,
             Capability.COUNTERS,
             Capability.CAS,
             Capability.LOCKS,
@@ -275,6 +276,12 @@ class ValkeyBackend(Backend):
         data = check_bytes(key, value)
         with TRANSLATED:
             return bool(self._client.set(key, data, px=ttl_to_ms(ttl) or None, nx=True))
+
+    def getdel(self, key: str) -> Value:
+        """As :meth:`Backend.getdel`; a server needs version 6.2."""
+        check_key(key)
+        with TRANSLATED:
+            return cast("bytes | None", self._client.getdel(key))
 
     def incr(self, key: str, delta: int = 1) -> int:
         """As :meth:`Backend.incr`; the command INCRBY."""

@@ -24,24 +24,14 @@ from importlib.metadata import version
 from typing import TypeVar, cast
 
 from kvbench.backend import AsyncBackend, Backend, BackendDescription
-from kvbench.bench.plan import Operation
 from kvbench.blocking import BlockingBackend
-from kvbench.model import Capability, Value
+from kvbench.model import BatchOperation, Capability, Value
 from kvbench.registry import backend_class
 
 _T = TypeVar("_T")
 
 Batch = list[str] | dict[str, Value]
 """What one pass works on: keys, or for MSET a mapping."""
-
-
-_SINGLE = {
-    Operation.MGET: "get",
-    Operation.MSET: "set",
-    Operation.MDEL: "delete",
-    Operation.MEXISTS: "exists",
-}
-"""The single call that does the work of a batch operation key by key."""
 
 
 class Arm(StrEnum):
@@ -87,7 +77,7 @@ class Session(ABC):
     facts: dict[str, str]
 
     @abstractmethod
-    def time_slice(self, operation: Operation, arm: Arm, batches: Iterable[Batch]) -> Slice:
+    def time_slice(self, operation: BatchOperation, arm: Arm, batches: Iterable[Batch]) -> Slice:
         """Do one pass for each of ``batches``, garbage collection off.
 
         Raises:
@@ -135,7 +125,7 @@ class SyncSession(Session):
         self.description = backend
         self.facts = self._tell()
 
-    def time_slice(self, operation: Operation, arm: Arm, batches: Iterable[Batch]) -> Slice:
+    def time_slice(self, operation: BatchOperation, arm: Arm, batches: Iterable[Batch]) -> Slice:
         """As :meth:`Session.time_slice`."""
         run = _sync_pass(self.backend, operation, arm)
         with _gc_off():
@@ -157,11 +147,11 @@ class AsyncSession(Session):
         except BaseException:
             self._runner.close()
             raise
-        self.backend = BlockingBackend(self._inner, self._runner)
+        self.backend = BlockingBackend.around(self._inner, self._runner)
         self.description = self._inner
         self.facts = {**self._tell(), "event_loop": loop_name}
 
-    def time_slice(self, operation: Operation, arm: Arm, batches: Iterable[Batch]) -> Slice:
+    def time_slice(self, operation: BatchOperation, arm: Arm, batches: Iterable[Batch]) -> Slice:
         """As :meth:`Session.time_slice`."""
         run = _async_pass(self._inner, operation, arm)
 
@@ -206,23 +196,23 @@ def _event_loop() -> tuple[str, Callable[[], asyncio.AbstractEventLoop]]:
     return "asyncio", asyncio.new_event_loop
 
 
-def _method(operation: Operation, arm: Arm) -> str:
+def _method(operation: BatchOperation, arm: Arm) -> str:
     """The backend's method that an arm calls: once a batch, or once a key."""
     match arm:
         case Arm.BATCH:
             return operation
         case Arm.PIPELINED:
-            return f"pipelined_{_SINGLE[operation]}"
+            return f"pipelined_{operation.single}"
         case Arm.INDIVIDUAL | Arm.SELF:
-            return _SINGLE[operation]
+            return operation.single
 
 
-def _sync_pass(backend: Backend, operation: Operation, arm: Arm) -> Callable[[Batch], object]:
+def _sync_pass(backend: Backend, operation: BatchOperation, arm: Arm) -> Callable[[Batch], object]:
     """One pass as a callable; a batch call is the bound method itself, with nothing around it."""
     method = getattr(backend, _method(operation, arm))
     if not is_single(arm):
         return cast("Callable[[Batch], object]", method)
-    if operation is Operation.MSET:
+    if operation is BatchOperation.MSET:
 
         def set_each(batch: Batch) -> None:
             for key, value in cast("dict[str, Value]", batch).items():
@@ -233,13 +223,13 @@ def _sync_pass(backend: Backend, operation: Operation, arm: Arm) -> Callable[[Ba
 
 
 def _async_pass(
-    backend: AsyncBackend, operation: Operation, arm: Arm
+    backend: AsyncBackend, operation: BatchOperation, arm: Arm
 ) -> Callable[[Batch], Awaitable[object]]:
     """The asynchronous twin of :func:`_sync_pass`."""
     method = getattr(backend, _method(operation, arm))
     if not is_single(arm):
         return cast("Callable[[Batch], Awaitable[object]]", method)
-    if operation is Operation.MSET:
+    if operation is BatchOperation.MSET:
 
         async def set_each(batch: Batch) -> None:
             for key, value in cast("dict[str, Value]", batch).items():

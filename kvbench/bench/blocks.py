@@ -23,8 +23,9 @@ from itertools import chain
 from kvbench.bench.arms import Batch, Session, Slice, is_single
 from kvbench.bench.contention import waited_ns
 from kvbench.bench.messages import Group, Lane, LaneSample
-from kvbench.bench.plan import Operation, Settings
+from kvbench.bench.plan import Settings
 from kvbench.bench.workload import Workload
+from kvbench.model import BatchOperation
 
 KEYS_MIN = 1_000
 """Keys that the lanes work on, unless one batch has more: they stay in a CPU's cache."""
@@ -60,7 +61,7 @@ class Work:
         self,
         session: Session,
         workload: Workload,
-        operation: Operation,
+        operation: BatchOperation,
         batch_sizes: Sequence[int],
     ) -> None:
         self.operation = operation
@@ -74,7 +75,7 @@ class Work:
 
     def time(self, lane: Lane, units: int) -> Slice:
         """Time so many calls (or flushes) of a lane; for deletes, without the filling."""
-        if self.operation is not Operation.MDEL:
+        if self.operation is not BatchOperation.MDEL:
             return self._time(lane, self._batches(lane, units))
         total = Slice()
         units_max = len(self._keys) // lane.batch_size
@@ -88,7 +89,7 @@ class Work:
 
     def renew(self) -> None:
         """After a block of MSET: store the keys anew, with the TTL that removes lost ones."""
-        if self.operation is Operation.MSET and self._workload.safety_ttl_s is not None:
+        if self.operation is BatchOperation.MSET and self._workload.safety_ttl_s is not None:
             self._workload.fill(self._session.backend, self._pairs)
 
     def _fill_removed(self) -> None:
@@ -113,7 +114,7 @@ class Work:
                 start = start if size >= lane.batch_size else 0
                 size = lane.batch_size
             keys = self._keys[start : start + size]
-            is_mset = self.operation is Operation.MSET
+            is_mset = self.operation is BatchOperation.MSET
             windows.append({key: self._pairs[key] for key in keys} if is_mset else keys)
             start = (start + size) % len(self._keys)
             left -= size
@@ -134,8 +135,8 @@ def bytes_stored(groups: Sequence[Group], settings: Settings) -> int:
     return 2 * max(counts, default=0) * (settings.key_length + settings.value_size + 100)
 
 
-def _key_count(operation: Operation, batch_sizes: Sequence[int], value_size: int) -> int:
-    wanted = DELETE_KEYS if operation is Operation.MDEL else KEYS_MIN
+def _key_count(operation: BatchOperation, batch_sizes: Sequence[int], value_size: int) -> int:
+    wanted = DELETE_KEYS if operation is BatchOperation.MDEL else KEYS_MIN
     return max(min(wanted, _DELETE_BYTES // max(1, value_size)), *batch_sizes, 1)
 
 

@@ -7,9 +7,7 @@ figure. A deviation that the target's profile declares withholds nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from kvbench.bench.plan import Operation
+from kvbench.model import BatchOperation
 from kvbench.registry import target_url
 from kvbench.verdicts import VIOLATIONS, Conformance, TargetVerdicts
 
@@ -18,12 +16,14 @@ _GROUND = frozenset(
 )
 """Areas of the ledger that every cell stands on: each fills the store and looks at its keys."""
 
-_PATHS: Mapping[Operation, frozenset[str]] = {
-    Operation.MGET: frozenset({"MGET", "BATCH", "BMGET", "BBATCH"}),
-    Operation.MSET: frozenset({"MSET", "BATCH", "BMSET", "BBATCH"}),
-    Operation.MDEL: frozenset({"DEL", "MDEL", "BATCH", "BDEL", "BMDEL", "BBATCH"}),
-    Operation.MEXISTS: frozenset({"EXISTS", "MEXISTS", "BATCH", "BEXISTS", "BMEXISTS", "BBATCH"}),
-}
+_AREAS = {"delete": "DEL"}
+"""Areas of the ledger that are not named like the backend's method."""
+
+
+def _path(operation: BatchOperation) -> frozenset[str]:
+    """The areas of the ledger that a batch operation and its single twin stand on."""
+    names = "BATCH", operation.upper(), _AREAS.get(operation.single, operation.single.upper())
+    return _GROUND.union(names, [f"B{name}" for name in names])
 
 
 def verdict_of(conformance: Conformance, target: str) -> TargetVerdicts | None:
@@ -31,16 +31,17 @@ def verdict_of(conformance: Conformance, target: str) -> TargetVerdicts | None:
     return next((one for one in conformance.targets if target_url(one.target) == target), None)
 
 
-def withheld(verdicts: TargetVerdicts) -> dict[Operation, str]:
+def withheld(verdicts: TargetVerdicts) -> dict[BatchOperation, str]:
     """For each operation whose path failed a MUST clause, why it gets no figure."""
-    reasons: dict[Operation, str] = {}
-    for operation, path in _PATHS.items():
+    reasons: dict[BatchOperation, str] = {}
+    for operation in BatchOperation:
+        path = _path(operation)
         failed = [
             verdict
             for verdict in verdicts.verdicts
             if verdict.level == "MUST"
             and verdict.verdict in VIOLATIONS
-            and verdict.clause.partition("-")[0] in _GROUND | path
+            and verdict.clause.partition("-")[0] in path
         ]
         if failed:
             clauses = ", ".join(dict.fromkeys([verdict.clause for verdict in failed]))

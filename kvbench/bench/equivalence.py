@@ -13,9 +13,8 @@ import random
 from collections.abc import Sequence
 
 from kvbench.backend import Backend
-from kvbench.bench.plan import Operation
 from kvbench.bench.workload import Workload
-from kvbench.model import Value
+from kvbench.model import BatchOperation, Value
 
 SINGLES_MAX = 1_000
 """Single calls of a kind in a trial: what they do does not depend on the size of a batch, and a
@@ -25,7 +24,7 @@ KEYS_MIN = 8
 """The least that holds present, missing and repeated keys; the runner's first look uses it too."""
 
 
-def check(backend: Backend, operation: Operation, workload: Workload, batch_size: int) -> str:
+def check(backend: Backend, operation: BatchOperation, workload: Workload, batch_size: int) -> str:
     """Try one operation both ways, in a store without this run's keys.
 
     Its keys stay behind: :meth:`Workload.clean` removes them, also when this raises.
@@ -44,13 +43,13 @@ def check(backend: Backend, operation: Operation, workload: Workload, batch_size
     asked = [*present, *missing, *rng.choices(present, k=size - len(present) - len(missing))]
     rng.shuffle(asked)
     match operation:
-        case Operation.MGET:
+        case BatchOperation.MGET:
             return _check_mget(backend, stored, asked, workload)
-        case Operation.MSET:
+        case BatchOperation.MSET:
             return _check_mset(backend, stored, asked, workload)
-        case Operation.MDEL:
+        case BatchOperation.MDEL:
             return _check_mdel(backend, stored, asked, workload)
-        case Operation.MEXISTS:
+        case BatchOperation.MEXISTS:
             return _check_mexists(backend, stored, asked, workload)
 
 

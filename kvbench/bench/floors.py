@@ -17,7 +17,7 @@ import time
 from kvbench.bench.arms import Arm, Batch, open_session
 from kvbench.bench.messages import FloorSample
 from kvbench.bench.placement import Placement
-from kvbench.bench.plan import Operation
+from kvbench.model import BatchOperation
 
 _TIMER_RUNS = 50
 _TIMER_READINGS = 200
@@ -81,7 +81,7 @@ def time_loop() -> float:
     try:
         keys: list[Batch] = [[str(number) for number in range(_LOOP_KEYS)]]
         samples = [
-            session.time_slice(Operation.MGET, Arm.INDIVIDUAL, keys).wall_ns
+            session.time_slice(BatchOperation.MGET, Arm.INDIVIDUAL, keys).wall_ns
             for _ in range(_LOOP_RUNS)
         ]
         return statistics.median(samples) / _LOOP_KEYS

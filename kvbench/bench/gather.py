@@ -22,7 +22,8 @@ from kvbench.bench.messages import (
     Opened,
     RoundTrips,
 )
-from kvbench.bench.plan import Operation, Plan, TargetPlan
+from kvbench.bench.plan import Plan, TargetPlan
+from kvbench.model import BatchOperation
 from kvbench.results import HEADLINE, ArmFigures, Cell, Curve, Figure, Floors, Target
 
 RATIOS = ((Arm.INDIVIDUAL, Arm.BATCH), (Arm.INDIVIDUAL, Arm.PIPELINED), (Arm.PIPELINED, Arm.BATCH))
@@ -67,9 +68,9 @@ class Gathering:
         self._plan = plan
         self._keep_awake = keep_awake
         self._opened: dict[int, Opened] = {}
-        self._groups: dict[tuple[int, Operation], _Group] = defaultdict(_Group)
-        self._reasons: dict[tuple[int, Operation, int], str] = {}
-        self._round_trips: dict[tuple[int, Operation], RoundTrips] = {}
+        self._groups: dict[tuple[int, BatchOperation], _Group] = defaultdict(_Group)
+        self._reasons: dict[tuple[int, BatchOperation, int], str] = {}
+        self._round_trips: dict[tuple[int, BatchOperation], RoundTrips] = {}
         self._floors: list[FloorSample] = []
 
     def add(self, sample: Opened | Measured | NoFigure | RoundTrips | FloorSample) -> None:
@@ -86,7 +87,7 @@ class Gathering:
             case FloorSample():
                 self._floors.append(sample)
 
-    def withhold(self, place: int, op: Operation, reason: str) -> None:
+    def withhold(self, place: int, op: BatchOperation, reason: str) -> None:
         """Give an operation no figure, for a reason that stands before any measuring."""
         self._reasons[place, op, 0] = reason
 
@@ -158,7 +159,7 @@ class Gathering:
                 return _ratio(group.ns_per_key[Arm.INDIVIDUAL, 1], again)
         return None
 
-    def _cell(self, place: int, plan: TargetPlan, op: Operation, size: int) -> Cell:
+    def _cell(self, place: int, plan: TargetPlan, op: BatchOperation, size: int) -> Cell:
         group = self._groups.get((place, op))
         trips = self._round_trips.get((place, op))
         cell = Cell(

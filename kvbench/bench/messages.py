@@ -12,7 +12,8 @@ import msgspec
 
 from kvbench.bench.arms import Arm
 from kvbench.bench.placement import Placement
-from kvbench.bench.plan import Operation, Settings
+from kvbench.bench.plan import Settings
+from kvbench.model import BatchOperation
 
 
 class Lane(msgspec.Struct, frozen=True):
@@ -34,7 +35,7 @@ class Lane(msgspec.Struct, frozen=True):
 class Group(msgspec.Struct, frozen=True):
     """An operation on a target: all of its lanes are measured together, in the same blocks."""
 
-    op: Operation
+    op: BatchOperation
     lanes: list[Lane]
 
 
@@ -130,7 +131,7 @@ class NoFigure(msgspec.Struct, frozen=True, tag="no-figure"):
     """
 
     place: int
-    op: Operation
+    op: BatchOperation
     batch_size: int
     reason: str
 
@@ -139,7 +140,7 @@ class RoundTrips(msgspec.Struct, frozen=True, tag="round-trips"):
     """Round trips of a batch call, measured through a delaying proxy."""
 
     place: int
-    op: Operation
+    op: BatchOperation
     batch_size: int
     round_trips: float
 
@@ -167,7 +168,7 @@ class Measured(msgspec.Struct, frozen=True, tag="measured"):
     """
 
     place: int
-    op: Operation
+    op: BatchOperation
     lanes: list[LaneSample]
     control_ns: list[int]
     waited: float

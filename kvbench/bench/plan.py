@@ -13,16 +13,7 @@ from enum import StrEnum
 
 from kvbench.errors import UsageError
 from kvbench.foreign_text import target_name
-from kvbench.model import KEY_BYTES_MAX, Capability
-
-
-class Operation(StrEnum):
-    """A batch operation that can be measured against its single counterpart."""
-
-    MGET = "mget"
-    MSET = "mset"
-    MDEL = "mdel"
-    MEXISTS = "mexists"
+from kvbench.model import KEY_BYTES_MAX, BatchOperation, Capability
 
 
 class ValueType(StrEnum):
@@ -133,10 +124,10 @@ class TargetPlan:
     """
 
     url: str
-    operations: tuple[Operation, ...]
+    operations: tuple[BatchOperation, ...]
     batch_sizes: tuple[int, ...]
     verdict: str = ""
-    withheld: Mapping[Operation, str] = field(default_factory=dict)
+    withheld: Mapping[BatchOperation, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -144,8 +135,8 @@ class TargetPlan:
         return target_name(self.url)
 
     @property
-    def cells(self) -> tuple[tuple[Operation, int], ...]:
-        """Operation and batch size of each cell, in the order of measuring."""
+    def cells(self) -> tuple[tuple[BatchOperation, int], ...]:
+        """BatchOperation and batch size of each cell, in the order of measuring."""
         return tuple([(op, size) for op in self.operations for size in self.batch_sizes])
 
 

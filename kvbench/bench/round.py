@@ -39,7 +39,6 @@ from kvbench.bench.messages import (
     TargetTask,
     Task,
 )
-from kvbench.bench.plan import Operation
 from kvbench.bench.workload import SAFETY_TTL_S, Workload
 from kvbench.errors import (
     BackendUnavailableError,
@@ -48,7 +47,7 @@ from kvbench.errors import (
     KvTimeoutError,
     UsageError,
 )
-from kvbench.model import Capability
+from kvbench.model import BatchOperation, Capability
 from kvbench.proxy import Conditions, running, target_address, through
 
 ROUND_TRIP_KEYS_MAX = 100
@@ -121,13 +120,13 @@ class Visit:
             place=self._target.place,
             is_network=description.is_network,
             facts=dict(self._session.facts),
-            batch_kinds={op: description.batch_kind(op) for op in Operation},
+            batch_kinds={op: description.batch_kind(op) for op in BatchOperation},
             warning=self._eviction_warning(),
         )
         self._send(opened)
         self._try_key()
-        self.workload.can_mdel = not self._prove(Operation.MDEL, KEYS_MIN)
-        self.workload.can_mset = not self._prove(Operation.MSET, KEYS_MIN)
+        self.workload.can_mdel = not self._prove(BatchOperation.MDEL, KEYS_MIN)
+        self.workload.can_mset = not self._prove(BatchOperation.MSET, KEYS_MIN)
         groups = []
         for group in self._target.groups:
             lanes = self._explore_group(group)
@@ -181,7 +180,7 @@ class Visit:
                     break
         return lanes
 
-    def _calibrate(self, operation: Operation, lane: Lane) -> Lane:
+    def _calibrate(self, operation: BatchOperation, lane: Lane) -> Lane:
         work = Work(self._session, self.workload, operation, [lane.batch_size])
         return calibrate(work, lane, self._settings.sample_ns)
 
@@ -198,7 +197,7 @@ class Visit:
                     size = _size_for_round_trips(group)
                     self._step(group.op, size, "round trips of a batch")
                     pairs = self.workload.pairs(size)
-                    batch = pairs if group.op is Operation.MSET else list(pairs)
+                    batch = pairs if group.op is BatchOperation.MSET else list(pairs)
                     call = getattr(far.backend, group.op)
                     measured = measure_round_trips(partial(call, batch), proxy.set_delay)
                     self._send(RoundTrips(self._target.place, group.op, size, measured))
@@ -278,7 +277,7 @@ class Visit:
         except (KvConnectionError, KvTimeoutError) as error:
             raise lost(self._send, self._target, error, is_private=self.is_private) from error
 
-    def _prove(self, operation: Operation, batch_size: int) -> str:
+    def _prove(self, operation: BatchOperation, batch_size: int) -> str:
         """Why a cell cannot have a number; empty when batch and single calls do the same."""
         self._step(operation, batch_size, "same answers?")
         try:
@@ -308,7 +307,7 @@ class Visit:
         except Exception as error:  # The adapter under test may raise anything.
             raise _CellError(reason_of(error)) from error
 
-    def _step(self, operation: Operation, batch_size: int, what: str) -> None:
+    def _step(self, operation: BatchOperation, batch_size: int, what: str) -> None:
         label = f"{self._target.name} {operation}" + (f" × {batch_size:,}" if batch_size else "")
         self._send(Step(f"{label}: {what}" if what else label, self._share))
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kvbench.bench.plan import Operation, Plan, Settings, TargetPlan
+from kvbench.bench.plan import Plan, Settings, TargetPlan
+from kvbench.model import BatchOperation
 
-_OPERATIONS = (Operation.MGET, Operation.MSET, Operation.MDEL)
+_OPERATIONS = (BatchOperation.MGET, BatchOperation.MSET, BatchOperation.MDEL)
 _ENGINE_SIZES = (10, 50, 100, 500, 1000, 5000, 10000)
 _NETWORK_SIZES = (10, 50, 100, 500, 1000)
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kvbench.bench.plan import QUICK, Operation, Plan, Settings, TargetPlan, ValueType, check_target
+from kvbench.bench.plan import QUICK, Plan, Settings, TargetPlan, ValueType, check_target
 from kvbench.cli.measuring import batch_sizes_of, carry_out, check_address, value_options
 from kvbench.cli.output import make_console, show_document
 from kvbench.cli.parameters import Duration, Target, Words
 from kvbench.errors import UsageError
+from kvbench.model import BatchOperation
 from kvbench.registry import target_url
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ Examples:
 @click.option(
     "--ops",
     "operations",
-    type=Words(Operation),
+    type=Words(BatchOperation),
     default="mget,mset",
     show_default=True,
     metavar="OP,OP,...",
@@ -138,5 +139,5 @@ def _print(target: str, advice: Advice, needs: Needs) -> None:
 def _plan(
     settings: Settings, target: str, operations: tuple[str, ...], sizes: tuple[int, ...]
 ) -> Plan:
-    chosen = tuple(map(Operation, operations))
+    chosen = tuple(map(BatchOperation, operations))
     return Plan((TargetPlan(target_url(target), chosen, sizes),), settings)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import click
 
 from kvbench.cli.parameters import Target
 from kvbench.errors import UrlError, UsageError
+from kvbench.report.formats import VERDICTS_FORMATS
 
 if TYPE_CHECKING:
     from kvbench.cli.check_run import Run
@@ -23,6 +25,14 @@ if TYPE_CHECKING:
 _LEVELS = {"must": ("MUST",), "should": ("MUST", "SHOULD"), "may": ("MUST", "SHOULD", "MAY")}
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def _file_options(command: Callable[..., None]) -> Callable[..., None]:
+    """An option for each format of a report, which gives it a file."""
+    for name, one in reversed([*VERDICTS_FORMATS.items()]):
+        option = click.option(f"--{name}", type=_FILE, metavar="FILE", help=one.help)
+        command = option(command)
+    return command
 
 
 @click.command(
@@ -78,11 +88,7 @@ itself failed, 130 Ctrl-C. Of several targets the first of 1, 4, 3, 0 that one o
     "--write-profile", type=_FILE, metavar="FILE", help="Write a profile from what was seen."
 )
 @click.option("--force", is_flag=True, help="Let --write-profile replace FILE.")
-@click.option("--json", "json_file", metavar="FILE", help="Write the verdicts; - prints them.")
-@click.option("--junit", type=_FILE, metavar="FILE", help="Write JUnit XML.")
-@click.option("--markdown", type=_FILE, metavar="FILE", help="Write the matrix as Markdown.")
-@click.option("--html", type=_FILE, metavar="FILE", help="Write the matrix as one HTML page.")
-@click.option("--badge", type=_FILE, metavar="FILE", help="Write a badge (SVG).")
+@_file_options
 @click.option(
     "--repro-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -94,6 +100,7 @@ itself failed, 130 Ctrl-C. Of several targets the first of 1, 4, 3, 0 that one o
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     targets: tuple[str, ...],
     suites: tuple[str, ...],
     only: tuple[str, ...],
@@ -102,14 +109,10 @@ def command(
     no_profile: bool,
     write_profile: Path | None,
     force: bool,
-    json_file: str | None,
-    junit: Path | None,
-    markdown: Path | None,
-    html: Path | None,
-    badge: Path | None,
     repro_dir: Path | None,
     rigorous: bool,
     seed: str | None,
+    **files: Path | None,
 ) -> None:
     """Check whether each TARGET keeps every promise that binds it.
 
@@ -127,7 +130,7 @@ def command(
     from kvbench.conformance.wire.repro import DIRECTORY
 
     selection = _selection(targets, suites, only, level)
-    outputs = Outputs(json_file, junit, markdown, html, badge)
+    outputs = Outputs({name: path for name, path in files.items() if path is not None})
     outputs.check()
     if write_profile is not None:
         check_profile_file(write_profile, targets, force=force)
@@ -141,7 +144,7 @@ def command(
     )
     run = run_check(request)
     try:
-        _print(run, to_stderr=json_file == "-")
+        _print(run, to_stderr=outputs.use_stdout)
     finally:
         # A standard output that is full does not cost the files.
         outputs.write(run.conformance)

@@ -6,38 +6,32 @@ What cannot be written is refused before a check begins, not after it has taken 
 from __future__ import annotations
 
 import datetime
-import importlib
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kvbench import __version__
 from kvbench.cli.output import show_document, tell
 from kvbench.errors import UsageError
+from kvbench.report.formats import VERDICTS_FORMATS
 
 if TYPE_CHECKING:
     from kvbench.cli.check_run import Run
     from kvbench.verdicts import Conformance
 
-Renderer = Callable[["Conformance"], str]
+STDOUT = Path("-")
 
 
-@dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where each report goes; None for those that nobody asked for.
+    """Where each report goes.
 
-    Attributes:
-        json: a path, or ``-`` for standard output.
-        junit: a path, as all others.
+    Args:
+        files: a path for each format that was asked for; :data:`STDOUT` where it can be printed.
     """
 
-    json: str | None
-    junit: Path | None
-    markdown: Path | None
-    html: Path | None
-    badge: Path | None
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = files
 
     def check(self) -> None:
         """Refuse what could not be written or made at the end.
@@ -46,8 +40,8 @@ class Outputs:
             UsageError: a directory that is not there or not ours, or one file for two reports.
         """
         taken: dict[Path, str] = {}
-        for name, path in self._named().items():
-            if name == "json" and str(path) == "-":
+        for name, path in self._files.items():
+            if self._is_printed(name):
                 continue
             check_writable(f"--{name}", path)
             other = taken.setdefault(path.resolve(), name)
@@ -62,22 +56,20 @@ class Outputs:
         """
         from kvbench.report.output import write_report
 
-        for name, path in self._named().items():
-            text = _json(conformance) if name == "json" else self._renderer(name)(conformance)
-            if name == "json" and str(path) == "-":
+        for name, path in self._files.items():
+            text = VERDICTS_FORMATS[name].render(conformance)
+            if self._is_printed(name):
                 show_document(text)
             else:
                 write_report(path, text)
 
-    def _named(self) -> dict[str, Path]:
-        found = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: Path(path) for name, path in found.items() if path is not None}
+    @property
+    def use_stdout(self) -> bool:
+        """Whether one of them is printed."""
+        return any(map(self._is_printed, self._files))
 
-    @staticmethod
-    def _renderer(name: str) -> Renderer:
-        module = importlib.import_module(f"kvbench.report.conformance_{name}")
-        render: Renderer = getattr(module, f"render_{name}")
-        return render
+    def _is_printed(self, name: str) -> bool:
+        return self._files[name] == STDOUT and VERDICTS_FORMATS[name].can_print
 
 
 def check_writable(option: str, path: Path) -> None:
@@ -128,9 +120,3 @@ def write_profile_file(path: Path, run: Run) -> None:
     write_report(path, profile_text(name, checked.capabilities, deviations, remark))
     to_explain = count(len(deviations), "deviation")
     tell(f"wrote {path}: {to_explain} to explain")
-
-
-def _json(conformance: Conformance) -> str:
-    import msgspec
-
-    return msgspec.json.format(msgspec.json.encode(conformance), indent=2).decode() + "\n"

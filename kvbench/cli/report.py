@@ -9,6 +9,7 @@ import click
 
 from kvbench.cli.output import make_console, show_document
 from kvbench.errors import UsageError
+from kvbench.report.formats import RESULTS_FORMATS
 
 if TYPE_CHECKING:
     from kvbench.results import Results
@@ -30,7 +31,7 @@ Examples:
 @click.option(
     "--format",
     "format_name",
-    type=click.Choice(["terminal", "markdown", "json"]),
+    type=click.Choice(["terminal", *RESULTS_FORMATS]),
     default="terminal",
     show_default=True,
     help="What to render.",
@@ -55,8 +56,6 @@ def command(file: Path, format_name: str, beside: Path | None, output: Path | No
     from kvbench.report.output import write_report
     from kvbench.results import read_results
 
-    if beside is not None and format_name == "json":
-        raise UsageError("--beside is for people: with --format json, read both files instead")
     results = read_results(file)
     other = None if beside is None else read_results(beside)
     if output is None:
@@ -72,14 +71,8 @@ def _render(
     results: Results, other: Results | None, format_name: str, width: int | None = None
 ) -> str:
     """The report as text; with a ``width`` it is for a file, without for standard output."""
-    if format_name == "markdown":
-        from kvbench.report.markdown import render_markdown
-
-        return render_markdown(results, other)
-    if format_name == "json":
-        from kvbench.report.jsonreport import render_json
-
-        return render_json(results)
+    if format_name in RESULTS_FORMATS:
+        return RESULTS_FORMATS[format_name](results, other)
     from kvbench.report.terminal import render_terminal
 
     console = make_console(width=width, has_colour=width is None)

@@ -17,7 +17,6 @@ from kvbench.bench.plan import (
     MAX_TIME_S_DEFAULT,
     QUICK,
     RIGOROUS,
-    Operation,
     Plan,
     Settings,
     TargetPlan,
@@ -28,6 +27,7 @@ from kvbench.cli.measuring import batch_sizes_of, carry_out, check_address, valu
 from kvbench.cli.output import make_console, show_document, tell
 from kvbench.cli.parameters import Duration, Share, Target, Word, Words
 from kvbench.errors import UsageError
+from kvbench.model import BatchOperation
 from kvbench.registry import backend_class, target_url
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _TARGETS = ("memory://", "kvb://")
 _BATCH_SIZES = (10, 100, 1000)
-_OPERATIONS = (Operation.MGET, Operation.MSET, Operation.MDEL)
+_OPERATIONS = (BatchOperation.MGET, BatchOperation.MSET, BatchOperation.MDEL)
 _SUITES = ("batch-operations",)
 """Names in kvbench.bench.suites, which is not imported for ``--help``; a test compares them."""
 
@@ -66,7 +66,7 @@ Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreach
 @click.option(
     "--ops",
     "operations",
-    type=Words(Operation),
+    type=Words(BatchOperation),
     metavar="OP,OP,...",
     help="Of mget, mset, mdel, mexists. [mget,mset,mdel]",
 )
@@ -199,7 +199,7 @@ def _make_plan(
         from kvbench.bench.suites import SUITES
 
         return SUITES[suite](settings)
-    chosen = tuple(map(Operation, operations)) if operations else _OPERATIONS
+    chosen = tuple(map(BatchOperation, operations)) if operations else _OPERATIONS
     sizes = tuple(sorted(batch_sizes)) if batch_sizes else _BATCH_SIZES
     urls = map(target_url, targets or _TARGETS)
     return Plan(tuple([TargetPlan(url, chosen, sizes) for url in urls]), settings)

@@ -258,6 +258,10 @@ class KvClient(Streaming):
         """Whether the key is there."""
         return await self._call(commands.exists(self._prefix, key))
 
+    async def getdel(self, key: str) -> Value:
+        """Remove a key; returns the value that it had, None when it was absent."""
+        return await self._call(commands.getdel(self._prefix, key))
+
     async def incr(self, key: str, delta: int = 1) -> int:
         """Add to an Int, from 0 when the key is absent; returns the new value."""
         return await self._call(commands.incr(self._prefix, key, delta))

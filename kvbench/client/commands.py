@@ -105,6 +105,12 @@ def setnx(prefix: bytes, key: str, value: Value, ttl: float | None) -> Command[b
     return Command(request, responses.parse_flag)
 
 
+def getdel(prefix: bytes, key: str) -> Command[Value]:
+    """GETDEL: the value that was removed, None when there was none."""
+    request = requests.key_request(Opcode.GETDEL, prefix, _named(key))
+    return Command(request, decode_value, True, replies.value_steps)
+
+
 def delete(prefix: bytes, key: str) -> Command[bool]:
     """DEL: whether the key was there."""
     return Command(requests.key_request(Opcode.DEL, prefix, _named(key)), responses.parse_flag)

@@ -45,6 +45,7 @@ class KvPool(Lending, Streaming):
     get = _lent(KvClient.get)
     set = _lent(KvClient.set)
     setnx = _lent(KvClient.setnx)
+    getdel = _lent(KvClient.getdel)
     delete = _lent(KvClient.delete)
     exists = _lent(KvClient.exists)
     incr = _lent(KvClient.incr)

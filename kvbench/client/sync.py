@@ -57,6 +57,10 @@ class SyncKvClient(BlockingClient):
         """Whether the key is there."""
         return self._call(commands.exists(self._prefix, key))
 
+    def getdel(self, key: str) -> Value:
+        """Remove a key; returns the value that it had, None when it was absent."""
+        return self._call(commands.getdel(self._prefix, key))
+
     def incr(self, key: str, delta: int = 1) -> int:
         """Add to an Int, from 0 when the key is absent; returns the new value."""
         return self._call(commands.incr(self._prefix, key, delta))

@@ -7,8 +7,8 @@ extensions start at 0x40 and are announced by HELLO.
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import Final
+from enum import Enum, IntEnum
+from typing import Final, Self
 
 PROTOCOL_VERSION: Final = 1
 """The version that HELLO exchanges."""
@@ -26,30 +26,111 @@ TTL_MS_MAX: Final = 3_155_760_000_000
 """Longest TTL: 100 years of 365.25 days. It keeps deadlines inside i64 nanoseconds (TTL-006)."""
 
 
-class Opcode(IntEnum):
-    """First byte of a request."""
+class Request(Enum):
+    """The layout of a request's payload; the fields in their order."""
 
-    GET = 0x01
-    SET = 0x02
-    DEL = 0x03
-    EXISTS = 0x04
-    INCR = 0x05
-    DECR = 0x06
-    CAS = 0x07
-    PING = 0x08
-    INFO = 0x09
-    SETNX = 0x0A
-    LOCK = 0x0B
-    UNLOCK = 0x0C
-    EXTEND = 0x0D
-    MGET = 0x0E
-    MSET = 0x0F
-    MDEL = 0x10
-    HELLO = 0x40
-    MEXISTS = 0x42
-    MSETEX = 0x43
-    EXPIRE = 0x44
-    TTL = 0x45
+    EMPTY = "nothing"
+    KEY = "the key is the whole payload"
+    KEYS = "count, keys"
+    KEY_TTL = "key, TTL"
+    KEY_DELTA = "key, i64"
+    KEY_TTL_VALUE = "key, TTL, value"
+    KEY_TTL_VALUES = "key, TTL, expected value, new value"
+    KEY_OWNER = "key, owner"
+    KEY_OWNER_TTL = "key, owner, TTL"
+    PAIRS = "count, TTL, keys with values"
+    ENTRIES = "count, keys with TTL and value"
+    HELLO = "version, capabilities"
+
+
+class Reply(Enum):
+    """What an OK response holds."""
+
+    EMPTY = "nothing"
+    VALUE = "a value"
+    VALUES = "count, values"
+    FLAG = "u8"
+    FLAGS = "count, u8 for each"
+    INTEGER = "i64"
+    COUNT = "u32"
+    TEXT = "text"
+    HELLO = "version, capabilities"
+
+
+class Effect(Enum):
+    """What a request does to its keys."""
+
+    NONE = "it names none"
+    READS = "changes nothing"
+    STORES = "may need memory for good"
+    CHANGES = "removes keys, or moves their deadline"
+
+
+class Opcode(IntEnum):
+    """First byte of a request. The one table of operations: whatever depends on them reads it.
+
+    Attributes:
+        request: the layout of its payload.
+        reply: what an OK response holds.
+        effect: what it does to its keys.
+        null: whether NULL is an answer, for an absent key.
+        is_core: whether every server has it; the others are capabilities under their names.
+    """
+
+    request: Request
+    reply: Reply
+    effect: Effect
+    null: bool
+    is_core: bool
+
+    def __new__(
+        cls,
+        code: int,
+        request: Request = Request.EMPTY,
+        reply: Reply = Reply.EMPTY,
+        effect: Effect = Effect.NONE,
+        null: bool = False,
+        is_core: bool = False,
+    ) -> Self:
+        """A member: the number on the wire, with its row of the table."""
+        opcode = int.__new__(cls, code)
+        opcode._value_ = code
+        opcode.request, opcode.reply, opcode.effect = request, reply, effect
+        opcode.null, opcode.is_core = null, is_core
+        return opcode
+
+    GET = 0x01, Request.KEY, Reply.VALUE, Effect.READS, True, True
+    SET = 0x02, Request.KEY_TTL_VALUE, Reply.EMPTY, Effect.STORES, False, True
+    DEL = 0x03, Request.KEY, Reply.FLAG, Effect.CHANGES, False, True
+    EXISTS = 0x04, Request.KEY, Reply.FLAG, Effect.READS, False, True
+    INCR = 0x05, Request.KEY_DELTA, Reply.INTEGER, Effect.STORES
+    DECR = 0x06, Request.KEY_DELTA, Reply.INTEGER, Effect.STORES
+    CAS = 0x07, Request.KEY_TTL_VALUES, Reply.FLAG, Effect.STORES, True
+    PING = 0x08, Request.EMPTY, Reply.TEXT, Effect.NONE, False, True
+    INFO = 0x09, Request.EMPTY, Reply.TEXT, Effect.NONE, False, True
+    SETNX = 0x0A, Request.KEY_TTL_VALUE, Reply.FLAG, Effect.STORES
+    LOCK = 0x0B, Request.KEY_OWNER_TTL, Reply.FLAG, Effect.STORES
+    UNLOCK = 0x0C, Request.KEY_OWNER, Reply.FLAG, Effect.CHANGES
+    EXTEND = 0x0D, Request.KEY_OWNER_TTL, Reply.FLAG, Effect.CHANGES
+    MGET = 0x0E, Request.KEYS, Reply.VALUES, Effect.READS
+    MSET = 0x0F, Request.PAIRS, Reply.EMPTY, Effect.STORES
+    MDEL = 0x10, Request.KEYS, Reply.COUNT, Effect.CHANGES
+    HELLO = 0x40, Request.HELLO, Reply.HELLO, Effect.NONE
+    MEXISTS = 0x42, Request.KEYS, Reply.FLAGS, Effect.READS
+    MSETEX = 0x43, Request.ENTRIES, Reply.EMPTY, Effect.STORES
+    EXPIRE = 0x44, Request.KEY_TTL, Reply.FLAG, Effect.CHANGES
+    TTL = 0x45, Request.KEY, Reply.INTEGER, Effect.READS, True
+    GETDEL = 0x46, Request.KEY, Reply.VALUE, Effect.CHANGES, True
+
+    @property
+    def word(self) -> str:
+        """Its name in small letters: that of its capability, and of its method where it has one."""
+        return self.name.lower()
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether it takes many keys."""
+        return self.request in (Request.KEYS, Request.PAIRS, Request.ENTRIES)
 
 
 class Status(IntEnum):
@@ -79,5 +160,8 @@ class Tag(IntEnum):
     BOOL = 0x08
 
 
-EXTENSIONS: Final = ("mexists", "msetex", "expire", "ttl", "atomic-batch")
+EXTENSIONS: Final = (
+    *[opcode.word for opcode in Opcode if opcode > Opcode.HELLO],
+    "atomic-batch",
+)
 """What HELLO announces: the extension opcodes that this implementation answers, and BATCH-005."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from kvbench.model import BatchOperation
 from kvbench.report import format as text
 from kvbench.report.summary import (
     Judgement,
@@ -52,7 +53,7 @@ class Entry:
     tone: Tone = Tone.PLAIN
 
 
-SINGLE = {"mget": "GET", "mset": "SET", "mdel": "DELETE", "mexists": "EXISTS"}
+SINGLE = {operation.value: operation.single.upper() for operation in BatchOperation}
 """The single call of each batch operation, as people call it."""
 
 NOT_MEASURED = Entry(UNREACHED, tone=Tone.FAINT)

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kvbench.model import BatchKind
+from kvbench.model import BatchKind, BatchOperation
 from kvbench.results import Cell, Curve, Figure, Results, Target
 
-OPERATIONS = ("mget", "mset", "mdel", "mexists")
+OPERATIONS = tuple([operation.value for operation in BatchOperation])
 """The order in which operations are shown; others come after them."""
 
 CLIENT_BOUND_SHARE = 0.9

@@ -1,12 +1,13 @@
 """Request in, response out: every opcode of specs/wire-protocol.md, without I/O.
 
-A handler parses the whole payload before it touches the engine, so a malformed request changes
-nothing (FRAME-004), and each handler makes one call of the engine, so each request happens at one
-instant (BATCH-005). Values are kept as the bytes that came in, tag included; only counters, CAS and
-locks look inside. What goes wrong has one place (refusals.py). No request can end a connection, let
-alone the server, with one exception: a reply that cannot be built any more, although the request
-has taken effect, is :data:`NO_REPLY`, and the connection closes. So whoever writes builds the reply
-before, or has one that is there.
+The handler of an opcode is the method with its name; a second one that ends in ``_in_steps`` takes
+large payloads. A handler parses the whole payload before it touches the engine, so a malformed
+request changes nothing (FRAME-004), and makes one call of the engine, so each request happens at
+one instant (BATCH-005). Values are kept as the bytes that came in, tag included; only counters, CAS
+and locks look inside. What goes wrong has one place (refusals.py). No request can end a connection,
+let alone the server, with one exception: a reply that cannot be built any more, although the
+request has taken effect, is :data:`NO_REPLY`, and the connection closes. So whoever writes builds
+the reply before, or has one that is there.
 
 Most requests are answered by one call of :meth:`Dispatcher.handle`. A request that may take longer
 than a moment (its payload is large, or it is a CAS, which compares) is better begun by
@@ -77,41 +78,13 @@ class Dispatcher:
         self._reply_bytes_max = reply_bytes_max
         self._value_bytes_bound = 64
         """No stored value is longer; 64 covers counters. Grows with the requests that store."""
-        handlers: dict[int, Callable[[bytes], bytes]] = {
-            Opcode.GET: self._get,
-            Opcode.SET: self._set,
-            Opcode.DEL: self._del,
-            Opcode.EXISTS: self._exists,
-            Opcode.INCR: self._incr,
-            Opcode.DECR: self._decr,
-            Opcode.CAS: self._cas,
-            Opcode.PING: self._ping,
-            Opcode.INFO: self._info,
-            Opcode.SETNX: self._setnx,
-            Opcode.LOCK: self._lock,
-            Opcode.UNLOCK: self._unlock,
-            Opcode.EXTEND: self._extend,
-            Opcode.MGET: self._mget,
-            Opcode.MSET: self._mset,
-            Opcode.MDEL: self._mdel,
-            Opcode.HELLO: self._hello,
-            Opcode.MEXISTS: self._mexists,
-            Opcode.MSETEX: self._msetex,
-            Opcode.EXPIRE: self._expire,
-            Opcode.TTL: self._ttl,
-        }
         # By index: cheaper than a look-up by hash for every request.
-        self._handlers = [handlers.get(opcode) for opcode in range(256)]
-        self._steps: dict[int, Callable[[bytes], Steps]] = {
-            Opcode.SET: self._set_in_steps,
-            Opcode.SETNX: self._setnx_in_steps,
-            Opcode.CAS: self._cas_in_steps,
-            Opcode.MGET: self._mget_in_steps,
-            Opcode.MSET: self._mset_in_steps,
-            Opcode.MDEL: self._mdel_in_steps,
-            Opcode.MEXISTS: self._mexists_in_steps,
-            Opcode.MSETEX: self._msetex_in_steps,
-        }
+        self._handlers: list[Callable[[bytes], bytes] | None] = [None] * 256
+        self._steps: dict[int, Callable[[bytes], Steps]] = {}
+        for opcode in Opcode:
+            self._handlers[opcode] = getattr(self, f"_{opcode.word}")
+            if in_parts := getattr(self, f"_{opcode.word}_in_steps", None):
+                self._steps[opcode] = in_parts
 
     def handle(self, opcode: int, payload: bytes) -> bytes:
         """Answer one request with a whole response frame, or NO_REPLY. Never raises."""
@@ -176,6 +149,14 @@ class Dispatcher:
 
     def _exists(self, payload: bytes) -> bytes:
         return responses.flag_response(self._engine.exists(requests.parse_key(payload)))
+
+    def _getdel(self, payload: bytes) -> bytes:
+        def decide(is_there: bool, stored: bytes | None) -> Update[bytes, bytes]:
+            if not is_there or stored is None:
+                return Update(result=responses.NULL_RESPONSE)
+            return Update(result=responses.ok_response(stored), remove=True)
+
+        return self._engine.update(requests.parse_key(payload), decide)
 
     def _expire(self, payload: bytes) -> bytes:
         key, ttl_ms = requests.parse_expire(payload)

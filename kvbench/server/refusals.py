@@ -10,15 +10,10 @@ import logging
 
 from kvbench.errors import ProtocolError
 from kvbench.protocol import responses
-from kvbench.protocol.opcodes import Opcode, Status
+from kvbench.protocol.opcodes import Effect, Opcode, Status
 from kvbench.server.reserve import reserve
 
-STORING = frozenset(
-    {
-        Opcode.SET, Opcode.SETNX, Opcode.CAS, Opcode.INCR, Opcode.DECR, Opcode.LOCK,
-        Opcode.MSET, Opcode.MSETEX,
-    }
-)  # fmt: skip
+STORING = frozenset(opcode for opcode in Opcode if opcode.effect is Effect.STORES)
 """What may need memory for good. Reading, deleting and TTLs go on without the reserve."""
 
 OUT_OF_MEMORY = responses.message_response(

@@ -66,7 +66,7 @@ class Stats:
 
         ``batch_sizes`` counts batches by power of two: ``"64"`` is 64 to 127 keys.
         """
-        commands = {op.name.lower(): self.requests[op] for op in Opcode if self.requests[op]}
+        commands = {op.word: self.requests[op] for op in Opcode if self.requests[op]}
         unknown = sum(self.requests) - sum(commands.values())
         if unknown:
             commands["unknown"] = unknown

@@ -11,10 +11,10 @@ from importlib.metadata import EntryPoint
 from kvbench import registry
 from kvbench.backend import AsyncBackend, Backend
 from kvbench.bench.interrupts import Interrupts
-from kvbench.bench.plan import Operation, Plan, Settings, TargetPlan
+from kvbench.bench.plan import Plan, Settings, TargetPlan
 from kvbench.bench.runner import run
 from kvbench.errors import KvConnectionError
-from kvbench.model import BatchKind, Capability, pairs_to_dict
+from kvbench.model import BatchKind, BatchOperation, Capability, pairs_to_dict
 
 FAST = Settings(rounds=3, blocks=2, sample_ns=100_000, keep_awake=False)
 NATIVE = dict.fromkeys(("mget", "mset", "mdel", "mexists"), BatchKind.NATIVE)
@@ -220,7 +220,7 @@ def register(monkeypatch, **backends):
     Vanishes.is_gone = False
 
 
-def make_plan(*urls, operations=(Operation.MGET,), batch_sizes=(10,), settings=FAST):
+def make_plan(*urls, operations=(BatchOperation.MGET,), batch_sizes=(10,), settings=FAST):
     targets = [TargetPlan(url, tuple(operations), tuple(batch_sizes)) for url in urls]
     return Plan(tuple(targets), settings)
 

@@ -8,7 +8,7 @@ import gc
 import pytest
 
 from kvbench.bench.arms import Arm, arms_of, open_session
-from kvbench.bench.plan import Operation
+from kvbench.model import BatchOperation
 from tests.bench.bench_targets import AsyncDict, DictBackend, register
 
 KEYS = [f"key{i}" for i in range(5)]
@@ -31,11 +31,11 @@ def test_a_pipelined_arm_needs_a_backend_that_can(session):
 
 @pytest.mark.parametrize("arm", [arm for arm in Arm if arm is not Arm.PIPELINED])
 def test_every_pass_does_the_work(session, arm):
-    assert session.time_slice(Operation.MSET, arm, [PAIRS]).wall_ns > 0
+    assert session.time_slice(BatchOperation.MSET, arm, [PAIRS]).wall_ns > 0
     assert DictBackend.data == PAIRS
-    session.time_slice(Operation.MGET, arm, [KEYS, KEYS])
-    session.time_slice(Operation.MEXISTS, arm, [KEYS])
-    session.time_slice(Operation.MDEL, arm, [KEYS[:2], KEYS[2:4]])
+    session.time_slice(BatchOperation.MGET, arm, [KEYS, KEYS])
+    session.time_slice(BatchOperation.MEXISTS, arm, [KEYS])
+    session.time_slice(BatchOperation.MDEL, arm, [KEYS[:2], KEYS[2:4]])
     assert DictBackend.data == {"key4": b"key4"}
 
 
@@ -54,7 +54,7 @@ def test_garbage_collection_is_off_during_a_slice_only(session, monkeypatch):
             seen.append(gc.isenabled())
 
         monkeypatch.setattr(AsyncDict, "mget", look)
-    session.time_slice(Operation.MGET, Arm.BATCH, [KEYS])
+    session.time_slice(BatchOperation.MGET, Arm.BATCH, [KEYS])
     assert seen == [False]
     assert gc.isenabled()
 
@@ -75,7 +75,7 @@ def test_an_interrupted_asynchronous_slice_does_not_go_on_later(monkeypatch):
     monkeypatch.setattr(AsyncDict, "get", interrupted)
     session = open_session("asyncdict://")
     with pytest.raises(KeyboardInterrupt):
-        session.time_slice(Operation.MGET, Arm.INDIVIDUAL, [KEYS] * 100)
+        session.time_slice(BatchOperation.MGET, Arm.INDIVIDUAL, [KEYS] * 100)
     made = len(calls)
     session.backend.mset(PAIRS)
     session.close()

@@ -19,8 +19,9 @@ from kvbench.bench.blocks import (
     time_control,
 )
 from kvbench.bench.messages import Lane
-from kvbench.bench.plan import Operation, Settings
+from kvbench.bench.plan import Settings
 from kvbench.bench.workload import Workload
+from kvbench.model import BatchOperation
 from tests.bench.bench_targets import FAST, DictBackend
 
 SINGLE = Lane(Arm.INDIVIDUAL, 1)
@@ -68,7 +69,7 @@ def empty_store():
     DictBackend.data.clear()
 
 
-def work_on(session, operation=Operation.MGET, sizes=(10, 100), settings=FAST):
+def work_on(session, operation=BatchOperation.MGET, sizes=(10, 100), settings=FAST):
     workload = Workload(settings)
     workload.can_mset = True
     return Work(session, workload, operation, sizes)
@@ -117,7 +118,7 @@ def test_a_slow_lane_runs_once_a_block():
 @pytest.mark.parametrize("single_ns", [3_000, 90_000_000])
 def test_times_per_key_are_exact(single_ns):
     session = Clockwork(single_ns=single_ns, batch_ns=1_000)
-    work = work_on(session, Operation.MSET)
+    work = work_on(session, BatchOperation.MSET)
     lanes = [
         calibrate(work, lane, 300_000)
         for lane in (SINGLE, Lane(Arm.BATCH, 10), Lane(Arm.BATCH, 100))
@@ -157,7 +158,7 @@ def test_all_lanes_go_round_through_the_same_keys(sizes):
 @pytest.mark.parametrize("size", [10, 1000, 20_000])
 def test_deletes_always_find_their_keys_in_a_store_of_one_size(size):
     session = Watching()
-    work = work_on(session, Operation.MDEL, (size,))
+    work = work_on(session, BatchOperation.MDEL, (size,))
     lanes = [calibrate(work, lane, 2_000_000) for lane in (SINGLE, Lane(Arm.BATCH, size))]
     session.store_sizes.clear()
     run_blocks(work, lanes, 4, 2_000_000, random.Random(1), (), lambda done: None)
@@ -167,7 +168,7 @@ def test_deletes_always_find_their_keys_in_a_store_of_one_size(size):
 
 
 def test_large_values_do_not_fill_the_memory():
-    work_on(Clockwork(), Operation.MDEL, (8,), Settings(value_size=1 << 20))
+    work_on(Clockwork(), BatchOperation.MDEL, (8,), Settings(value_size=1 << 20))
     assert len(DictBackend.data) == 64
 
 
@@ -178,7 +179,7 @@ def test_the_safety_ttl_comes_back_after_a_block_of_mset(monkeypatch):
     workload = Workload(FAST)
     workload.can_mset = True
     workload.safety_ttl_s = 3600.0
-    work = Work(SyncSession(DictBackend()), workload, Operation.MSET, (10,))
+    work = Work(SyncSession(DictBackend()), workload, BatchOperation.MSET, (10,))
     lanes = [Lane(Arm.BATCH, 10, 2, 1_000)]
     run_blocks(work, lanes, 2, 1_000, random.Random(1), (), lambda done: None)
     assert ttls[0] == ttls[-1] == 3600.0

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from kvbench.bench.conformance import verdict_of, withheld
-from kvbench.bench.plan import Operation
+from kvbench.model import BatchOperation
 from kvbench.verdicts import SCHEMA, Conformance, Outcome, Verdict, judge
 
 
@@ -26,11 +26,11 @@ def verdicts_with(clause: str, outcome: Outcome, level: str = "MUST") -> Conform
 @pytest.mark.parametrize(
     ("clause", "operations"),
     [
-        ("BMGET-001", {Operation.MGET}),
-        ("MDEL-003", {Operation.MDEL}),
-        ("DEL-001", {Operation.MDEL}),
-        ("BATCH-003", set(Operation)),
-        ("BVAL-001", set(Operation)),
+        ("BMGET-001", {BatchOperation.MGET}),
+        ("MDEL-003", {BatchOperation.MDEL}),
+        ("DEL-001", {BatchOperation.MDEL}),
+        ("BATCH-003", set(BatchOperation)),
+        ("BVAL-001", set(BatchOperation)),
         ("LOCK-001", set()),
     ],
 )

@@ -14,10 +14,10 @@ from kvbench.bench.messages import (
     Opened,
     RoundTrips,
 )
-from kvbench.bench.plan import Operation
+from kvbench.model import BatchOperation
 from tests.bench.bench_targets import make_plan
 
-MGET, MSET = Operation.MGET, Operation.MSET
+MGET, MSET = BatchOperation.MGET, BatchOperation.MSET
 
 
 def opened(place=0, **changes):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kvbench.bench.plan import Operation, Plan, Settings, TargetPlan, ValueType, check_target
+from kvbench.bench.plan import Plan, Settings, TargetPlan, ValueType, check_target
 from kvbench.errors import UnknownSchemeError, UsageError
+from kvbench.model import BatchOperation
 from tests.bench.bench_targets import BytesOnly, make_plan, register
 
 
@@ -49,7 +50,7 @@ def test_a_plan_needs_cells_and_different_targets():
 
 
 def test_cells_come_operation_by_operation():
-    target = TargetPlan("memory://", (Operation.MGET, Operation.MDEL), (10, 100))
+    target = TargetPlan("memory://", (BatchOperation.MGET, BatchOperation.MDEL), (10, 100))
     assert target.cells == (("mget", 10), ("mget", 100), ("mdel", 10), ("mdel", 100))
 
 

@@ -27,8 +27,8 @@ from kvbench.bench.messages import (
     Task,
 )
 from kvbench.bench.placement import Placement
-from kvbench.bench.plan import Operation
 from kvbench.bench.worker import do
+from kvbench.model import BatchOperation
 from tests.bench import bench_targets as targets
 from tests.bench.bench_targets import FAST, DictBackend, register
 
@@ -45,7 +45,7 @@ def is_target(thing):
     return isinstance(thing, type) and thing.__module__ == targets.__name__
 
 
-def task_for(*schemes, operations=(Operation.MGET,), sizes=(10, 100)):
+def task_for(*schemes, operations=(BatchOperation.MGET,), sizes=(10, 100)):
     groups = [Group(op, [Lane(Arm.BATCH, size) for size in sizes]) for op in operations]
     found = [
         TargetTask(place, f"{scheme}://", f"{scheme}://", groups)
@@ -78,11 +78,11 @@ def explore_and_measure(*schemes, **options):
 @pytest.mark.parametrize("scheme", ["dictbackend", "asyncdict"])
 def test_exploring_calibrates_every_lane_and_leaves_no_key(scheme):
     DictBackend.data["mine"] = b"1"
-    messages = carry_out(task_for(scheme, operations=Operation))
+    messages = carry_out(task_for(scheme, operations=BatchOperation))
     [opened] = of(Opened, messages)
-    assert opened.batch_kinds == dict.fromkeys(Operation, "native")
+    assert opened.batch_kinds == dict.fromkeys(BatchOperation, "native")
     [explored] = of(Explored, messages)
-    assert [group.op for group in explored.task.groups] == list(Operation)
+    assert [group.op for group in explored.task.groups] == list(BatchOperation)
     for group in explored.task.groups:
         lanes = {(lane.arm, lane.batch_size) for lane in group.lanes}
         assert lanes >= {(Arm.INDIVIDUAL, 1), (Arm.BATCH, 10), (Arm.BATCH, 100)}
@@ -96,9 +96,9 @@ def test_exploring_calibrates_every_lane_and_leaves_no_key(scheme):
 @pytest.mark.parametrize("scheme", ["dictbackend", "asyncdict"])
 def test_a_round_measures_every_lane_and_the_floors_and_leaves_no_key(scheme):
     DictBackend.data["mine"] = b"1"
-    messages = explore_and_measure(scheme, operations=Operation)
+    messages = explore_and_measure(scheme, operations=BatchOperation)
     assert len(of(FloorSample, messages)) == 1
-    assert {message.op for message in of(Measured, messages)} == set(Operation)
+    assert {message.op for message in of(Measured, messages)} == set(BatchOperation)
     for measured in of(Measured, messages):
         assert all(len(lane.ns_per_key) == FAST.blocks for lane in measured.lanes)
         assert all(time_ns > 0 for lane in measured.lanes for time_ns in lane.ns_per_key)
@@ -107,7 +107,7 @@ def test_a_round_measures_every_lane_and_the_floors_and_leaves_no_key(scheme):
 
 
 def test_rounds_measure_in_another_order():
-    explored = carry_out(task_for("dictbackend", operations=Operation))
+    explored = carry_out(task_for("dictbackend", operations=BatchOperation))
     tasks = [message.task for message in of(Explored, explored)]
     orders = {
         tuple([one.op for one in of(Measured, carry_out(Task("measure", n, FAST, NOWHERE, tasks)))])
@@ -124,7 +124,9 @@ def test_steps_name_what_goes_on():
 
 
 def test_a_cell_whose_check_fails_has_a_reason_and_no_lane():
-    messages = carry_out(task_for("reordering", operations=(Operation.MGET, Operation.MSET)))
+    messages = carry_out(
+        task_for("reordering", operations=(BatchOperation.MGET, BatchOperation.MSET))
+    )
     assert {one.op for one in of(NoFigure, messages)} == {"mget"}
     assert all(one.reason.startswith("mget gives") for one in of(NoFigure, messages))
     [explored] = of(Explored, messages)
@@ -134,7 +136,7 @@ def test_a_cell_whose_check_fails_has_a_reason_and_no_lane():
 
 @pytest.mark.parametrize("scheme", ["deletesnothing", "firstpairwins", "countsrepeated"])
 def test_wrong_batches_are_not_used_to_fill_or_to_clean_up(scheme):
-    messages = explore_and_measure(scheme, operations=(Operation.MGET, Operation.MEXISTS))
+    messages = explore_and_measure(scheme, operations=(BatchOperation.MGET, BatchOperation.MEXISTS))
     assert len(of(Measured, messages)) == 2
     assert DictBackend.data == {}
 
@@ -148,7 +150,9 @@ def test_a_failing_adapter_costs_the_cell_and_not_the_run():
 
 
 def test_an_adapter_that_fails_later_loses_the_operation_in_this_round(monkeypatch):
-    explored = carry_out(task_for("dictbackend", operations=(Operation.MGET, Operation.MDEL)))
+    explored = carry_out(
+        task_for("dictbackend", operations=(BatchOperation.MGET, BatchOperation.MDEL))
+    )
     tasks = [message.task for message in of(Explored, explored)]
 
     def refuse(self, keys):
@@ -205,7 +209,7 @@ def test_a_target_that_is_lost_at_its_first_call_is_named():
 
 @pytest.mark.parametrize("scheme", ["dictbackend", "asyncdict"])
 def test_a_signal_in_a_round_leaves_no_key(scheme):
-    explored = carry_out(task_for(scheme, operations=Operation))
+    explored = carry_out(task_for(scheme, operations=BatchOperation))
     tasks = [message.task for message in of(Explored, explored)]
     interrupts = Interrupts()
     steps = []

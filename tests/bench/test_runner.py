@@ -14,11 +14,12 @@ import pytest
 from kvbench.bench.contention import descendants
 from kvbench.bench.events import KeysLeft, Progressed, Recorded, Warned
 from kvbench.bench.interrupts import Interrupts
-from kvbench.bench.plan import Operation, Settings
+from kvbench.bench.plan import Settings
 from kvbench.bench.runner import DEATHS_MAX, Ending, run
 from kvbench.client import SyncKvClient
 from kvbench.errors import KvConnectionError, UsageError
 from kvbench.local_server import OWN_SERVER, LocalServer
+from kvbench.model import BatchOperation
 from kvbench.results import Cell, Collection, Footer, Header, Round
 from tests.bench.bench_targets import make_plan, run_plan
 from tests.waiting import is_running, wait_until
@@ -124,7 +125,7 @@ def results_of(events):
 
 def test_a_run_measures_every_cell_in_rounds():
     plan = make_plan(
-        "memory://", "kvb://", operations=Operation, batch_sizes=(1, 100), settings=FAST
+        "memory://", "kvb://", operations=BatchOperation, batch_sizes=(1, 100), settings=FAST
     )
     outcome, events = run_plan(plan)
     assert (outcome.ending, outcome.failed_cells) == (Ending.COMPLETE, 0)
@@ -188,7 +189,7 @@ def test_the_header_says_where_and_how():
 
 
 def test_progress_grows_and_says_what_is_measured():
-    _, events = run_plan(make_plan("memory://", operations=Operation, settings=FAST))
+    _, events = run_plan(make_plan("memory://", operations=BatchOperation, settings=FAST))
     steps = [event for event in events if isinstance(event, Progressed)]
     assert any("memory:// mdel" in step.text for step in steps)
     assert all(0.0 <= step.share <= 1.0 and step.left_s >= 0.0 for step in steps)
@@ -236,7 +237,7 @@ def test_a_private_server_that_dies_loses_its_round_and_not_the_run():
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
 
-    plan = make_plan("kvb://", operations=Operation, settings=replace(FAST, rounds=4))
+    plan = make_plan("kvb://", operations=BatchOperation, settings=replace(FAST, rounds=4))
     outcome = run(plan, observe, Interrupts(), "")
     assert killed
     assert outcome.ending is Ending.COMPLETE
@@ -318,7 +319,7 @@ def test_ctrl_c_keeps_finished_rounds_and_removes_keys(server):
         if isinstance(event, Progressed) and len(records(events, Round)) == 1:
             os.kill(os.getpid(), signal.SIGINT)
 
-    plan = make_plan(server, operations=Operation, settings=replace(FAST, rounds=50))
+    plan = make_plan(server, operations=BatchOperation, settings=replace(FAST, rounds=50))
     with interrupts.installed(lambda: None):
         outcome = run(plan, observe, interrupts, "")
     assert outcome.ending is Ending.INTERRUPTED

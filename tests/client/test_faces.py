@@ -22,10 +22,10 @@ ONLY_ASYNC = {"mget_stream": {"window"}, "mset_stream": {"window"}}
 """A synchronous stream has one request in flight, so no window."""
 
 ISSUED = {
-    "ping", "info", "hello", "get", "set", "setnx", "delete", "exists", "incr", "decr", "cas",
-    "expire", "ttl", "lock", "unlock", "extend_lock", "mget", "mset", "mset_each", "mdel",
-    "mexists", "mget_stream", "mset_stream", "pipelined_get", "pipelined_set", "pipelined_delete",
-    "pipelined_exists",
+    "ping", "info", "hello", "get", "set", "setnx", "delete", "getdel", "exists", "incr", "decr",
+    "cas", "expire", "ttl", "lock", "unlock", "extend_lock", "mget", "mset", "mset_each", "mdel",
+    "mexists", "mget_stream", "mset_stream", "pipelined_get", "pipelined_set",
+    "pipelined_delete", "pipelined_exists",
 }  # fmt: skip
 
 

@@ -67,6 +67,19 @@ class SeveralSwap(Yielding):
         return reply
 
 
+@breaks("GETDEL-004")
+class SeveralTakeIt(Yielding):
+    """GETDEL looks, lets others in, and removes."""
+
+    async def reply(self, opcode: int, payload: bytes) -> bytes:
+        if opcode != Opcode.GETDEL:
+            return await super().reply(opcode, payload)
+        answer = await super().reply(Opcode.GET, payload)
+        await _others()
+        self.engine.delete(payload)
+        return answer
+
+
 @breaks("SETNX-004")
 class SeveralAreFirst(Yielding):
     """SETNX looks, lets others in, and stores."""

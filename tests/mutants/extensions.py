@@ -1,4 +1,4 @@
-"""Mutants that are wrong about HELLO, MEXISTS, MSETEX, EXPIRE and TTL."""
+"""Mutants that are wrong about HELLO, MEXISTS, MSETEX, EXPIRE, TTL and GETDEL."""
 
 from __future__ import annotations
 
@@ -353,3 +353,60 @@ class LookingTouches(Dispatcher):
         if reply == responses.i64_response(-1):
             self._engine.delete(payload)
         return reply
+
+
+# --- GETDEL --------------------------------------------------------------------------------------
+
+
+@breaks("GETDEL-001")
+class OnlyGets(Dispatcher):
+    """GETDEL answers the value and leaves the key."""
+
+    def _getdel(self, payload: bytes) -> bytes:
+        return self._get(payload)
+
+
+@breaks("GETDEL-001")
+class OnlyDeletes(Dispatcher):
+    """GETDEL removes the key and answers what DEL does."""
+
+    def _getdel(self, payload: bytes) -> bytes:
+        return self._del(payload)
+
+
+@breaks("GETDEL-001")
+class RemovesLongValuesOnly(Dispatcher):
+    """GETDEL leaves a key whose value has up to two bytes."""
+
+    def _getdel(self, payload: bytes) -> bytes:
+        reply = self._get(payload)
+        return super()._getdel(payload) if len(reply) > 7 else reply
+
+
+@breaks("GETDEL-002")
+class AbsentIsNullValue(Dispatcher):
+    """GETDEL of an absent key answers OK with Null."""
+
+    def _getdel(self, payload: bytes) -> bytes:
+        reply = super()._getdel(payload)
+        return ok(b"\0") if reply == responses.NULL_RESPONSE else reply
+
+
+@breaks("GETDEL-002")
+class LeavesNull(Dispatcher):
+    """GETDEL stores Null in the place of what it removes, and of nothing."""
+
+    def _getdel(self, payload: bytes) -> bytes:
+        reply = super()._getdel(payload)
+        if reply == responses.NULL_RESPONSE:
+            self._engine.set(payload, b"\0")
+        return reply
+
+
+@breaks("GETDEL-003")
+class NullValueIsAbsent(Dispatcher):
+    """GETDEL of a stored Null answers NULL."""
+
+    def _getdel(self, payload: bytes) -> bytes:
+        reply = super()._getdel(payload)
+        return responses.NULL_RESPONSE if reply == ok(b"\0") else reply

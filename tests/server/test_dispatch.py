@@ -18,7 +18,7 @@ from kvbench.clock import ManualClock
 from kvbench.engine import Engine
 from kvbench.protocol import requests as req
 from kvbench.protocol.frames import FrameReader, frame
-from kvbench.protocol.opcodes import TTL_MS_MAX, Status
+from kvbench.protocol.opcodes import EXTENSIONS, TTL_MS_MAX, Request, Status
 from kvbench.protocol.opcodes import Opcode as Op
 from kvbench.protocol.values import encode_value
 from kvbench.server.dispatch import Dispatcher
@@ -81,6 +81,10 @@ def exists(key):
 
 def ttl(key):
     return req.key_request(Op.TTL, b"", key)
+
+
+def getdel(key):
+    return req.key_request(Op.GETDEL, b"", key)
 
 
 def incr(key, delta=1):
@@ -345,15 +349,28 @@ SCENARIOS = {
         (mget("a", "b"), values(None, None)),
     ],
     "ping": [(req.empty_request(Op.PING), ok(b"PONG"))],
+    "getdel gives the value, and the key is gone": [
+        (getdel("a"), NULL),
+        (set_("a", 5, ttl_ms=1000), DONE),
+        (getdel("a"), ok(encode_value(5))),
+        (exists("a"), NO),
+        (set_("a", None), DONE),
+        (ttl("a"), i64(-1)),
+        (getdel("a"), ok(b"\x00")),
+        (getdel("a"), NULL),
+        (set_("a", 1, ttl_ms=1000), DONE),
+        ("advance", 1000),
+        (getdel("a"), NULL),
+    ],
     "hello announces the extensions": [
         (
             frame(Op.HELLO, req.hello_payload(9, ["x-future"])),
-            ok(req.hello_payload(1, ["mexists", "msetex", "expire", "ttl", "atomic-batch"])),
+            ok(req.hello_payload(1, list(EXTENSIONS))),
         ),
         (frame(Op.HELLO, b"\x00\x01"), INVALID),
     ],
     "unassigned opcodes are invalid, and life goes on": [
-        *[(frame(op, b""), INVALID) for op in (0x00, 0x11, 0x17, 0x41, 0x46, 0xFF)],
+        *[(frame(op, b""), INVALID) for op in (0x00, 0x11, 0x17, 0x41, 0x47, 0xFF)],
         (req.empty_request(Op.PING), ok(b"PONG")),
     ],
 }
@@ -403,7 +420,7 @@ def test_malformed_payloads_are_invalid_and_change_nothing(opcode, dispatcher):
         if isinstance(expected, bytes)  # Neither a refusal nor a move of the clock.
     }
     payload = whole.get(opcode, frame(opcode, b""))[5:]
-    key_is_all = opcode in (Op.GET, Op.DEL, Op.EXISTS, Op.TTL)
+    key_is_all = opcode.request is Request.KEY
     broken = [] if key_is_all else [payload[:size] for size in range(len(payload))]
     broken.append(payload + (b"\xff" if key_is_all else b"\x00"))
     for bad in broken:
@@ -417,7 +434,7 @@ def test_malformed_payloads_are_invalid_and_change_nothing(opcode, dispatcher):
 )
 def test_bad_keys_are_invalid_everywhere(key, dispatcher):
     sized = struct.pack(">H", len(key)) + key
-    for opcode in (Op.GET, Op.DEL, Op.EXISTS, Op.TTL):
+    for opcode in [one for one in Op if one.request is Request.KEY]:
         assert dispatcher.handle(opcode, key)[0] == INVALID
     for opcode, rest in (
         (Op.SET, bytes(8) + b"\x00"),

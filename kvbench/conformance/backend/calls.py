@@ -40,6 +40,8 @@ def with_key(context: BackendContext, key: object) -> Calls:
         calls["mset_each"] = lambda: store.mset_each([(beside, value, None), (name, value, None)])
     if Capability.SETNX in context.capabilities:
         calls["setnx"] = lambda: store.setnx(name, value)
+    if Capability.GETDEL in context.capabilities:
+        calls["getdel"] = lambda: store.getdel(name)
     if Capability.COUNTERS in context.capabilities:
         calls["incr"] = lambda: store.incr(name)
         calls["decr"] = lambda: store.decr(name)

@@ -30,7 +30,8 @@ NO_TEXT = 7_310_458_226_091
 """A number to give in the place of a key; as a text it is none that a live store may well hold."""
 
 _WRITES_KEY = (
-    "set", "delete", "expire", "setnx", "incr", "decr", "cas", "lock", "unlock", "extend_lock",
+    "set", "delete", "getdel", "expire", "setnx", "incr", "decr", "cas", "lock", "unlock",
+    "extend_lock",
 )  # fmt: skip
 _WRITES_LIST = ("mdel", "pipelined_delete")
 _WRITES_KEYS = (*_WRITES_LIST, "mset", "mset_each", "pipelined_set")

@@ -10,7 +10,7 @@ from kvbench.conformance.wire.oracle import Action, Answer, Result
 from kvbench.conformance.wire.trace import WireReply
 from kvbench.errors import ProtocolError
 from kvbench.protocol import requests, responses
-from kvbench.protocol.opcodes import Opcode, Status
+from kvbench.protocol.opcodes import Opcode, Reply, Request, Status
 from kvbench.protocol.values import decode_value
 
 TTL_UNIT_MS = 1_000_000
@@ -23,30 +23,30 @@ def encode(action: Action, prefix: str = "") -> bytes:
     namespace = prefix.encode()
     key = action.keys[0] if action.keys else ""
     opcode = Opcode[action.name.upper()]
-    match opcode:
-        case Opcode.GET | Opcode.DEL | Opcode.EXISTS | Opcode.TTL:
+    match opcode.request:
+        case Request.KEY:
             return requests.key_request(opcode, namespace, key)
-        case Opcode.SET | Opcode.SETNX:
+        case Request.KEY_TTL_VALUE:
             return requests.set_request(opcode, namespace, key, action.values[0], action.ttl_ms)
-        case Opcode.INCR | Opcode.DECR:
+        case Request.KEY_DELTA:
             return requests.counter_request(opcode, namespace, key, cast(int, action.values[0]))
-        case Opcode.CAS:
+        case Request.KEY_TTL_VALUES:
             expected, new = action.values
             return requests.cas_request(namespace, key, expected, new, action.ttl_ms)
-        case Opcode.LOCK | Opcode.EXTEND:
+        case Request.KEY_OWNER_TTL:
             owner = cast(str, action.values[0])
             return requests.lock_request(opcode, namespace, key, owner, action.ttl_ms)
-        case Opcode.UNLOCK:
+        case Request.KEY_OWNER:
             return requests.unlock_request(namespace, key, cast(str, action.values[0]))
-        case Opcode.EXPIRE:
+        case Request.KEY_TTL:
             return requests.expire_request(namespace, key, action.ttl_ms)
-        case Opcode.MSET:
+        case Request.PAIRS:
             pairs: list[tuple[str, object]] = [*zip(action.keys, action.values, strict=True)]
             return requests.mset_request(namespace, pairs, action.ttl_ms)
-        case Opcode.MSETEX:
+        case Request.ENTRIES:
             columns = zip(action.keys, action.values, action.ttls_ms, strict=True)
             return requests.msetex_request(namespace, [*columns])
-        case Opcode.MGET | Opcode.MDEL | Opcode.MEXISTS:
+        case Request.KEYS:
             return requests.keys_request(opcode, namespace, list(action.keys))
         case _:
             raise ValueError(f"{action.name} touches no keys")
@@ -72,22 +72,23 @@ def decode(action: Action, reply: WireReply) -> Result:
 
 def _decode_ok(action: Action, payload: bytes) -> Result:
     count = len(action.keys)
-    match Opcode[action.name.upper()]:
-        case Opcode.GET:
+    opcode = Opcode[action.name.upper()]
+    match opcode.reply:
+        case Reply.VALUE:
             return decode_value(payload)
-        case Opcode.SET | Opcode.MSET | Opcode.MSETEX:
+        case Reply.EMPTY:
             responses.parse_empty_reply(payload)
             return Answer.OK
-        case Opcode.INCR | Opcode.DECR:
-            return responses.parse_i64(payload)
-        case Opcode.TTL:
-            left_ms = responses.parse_i64(payload)
-            return math.ceil(left_ms / TTL_UNIT_MS) * TTL_UNIT_MS if left_ms > 0 else left_ms
-        case Opcode.MGET:
+        case Reply.INTEGER:
+            number = responses.parse_i64(payload)
+            if opcode is Opcode.TTL and number > 0:
+                return math.ceil(number / TTL_UNIT_MS) * TTL_UNIT_MS
+            return number
+        case Reply.VALUES:
             return tuple(responses.parse_values(payload, count))
-        case Opcode.MEXISTS:
+        case Reply.FLAGS:
             return tuple([int(flag) for flag in responses.parse_flags(payload, count)])
-        case Opcode.MDEL:
+        case Reply.COUNT:
             return responses.parse_count(payload)
         case _:
             return int(responses.parse_flag(payload))

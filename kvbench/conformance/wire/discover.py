@@ -16,14 +16,16 @@ import socket
 import time
 
 from kvbench.conformance.findings import CaseFailed, SetupFailed
+from kvbench.conformance.wire.codec import encode
 from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S, WireConnection
 from kvbench.conformance.wire.context import NET_TTL_MS, WireContext
+from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.trace import WireReply
 from kvbench.errors import KvConnectionError, ProtocolError
 from kvbench.model import Capability
 from kvbench.protocol import requests
 from kvbench.protocol.frames import frame
-from kvbench.protocol.opcodes import PROTOCOL_VERSION, Opcode, Status
+from kvbench.protocol.opcodes import PROTOCOL_VERSION, Effect, Opcode, Request, Status
 
 _CORE = {Opcode.GET, Opcode.SET, Opcode.DEL, Opcode.EXISTS, Opcode.PING, Opcode.INFO}
 
@@ -164,38 +166,34 @@ def _probes(context: WireContext) -> dict[str, list[bytes]]:
     absent, number, lock = context.key("absent"), context.key("number"), context.key("lock")
     _ask(context.connect(), requests.set_request(Opcode.SET, b"", number, 5, 0))
     hello = requests.hello_payload(PROTOCOL_VERSION, [])
-    both, ttls_ms, owner, pair = (absent, number), (0, 60_000), "kvbench", context.key("pair")
-
-    def count(opcode: Opcode) -> list[bytes]:
-        keys = (context.key(opcode.name), number)
-        return [requests.counter_request(opcode, b"", key, 1) for key in keys]
-
-    def name(opcode: Opcode) -> list[bytes]:
-        return [requests.keys_request(opcode, b"", [key]) for key in both]
-
-    def own(opcode: Opcode) -> list[bytes]:
-        return [
-            requests.lock_request(opcode, b"", key, owner, ttls_ms[1]) for key in (lock, absent)
-        ]
-
-    fresh = (context.key("fresh"), number)
-    return {
-        "incr": count(Opcode.INCR),
-        "decr": count(Opcode.DECR),
-        "cas": [requests.cas_request(b"", key, 5, 5, 0) for key in both],
-        "setnx": [requests.set_request(Opcode.SETNX, b"", key, 1, 0) for key in fresh],
-        "lock": own(Opcode.LOCK),
-        "unlock": [requests.unlock_request(b"", key, owner) for key in (absent, lock)],
-        "extend": own(Opcode.EXTEND),
-        "mget": name(Opcode.MGET),
-        "mset": [requests.mset_request(b"", [(pair, 1)], ttl_ms) for ttl_ms in ttls_ms],
-        "mdel": name(Opcode.MDEL),
-        "hello": [frame(Opcode.HELLO, hello)],
-        "mexists": name(Opcode.MEXISTS),
-        "msetex": [requests.msetex_request(b"", [(pair, 1, ttl_ms)]) for ttl_ms in ttls_ms],
-        "expire": [requests.expire_request(b"", key, ttls_ms[1]) for key in both],
-        "ttl": [requests.key_request(Opcode.TTL, b"", key) for key in both],
+    probes = {
+        opcode.word: [encode(action) for action in _asked(opcode, absent, number, lock)]
+        for opcode in Opcode
+        if not opcode.is_core and opcode.effect is not Effect.NONE
     }
+    return probes | {"hello": [frame(Opcode.HELLO, hello)]}
+
+
+def _asked(opcode: Opcode, absent: str, number: str, lock: str) -> list[Action]:
+    """Two actions of an operation, so that it has to grant one whatever those before have done."""
+    name, both, hour_ms = opcode.word, (absent, number), 3_600_000
+    match opcode.request:
+        case Request.KEY_OWNER | Request.KEY_OWNER_TTL:
+            keys = (absent, lock) if opcode is Opcode.UNLOCK else (lock, absent)
+            ttl_ms = 0 if opcode.request is Request.KEY_OWNER else hour_ms
+            return [Action(name, (key,), ("kvbench",), ttl_ms) for key in keys]
+        case Request.KEY_DELTA | Request.KEY_TTL_VALUE:
+            return [Action(name, (key,), (1,)) for key in both]
+        case Request.KEY_TTL_VALUES:
+            return [Action(name, (key,), (5, 5)) for key in both]
+        case Request.KEY_TTL:
+            return [Action(name, (key,), (), hour_ms) for key in both]
+        case Request.PAIRS:
+            return [Action(name, (number,), (5,), ttl_ms) for ttl_ms in (0, hour_ms)]
+        case Request.ENTRIES:
+            return [Action(name, (number,), (5,), ttls_ms=(ttl_ms,)) for ttl_ms in (0, hour_ms)]
+        case _:
+            return [Action(name, (key,)) for key in both]
 
 
 def _refusals_of(

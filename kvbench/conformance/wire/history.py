@@ -24,6 +24,7 @@ from kvbench.conformance.wire.codec import decode, encode
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.linearizability import Operation
 from kvbench.conformance.wire.oracle import Action, Answer, shown
+from kvbench.protocol.opcodes import Opcode, Request
 
 PROCESSES_MAX = 8
 """In one history or race. Two find most faults; eight find those of queues and pools."""
@@ -61,22 +62,23 @@ def _random_action(
     name = rng.choice(names)
     some = tuple(rng.sample(keys, rng.randint(min(2, len(keys)), len(keys))))
     key = some[:1]
-    match name:
-        case "mget" | "mdel" | "mexists":
+    match Opcode[name.upper()].request:
+        case Request.KEYS:
             return Action(name, some)
-        case "mset":
+        case Request.PAIRS:
             return Action(name, some, tuple([fresh() for _ in some]))
-        case "msetex":
+        case Request.ENTRIES:
             return Action(name, some, tuple([fresh() for _ in some]), ttls_ms=(0,) * len(some))
-        case "set" | "setnx":
+        case Request.KEY_TTL_VALUE:
             return Action(name, key, (fresh(),))
-        case "incr" | "decr":
+        case Request.KEY_DELTA:
             return Action(name, key, (rng.randint(1, 3),))
-        case "cas":
+        case Request.KEY_TTL_VALUES:
             return Action(name, key, (rng.choice(written), fresh()))
-        case "lock" | "unlock" | "extend":
-            ttl_ms = 0 if name == "unlock" else 3_600_000
-            return Action(name, key, (rng.choice("ab"),), ttl_ms)
+        case Request.KEY_OWNER:
+            return Action(name, key, (rng.choice("ab"),))
+        case Request.KEY_OWNER_TTL:
+            return Action(name, key, (rng.choice("ab"),), 3_600_000)
         case _:
             return Action(name, key)
 

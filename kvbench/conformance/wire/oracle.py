@@ -148,6 +148,15 @@ def _get(state: State, action: Action) -> Effect:
     return Effect(found.value, state, rule, "GET-004", "GET-004")
 
 
+def _getdel(state: State, action: Action) -> Effect:
+    key = action.keys[0]
+    found = state.get(key)
+    if found is None:
+        return Effect(Answer.ABSENT, state, "GETDEL-002", "GETDEL-002", "GETDEL-002")
+    rule = "GETDEL-003" if found.value is None else "GETDEL-001"
+    return Effect(found.value, _without(state, key), rule, rule, rule)
+
+
 def _set(state: State, action: Action) -> Effect:
     before = state.get(action.keys[0])
     after = _with(state, action, Entry(action.values[0], action.ttl_ms))
@@ -324,6 +333,7 @@ def _batch_rule(state: State, action: Action, rule: str, *, absent: str, twice: 
 
 _OPERATIONS: Mapping[str, Callable[[State, Action], Effect]] = {
     "get": _get,
+    "getdel": _getdel,
     "set": _set,
     "setnx": _setnx,
     "del": _delete,

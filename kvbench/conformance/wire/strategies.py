@@ -16,6 +16,7 @@ from hypothesis.strategies import SearchStrategy
 from kvbench.conformance.wire.codec import TTL_UNIT_MS
 from kvbench.conformance.wire.oracle import Action
 from kvbench.model import Value
+from kvbench.protocol.opcodes import Opcode, Request
 
 _I64 = st.integers(-(2**63), 2**63 - 1)
 
@@ -81,22 +82,23 @@ def menu(name: str, pool: Sequence[Value]) -> tuple[Action, ...]:
 
     One key is a or b; a batch has up to three of a, b and c, in any order, repeated ones included.
     """
-    if name in ("mget", "mdel", "mexists", "mset", "msetex"):
+    request = Opcode[name.upper()].request
+    if Opcode[name.upper()].is_batch:
         return tuple([_batch(name, keys, pool, turn) for turn, keys in enumerate(_BATCHES)])
     value_lists: list[tuple[Value, ...]] = [()]
     ttls_ms: Sequence[int] = (0,)
-    match name:
-        case "set" | "setnx":
+    match request:
+        case Request.KEY_TTL_VALUE:
             value_lists, ttls_ms = [(value,) for value in pool], _TTLS_MS
-        case "incr" | "decr":
+        case Request.KEY_DELTA:
             value_lists = [(delta,) for delta in _DELTAS]
-        case "cas":
+        case Request.KEY_TTL_VALUES:
             value_lists, ttls_ms = list(product(pool, pool)), _TTLS_MS
-        case "lock" | "extend":
+        case Request.KEY_OWNER_TTL:
             value_lists, ttls_ms = [(owner,) for owner in _OWNERS], _TTLS_MS[1:]
-        case "unlock":
+        case Request.KEY_OWNER:
             value_lists = [(owner,) for owner in _OWNERS]
-        case "expire":
+        case Request.KEY_TTL:
             ttls_ms = _TTLS_MS
     return tuple(
         [
@@ -113,8 +115,9 @@ def _batch(name: str, keys: tuple[str, ...], pool: Sequence[Value], turn: int) -
     """One batch; each turn takes other values and TTLs."""
     values = tuple([pool[(turn + place) % len(pool)] for place in range(len(keys))])
     ttls_ms = tuple([_TTLS_MS[(turn // 2 + place) % len(_TTLS_MS)] for place in range(len(keys))])
-    if name == "mset":
+    request = Opcode[name.upper()].request
+    if request is Request.PAIRS:
         return Action(name, keys, values, _TTLS_MS[turn % len(_TTLS_MS)])
-    if name == "msetex":
+    if request is Request.ENTRIES:
         return Action(name, keys, values, ttls_ms=ttls_ms)
     return Action(name, keys)

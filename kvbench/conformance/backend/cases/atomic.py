@@ -101,6 +101,60 @@ def one_of_many_stores(ctx: BackendContext) -> None:
         ctx.expect(stored[place], ctx.value(of_round.index(True)), "the value of who stored")
 
 
+GETDEL = ("getdel",)
+
+
+@backend_case("BGD-001", needs=GETDEL)
+def the_value_comes_and_the_key_goes(ctx: BackendContext) -> None:
+    """`getdel` of a key that is there returns its value, also an empty one, and removes the key."""
+    key, empty = ctx.keys(2)
+    ctx.store.mset({key: ctx.value(), empty: b""})
+    ctx.expect(ctx.store.getdel(key), ctx.value(), "getdel of a key that is there")
+    ctx.expect(ctx.store.getdel(empty), b"", "getdel of an empty value")
+    ctx.expect(ctx.store.mexists([key, empty]), [False, False], "mexists after getdel")
+
+
+@backend_case("BGD-002", needs=GETDEL)
+def nothing_comes_from_an_absent_key(ctx: BackendContext) -> None:
+    """`getdel` of an absent key returns None, and leaves it absent and others as they are."""
+    key, other = ctx.keys(2)
+    ctx.store.set(other, ctx.value())
+    for _ in range(2):
+        ctx.expect(ctx.store.getdel(key), None, "getdel of an absent key")
+        ctx.expect(ctx.store.exists(key), False, "exists after getdel of an absent key")
+    ctx.expect(ctx.store.get(other), ctx.value(), "the value of another key")
+
+
+@backend_case("BGD-003", needs=("getdel", "ttl"))
+def nothing_comes_from_an_expired_key(ctx: BackendContext) -> None:
+    """An expired key is absent; the TTL of a removed key does not come back."""
+    key, other = ctx.keys(2)
+    ctx.store.set(key, ctx.value(), ctx.short_ttl_s)
+    ctx.store.set(other, ctx.value(), ctx.short_ttl_s)
+    ctx.store.getdel(other)
+    ctx.store.set(other, ctx.value(1))
+    ctx.pass_short_ttl()
+    ctx.expect(ctx.store.getdel(key), None, "getdel of an expired key")
+    ctx.expect(ctx.store.get(other), ctx.value(1), "what was stored after getdel, without a TTL")
+
+
+@backend_case("BGD-004", needs=GETDEL)
+def one_of_many_gets_the_value(ctx: BackendContext) -> None:
+    """Four users getdel at once; one of them gets the value, in every round."""
+    rounds, users = 30 * ctx.effort, 4
+    keys = ctx.keys(rounds)
+    ctx.store.mset(dict.fromkeys(keys, ctx.value()))
+
+    def user(store: Backend) -> list[Value]:
+        return [store.getdel(key) for key in keys]
+
+    answers = ctx.beside([user] * users)
+    for place in range(rounds):
+        of_round = [of_user[place] for of_user in answers]
+        ctx.expect(of_round.count(ctx.value()), 1, "how many of four getdel got the value")
+        ctx.expect(of_round.count(None), users - 1, "how many of four getdel got nothing")
+
+
 def _look_at_batches(
     ctx: BackendContext, write: Callable[[Backend, Sequence[str], int], object]
 ) -> None:

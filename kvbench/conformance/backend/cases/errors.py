@@ -16,9 +16,9 @@ from kvbench.model import BatchKind, Capability
 
 SHARED = ("shared",)
 METHODS = (
-    "close", "get", "set", "delete", "exists", *BATCH_OPERATIONS, "expire", "ttl", "setnx", "incr",
-    "decr", "cas", "lock", "unlock", "extend_lock", "pipelined_get", "pipelined_set",
-    "pipelined_delete", "pipelined_exists", "describe", "batch_kind",
+    "close", "get", "set", "delete", "exists", *BATCH_OPERATIONS, "expire", "ttl", "setnx",
+    "getdel", "incr", "decr", "cas", "lock", "unlock", "extend_lock", "pipelined_get",
+    "pipelined_set", "pipelined_delete", "pipelined_exists", "describe", "batch_kind",
 )  # fmt: skip
 
 
@@ -41,6 +41,7 @@ def _optional_calls(ctx: BackendContext, key: str) -> dict[str, Calls]:
         },
         Capability.TTL_EACH: {"mset_each": lambda: store.mset_each([(key, value, None)])},
         Capability.SETNX: {"setnx": lambda: store.setnx(key, value)},
+        Capability.GETDEL: {"getdel": lambda: store.getdel(key)},
         Capability.COUNTERS: {"incr": lambda: store.incr(key), "decr": lambda: store.decr(key)},
         Capability.CAS: {"cas": lambda: store.cas(key, value, value)},
         Capability.LOCKS: {

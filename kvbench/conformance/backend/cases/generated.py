@@ -91,6 +91,10 @@ def _answer(model: _Model, step: Step) -> object:
         case "set" | "mset":
             for key, value in zip(keys, values, strict=True):
                 model.put(key, value, step.ttl)
+        case "getdel":
+            value = model.values.get(keys[0])
+            model.drop(keys[0])
+            return value
         case "delete":
             return model.drop(keys[0])
         case "mdel":
@@ -176,6 +180,8 @@ def _steps(ctx: BackendContext, rng: random.Random, count: int) -> list[Step]:
     operations = ["get", "mget", "exists", "mexists", "set", "set", "mset", "delete", "mdel"]
     if Capability.SETNX in ctx.capabilities:
         operations.append("setnx")
+    if Capability.GETDEL in ctx.capabilities:
+        operations.append("getdel")
     if Capability.CAS in ctx.capabilities:
         operations += ["cas", "cas"]
     if ctx.has_ttl:

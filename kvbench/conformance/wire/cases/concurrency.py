@@ -224,6 +224,19 @@ def one_setnx_of_several_stores(context: WireContext) -> None:
         context.expect_value(connections[0], key, winner)
 
 
+@wire_case("GETDEL-004", needs=("getdel",))
+def one_getdel_of_several_gets_the_value(context: WireContext) -> None:
+    """Eight connections want to take one value: one of them gets it."""
+    connections = [context.connect() for _ in range(PROCESSES_MAX)]
+    for turn in range(ROUNDS * context.effort):
+        context.trace.clear()
+        key = context.key(f"{turn}")
+        context.stored(connections[0], key, 1)
+        wishes = [Action("getdel", (key,)) for _ in connections]
+        _one_winner(connections, wishes, loser=Answer.ABSENT)
+        context.expect_value(connections[0], key, ...)
+
+
 @wire_case("LOCK-008", needs=("lock",))
 def one_lock_of_several_is_granted(context: WireContext) -> None:
     """Eight owners want one free lock: one of them gets it."""
@@ -237,17 +250,20 @@ def one_lock_of_several_is_granted(context: WireContext) -> None:
         context.expect_value(connections[0], key, owners[winner])
 
 
-def _one_winner(connections: Sequence[WireConnection], wishes: Sequence[Action]) -> int:
-    """Send a wish on each connection, then read; the place of the only one that was granted."""
+def _one_winner(
+    connections: Sequence[WireConnection], wishes: Sequence[Action], loser: Result = 0
+) -> int:
+    """Send a wish on each connection, then read; the place of the one whose answer is 1."""
     for connection, wish in zip(connections, wishes, strict=True):
         connection.send(encode(wish))
     answers = [
         decode(wish, connection.read())
         for connection, wish in zip(connections, wishes, strict=True)
     ]
-    if sorted(map(str, answers)) != ["0"] * (len(wishes) - 1) + ["1"]:
+    if answers.count(1) != 1 or answers.count(loser) != len(wishes) - 1:
         raise CaseFailed(
-            f"1 for one of {len(wishes)} at the same time and 0 for the others: {wishes[0]}",
+            f"1 for one of {len(wishes)} at the same time and {shown(loser)} for the others: "
+            f"{wishes[0]}",
             f"answers {', '.join(map(shown, answers))}",
         )
     return answers.index(1)

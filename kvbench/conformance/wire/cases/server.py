@@ -70,6 +70,8 @@ def tour(capabilities: Iterable[str]) -> list[Action]:
         Action("expire", ("k",), ttl_ms=ttl_ms),
         Action("expire", ("absent",), ttl_ms=ttl_ms),
         Action("ttl", ("k",)),
+        Action("getdel", ("k",)),
+        Action("getdel", ("k",)),
         Action("ttl", ("absent",)),
         Action("mdel", ("a", "absent", "b")),
         Action("del", ("k",)),

@@ -19,7 +19,7 @@ from kvbench.conformance.wire.oracle import Action, Answer, Result, shown
 from kvbench.conformance.wire.suite import wire_case
 from kvbench.protocol import requests
 from kvbench.protocol.frames import frame
-from kvbench.protocol.opcodes import TTL_MS_MAX, Opcode, Status
+from kvbench.protocol.opcodes import TTL_MS_MAX, Effect, Opcode, Status
 
 LONG_TTLS_MS = tuple(
     [2**bits + 50 for bits in range(20, 39)] + [86_400_000, 31_557_600_000, 315_576_000_000]
@@ -132,10 +132,11 @@ def ttl_only_reads(context: WireContext) -> None:
     _expect_only_read(context, lambda key: requests.key_request(Opcode.TTL, b"", key))
 
 
-_TOUCHING = (
-    Opcode.SET, Opcode.SETNX, Opcode.INCR, Opcode.DECR, Opcode.CAS, Opcode.LOCK, Opcode.UNLOCK,
-    Opcode.EXTEND, Opcode.EXPIRE,
-)  # fmt: skip
+_TOUCHING = [
+    opcode
+    for opcode in Opcode
+    if opcode.request.name.startswith("KEY_") and opcode.effect is not Effect.READS
+]
 """Operations whose payload begins with a key, and that could touch its TTL."""
 
 

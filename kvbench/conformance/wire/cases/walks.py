@@ -57,6 +57,7 @@ WALKS = {
     "mexists": ("MEXISTS-001", "MEXISTS-002", "MEXISTS-003"),
     "msetex": ("MSETEX-001", "MSETEX-002"),
     "expire": ("EXPIRE-001", "EXPIRE-002", "EXPIRE-003"),
+    "getdel": ("GETDEL-001", "GETDEL-002", "GETDEL-003"),
     "ttl": ("TTLOP-001", "TTLOP-002", "TTLOP-003", "TTLOP-004"),
 }
 """The operation that each clause is about."""

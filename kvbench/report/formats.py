@@ -1,0 +1,92 @@
+"""The formats of reports that are text: of results, and of verdicts. To add one: its entry here.
+
+The command line reads these tables: its options, its help and its completion follow from them. A
+format's module is imported when it renders, so that `kvbench --help` pays for none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kvbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from kvbench.results import Results
+    from kvbench.verdicts import Conformance
+
+
+def _results_markdown(results: Results, beside: Results | None) -> str:
+    from kvbench.report.markdown import render_markdown
+
+    return render_markdown(results, beside)
+
+
+def _results_json(results: Results, beside: Results | None) -> str:
+    from kvbench.report.jsonreport import render_json
+
+    if beside is not None:
+        raise UsageError("--beside is for people: with --format json, read both files instead")
+    return render_json(results)
+
+
+RESULTS_FORMATS: Mapping[str, Callable[[Results, Results | None], str]] = {
+    "markdown": _results_markdown,
+    "json": _results_json,
+}
+"""Renders results, with those of another file beside them or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictsFormat:
+    """A file that ``kvbench check`` writes.
+
+    Attributes:
+        help: of its option.
+        render: what goes into the file.
+        can_print: whether ``-`` stands for standard output.
+    """
+
+    help: str
+    render: Callable[[Conformance], str]
+    can_print: bool = False
+
+
+def _verdicts_json(conformance: Conformance) -> str:
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(conformance), indent=2).decode() + "\n"
+
+
+def _verdicts_junit(conformance: Conformance) -> str:
+    from kvbench.report.conformance_junit import render_junit
+
+    return render_junit(conformance)
+
+
+def _verdicts_markdown(conformance: Conformance) -> str:
+    from kvbench.report.conformance_markdown import render_markdown
+
+    return render_markdown(conformance)
+
+
+def _verdicts_html(conformance: Conformance) -> str:
+    from kvbench.report.conformance_html import render_html
+
+    return render_html(conformance)
+
+
+def _verdicts_badge(conformance: Conformance) -> str:
+    from kvbench.report.conformance_badge import render_badge
+
+    return render_badge(conformance)
+
+
+VERDICTS_FORMATS: Mapping[str, VerdictsFormat] = {
+    "json": VerdictsFormat("Write the verdicts; - prints them.", _verdicts_json, can_print=True),
+    "junit": VerdictsFormat("Write JUnit XML.", _verdicts_junit),
+    "markdown": VerdictsFormat("Write the matrix as Markdown.", _verdicts_markdown),
+    "html": VerdictsFormat("Write the matrix as one HTML page.", _verdicts_html),
+    "badge": VerdictsFormat("Write a badge (SVG).", _verdicts_badge),
+}
