@@ -87,6 +87,14 @@ def test_setnx_stores_once(store):
     store.delete("nx")
 
 
+@stores(Capability.GETDEL)
+def test_getdel_gives_the_value_once(store):
+    assert store.getdel("gd") is None
+    store.set("gd", b"1", ttl=50)
+    assert store.getdel("gd") == b"1" and store.getdel("gd") is None
+    assert store.exists("gd") is False
+
+
 @stores(Capability.CAS)
 def test_cas_swaps_mismatches_and_misses(store):
     assert store.cas("cas", b"1", b"2") is None

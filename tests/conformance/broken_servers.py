@@ -128,6 +128,12 @@ class LostUpdates(ThreadedDispatcher):
         key, ttl_ms, value = requests.parse_set(payload)
         return self._store_if_free(key, value, ttl_ms)
 
+    def _getdel(self, payload):
+        reply = self._get(payload)
+        self.let_others_in()
+        self._engine.delete(payload)
+        return reply
+
     def _lock(self, payload):
         key, owner, ttl_ms = requests.parse_lock(payload)
         return self._store_if_free(key, encode_value(owner.decode()), ttl_ms)

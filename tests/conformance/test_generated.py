@@ -30,6 +30,7 @@ FAULTS = {
     "concurrency.increments_each_count_once": broken.LostUpdates,
     "concurrency.one_cas_of_several_swaps": broken.LostUpdates,
     "concurrency.one_setnx_of_several_stores": broken.LostUpdates,
+    "concurrency.one_getdel_of_several_gets_the_value": broken.LostUpdates,
     "concurrency.one_lock_of_several_is_granted": broken.LostUpdates,
     "generated.random_values_come_back_equal": broken.BoolsBecomeInts,
     "generated.random_values_come_back_as_the_same_bytes": broken.SortedMaps,

@@ -587,6 +587,27 @@ class SetnxByGet(MemoryBackend):
         return True
 
 
+@breaks("BGD-001")
+class GetdelLeaves(MemoryBackend):
+    def getdel(self, key):
+        return self.get(key)
+
+
+@breaks("BGD-002", "BGD-003")
+class GetdelGivesEmpty(MemoryBackend):
+    def getdel(self, key):
+        return super().getdel(key) if self.exists(key) else b""
+
+
+@breaks("BGD-004")
+class GetdelInTwoSteps(MemoryBackend):
+    def getdel(self, key):
+        value = self.get(key)
+        time.sleep(0)
+        self.delete(key)
+        return value
+
+
 @breaks("BCNT-005")
 class CountersWrap(MemoryBackend):
     def _add(self, key, delta):
@@ -840,7 +861,18 @@ class HoldsBytes(Inherits):
         super().set(key, check_bytes(key, value))
 
 
-for _name in ("expire", "ttl", "setnx", "incr", "decr", "cas", "lock", "unlock", "extend_lock"):
+for _name in (
+    "expire",
+    "ttl",
+    "setnx",
+    "getdel",
+    "incr",
+    "decr",
+    "cas",
+    "lock",
+    "unlock",
+    "extend_lock",
+):
     setattr(HoldsBytes, _name, getattr(Backend, _name))
 
 
