@@ -261,7 +261,7 @@ def test_what_a_window_could_not_store_is_tried_again(caplog):
         assert app_with(url).backend.get_result("id") == 1
 
 
-def test_what_cannot_be_stored_is_named_in_the_log_and_blocks_for_a_bounded_time(caplog):
+def test_what_cannot_be_stored_is_named_in_the_log(caplog):
     with result_server() as own:
         url = own.url()
     options = {"batch_window": 0.01, "request_timeout": 0.3}
@@ -271,11 +271,18 @@ def test_what_cannot_be_stored_is_named_in_the_log_and_blocks_for_a_bounded_time
         backend.store_result("lost-one", 1, "SUCCESS")
         wait_until(lambda: "lost-one" in caplog.text)
     assert "results are lost" in caplog.text
-    settings["result_backend_max_retries"] = float("inf")
-    backend = app_for("memory://", url, settings).backend
-    backend.store_result("id", 1, "SUCCESS")
-    with pytest.raises(KvTimeoutError, match="1 results wait"):
-        backend.flush()
+
+
+def test_waiting_for_a_dead_server_is_bounded_and_loses_nothing():
+    with result_server() as own:
+        backend = app_with(own.url(), batch_window=0.01, request_timeout=0.3).backend
+        own.stop()
+        backend.store_result("id", 1, "SUCCESS")
+        with pytest.raises(KvTimeoutError, match="1 results wait"):
+            backend.flush()
+        own.start()
+        wait_until(lambda: not backend._writer._storing)
+        assert backend.get_result("id") == 1
 
 
 CRASH = """
