@@ -191,33 +191,28 @@ class BlockingClient:
                 raise KvReentryError(self._name)
             try:
                 self._is_in_call = True
-                return self._answer(talk, what)
+                stream = self._usable()
+                try:
+                    return talk(stream, self._protocol, what)
+                except (KvServerError, KvTimeoutError):
+                    raise  # The whole answer has come: the connection is as good as before.
+                except OSError as error:
+                    failure = self._failure(stream, error)
+                    self._drop()
+                    raise failure from None
+                except BaseException:
+                    self._drop()
+                    raise
             finally:
                 self._is_in_call = False
 
-    def _answer(self, talk: Callable[[socket.socket, ClientProtocol[None], C], T], what: C) -> T:
-        stream = self._usable()
-        protocol = self._protocol
-        try:
-            return talk(stream, protocol, what)
-        except (KvServerError, KvTimeoutError):
-            raise  # The whole answer has come: the connection is as good as before.
-        except OSError as error:
-            failure = self._failure(stream, protocol, error)
-            self._drop()
-            raise failure from None
-        except BaseException:
-            self._drop()
-            raise
-
-    def _failure(
-        self, stream: socket.socket, protocol: ClientProtocol[None], error: OSError
-    ) -> KvError:
+    def _failure(self, stream: socket.socket, error: OSError) -> KvError:
         """Why the connection that a call was using is of no use any more."""
         if self._is_closed:
             return KvConnectionError(f"{self._name}: {CLIENT_CLOSED}")
         if self._socket is not stream:
             return self._left_to_parent()
+        protocol = self._protocol
         if isinstance(error, TimeoutError):
             return protocol.overdue_error(protocol.expire(math.inf)[0])
         protocol.lose(error.strerror or str(error))

@@ -72,10 +72,11 @@ def call_each(
         raise protocol.error()
     found: list[T] = []
     refused: KvServerError | None = None
+    deadline = request.deadline
     try:
         for command, response in zip(commands, request.responses, strict=True):
             try:
-                found.append(decode(command, response, request.deadline))
+                found.append(decode(command, response, deadline))
             except KvServerError as error:
                 refused = refused or error
     except KvProtocolError as error:

@@ -2,7 +2,8 @@
 
 ``opcodes`` the numbers · ``values`` typed values, made of ``layout``, ``encode``, ``decode``,
 ``check`` and ``compare`` · ``frames`` the byte stream cut into frames · ``requests`` (with
-``parsers``) and ``responses`` the messages, each with both directions side by side.
+``parsers``) and ``responses`` the messages, each with both directions side by side · ``client`` the
+client's side of a connection.
 
 The modules in :data:`COMPILED_MODULES` are compiled by mypyc when a C compiler is there at install
 time. ``KVBENCH_PURE=1`` in the environment runs their Python source instead, so that both can be
@@ -26,6 +27,7 @@ COMPILED_MODULES = (
     "compare",
     "values",
     "frames",
+    "client",
     "parsers",
     "requests",
     "responses",
