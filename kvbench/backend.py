@@ -47,6 +47,20 @@ from kvbench.model import (
 BATCH_OPERATIONS = (*[operation.value for operation in BatchOperation], "mset_each")
 """Operations that have a batch kind, in the order in which they are listed."""
 
+OPTIONAL_METHODS: Mapping[Capability, tuple[str, ...]] = {
+    Capability.TTL: ("expire", "ttl"),
+    Capability.TTL_EACH: ("mset_each",),
+    Capability.SETNX: ("setnx",),
+    Capability.GETDEL: ("getdel",),
+    Capability.COUNTERS: ("incr", "decr"),
+    Capability.CAS: ("cas",),
+    Capability.LOCKS: ("lock", "unlock", "extend_lock"),
+    Capability.PIPELINING: (
+        "pipelined_get", "pipelined_set", "pipelined_delete", "pipelined_exists",
+    ),
+}  # fmt: skip
+"""The methods that need a capability; all others every adapter has."""
+
 
 class BackendDescription:
     """The class attributes of an adapter: all that `kvbench backends` needs to know of it."""

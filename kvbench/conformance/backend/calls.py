@@ -6,9 +6,13 @@ innocent keys. Only operations that the store declares are in.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import chain
 from typing import cast
 
+from kvbench.backend import OPTIONAL_METHODS, Backend
 from kvbench.conformance.backend.context import BackendContext
 from kvbench.model import Capability, Value
 
@@ -19,44 +23,35 @@ LOCK_TTL_S = 60.0
 """A lock that is still held at the end of any case, unless the case waits for its end."""
 
 
+CORE_METHODS = ("get", "set", "delete", "exists", "mget", "mset", "mdel", "mexists")
+"""The operations that every adapter has."""
+
+
+def arguments(context: BackendContext, operation: str, key: object) -> list[object]:
+    """What a method of :class:`Backend` needs: ``key``, in batches as the second of two keys."""
+    beside, value = context.key("beside"), context.value()
+    known: dict[str, object] = {
+        "key": key,
+        "keys": [beside, key],
+        "pairs": [(beside, value), (key, value)],
+        "entries": [(beside, value, None), (key, value, None)],
+        "value": value,
+        "expected": value,
+        "new": value,
+        "ttl": LOCK_TTL_S,
+        "owner": "owner",
+    }
+    _, *parameters = inspect.signature(getattr(Backend, operation)).parameters.values()
+    return [known[one.name] for one in parameters if one.default is one.empty]
+
+
 def with_key(context: BackendContext, key: object) -> Calls:
     """Each operation on ``key``, in batches as the second of two keys."""
-    store, name = context.store, cast("str", key)
-    beside, value = context.key("beside"), context.value()
-    calls: dict[str, Callable[[], object]] = {
-        "get": lambda: store.get(name),
-        "set": lambda: store.set(name, value),
-        "delete": lambda: store.delete(name),
-        "exists": lambda: store.exists(name),
-        "mget": lambda: store.mget([beside, name]),
-        "mset": lambda: store.mset([(beside, value), (name, value)]),
-        "mdel": lambda: store.mdel([beside, name]),
-        "mexists": lambda: store.mexists([beside, name]),
+    declared = [OPTIONAL_METHODS.get(Capability(one), ()) for one in sorted(context.capabilities)]
+    return {
+        name: partial(getattr(context.store, name), *arguments(context, name, key))
+        for name in (*CORE_METHODS, *chain.from_iterable(declared))
     }
-    if Capability.TTL in context.capabilities:
-        calls["expire"] = lambda: store.expire(name, 60)
-        calls["ttl"] = lambda: store.ttl(name)
-    if Capability.TTL_EACH in context.capabilities:
-        calls["mset_each"] = lambda: store.mset_each([(beside, value, None), (name, value, None)])
-    if Capability.SETNX in context.capabilities:
-        calls["setnx"] = lambda: store.setnx(name, value)
-    if Capability.GETDEL in context.capabilities:
-        calls["getdel"] = lambda: store.getdel(name)
-    if Capability.COUNTERS in context.capabilities:
-        calls["incr"] = lambda: store.incr(name)
-        calls["decr"] = lambda: store.decr(name)
-    if Capability.CAS in context.capabilities:
-        calls["cas"] = lambda: store.cas(name, value, value)
-    if Capability.LOCKS in context.capabilities:
-        calls["lock"] = lambda: store.lock(name, "owner", LOCK_TTL_S)
-        calls["unlock"] = lambda: store.unlock(name, "owner")
-        calls["extend_lock"] = lambda: store.extend_lock(name, "owner", LOCK_TTL_S)
-    if Capability.PIPELINING in context.capabilities:
-        calls["pipelined_get"] = lambda: store.pipelined_get([beside, name])
-        calls["pipelined_set"] = lambda: store.pipelined_set([(beside, value), (name, value)])
-        calls["pipelined_delete"] = lambda: store.pipelined_delete([beside, name])
-        calls["pipelined_exists"] = lambda: store.pipelined_exists([beside, name])
-    return calls
 
 
 def with_value(context: BackendContext, key: str, value: object) -> Calls:

@@ -14,6 +14,7 @@ else raises ForeignKeyError, as in :mod:`kvbench.conformance.wire.guard`.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -29,19 +30,25 @@ NO_LIST = "\ue000"
 NO_TEXT = 7_310_458_226_091
 """A number to give in the place of a key; as a text it is none that a live store may well hold."""
 
-_WRITES_KEY = (
-    "set", "delete", "getdel", "expire", "setnx", "incr", "decr", "cas", "lock", "unlock",
-    "extend_lock",
-)  # fmt: skip
-_WRITES_LIST = ("mdel", "pipelined_delete")
-_WRITES_KEYS = (*_WRITES_LIST, "mset", "mset_each", "pipelined_set")
 _HARMLESS = frozenset(
     {
         "get", "exists", "mget", "mexists", "ttl", "pipelined_get", "pipelined_exists", "close",
         "describe", "batch_kind", "open", "open_on_clock",
     }
 )  # fmt: skip
-"""Methods that write nothing. One that is in no list is never called."""
+"""Methods that write nothing. All others are guarded, those of the future, too."""
+
+
+def _first_parameters() -> dict[str, str]:
+    """What each method that writes is given first: a key, keys, pairs or entries."""
+    return {
+        name: list(inspect.signature(method).parameters)[1]
+        for name, method in inspect.getmembers(Backend, inspect.isfunction)
+        if name[0] != "_" and name not in _HARMLESS
+    }
+
+
+_WRITES = _first_parameters()
 
 
 class BackendGuard:
@@ -99,7 +106,7 @@ class GuardedBackend:
     def __init__(self, store: Backend, guard: BackendGuard) -> None:
         self._store = store
         self._guard = guard
-        for operation in (*_WRITES_KEY, *_WRITES_KEYS):
+        for operation in _WRITES:
             setattr(self, operation, self._guarded(operation))
 
     def __getattr__(self, name: str) -> object:
@@ -109,7 +116,7 @@ class GuardedBackend:
 
     def _guarded(self, operation: str) -> Callable[..., object]:
         call = getattr(self._store, operation)
-        keys_of = _keys_of_batch if operation in _WRITES_KEYS else _only_key
+        keys_of = _only_key if _WRITES[operation] == "key" else _keys_of_batch
 
         @functools.wraps(call)
         def guarded(first: object, *rest: object, **named: object) -> object:
@@ -146,7 +153,7 @@ def _keys_of_batch(operation: str, batch: object) -> list[object]:
         return []
     if isinstance(batch, str | bytes):
         return [batch, *batch]
-    if operation in _WRITES_LIST or isinstance(batch, Mapping):
+    if _WRITES[operation] == "keys" or isinstance(batch, Mapping):
         return list(batch)
     # Pairs or entries; an element that is none may be taken for a key.
     return [one[0] if isinstance(one, tuple | list) and one else one for one in batch]

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 
-from kvbench.backend import BATCH_OPERATIONS, AsyncBackend, Backend, BackendDescription
+from kvbench.backend import (
+    BATCH_OPERATIONS,
+    OPTIONAL_METHODS,
+    AsyncBackend,
+    Backend,
+    BackendDescription,
+)
 from kvbench.blocking import BlockingBackend
-from kvbench.conformance.backend.calls import LOCK_TTL_S, Calls, with_key, with_ttl, with_value
+from kvbench.conformance.backend.calls import Calls, arguments, with_key, with_ttl, with_value
 from kvbench.conformance.backend.context import BackendContext
 from kvbench.conformance.backend.suite import backend_case
 from kvbench.conformance.findings import CaseFailed, DoesNotApply
@@ -15,11 +22,9 @@ from kvbench.errors import KvbenchError, KvError, UnsupportedError
 from kvbench.model import BatchKind, Capability
 
 SHARED = ("shared",)
-METHODS = (
-    "close", "get", "set", "delete", "exists", *BATCH_OPERATIONS, "expire", "ttl", "setnx",
-    "getdel", "incr", "decr", "cas", "lock", "unlock", "extend_lock", "pipelined_get",
-    "pipelined_set", "pipelined_delete", "pipelined_exists", "describe", "batch_kind",
-)  # fmt: skip
+METHODS = tuple(
+    [name for name, _ in inspect.getmembers(Backend, inspect.isfunction) if name[0] != "_"]
+)
 
 
 def _adapter(ctx: BackendContext) -> tuple[type[BackendDescription], type[BackendDescription]]:
@@ -32,31 +37,16 @@ def _adapter(ctx: BackendContext) -> tuple[type[BackendDescription], type[Backen
 def _optional_calls(ctx: BackendContext, key: str) -> dict[str, Calls]:
     """The operations of each capability, each as a call that has nothing wrong with it."""
     store, value = ctx.store, ctx.value()
-    return {
-        Capability.TTL: {
-            "set with a TTL": lambda: store.set(key, value, 60),
-            "mset with a TTL": lambda: store.mset({key: value}, 60),
-            "expire": lambda: store.expire(key, 60),
-            "ttl": lambda: store.ttl(key),
-        },
-        Capability.TTL_EACH: {"mset_each": lambda: store.mset_each([(key, value, None)])},
-        Capability.SETNX: {"setnx": lambda: store.setnx(key, value)},
-        Capability.GETDEL: {"getdel": lambda: store.getdel(key)},
-        Capability.COUNTERS: {"incr": lambda: store.incr(key), "decr": lambda: store.decr(key)},
-        Capability.CAS: {"cas": lambda: store.cas(key, value, value)},
-        Capability.LOCKS: {
-            "lock": lambda: store.lock(key, "me", LOCK_TTL_S),
-            "extend_lock": lambda: store.extend_lock(key, "me", LOCK_TTL_S),
-            "unlock": lambda: store.unlock(key, "me"),
-        },
-        Capability.PIPELINING: {
-            "pipelined_get": lambda: store.pipelined_get([key]),
-            "pipelined_set": lambda: store.pipelined_set({key: value}),
-            "pipelined_delete": lambda: store.pipelined_delete([key]),
-            "pipelined_exists": lambda: store.pipelined_exists([key]),
-        },
-        Capability.TYPED_VALUES: {"set of an int": lambda: store.set(key, 1)},
+    calls: dict[str, dict[str, Callable[[], object]]] = {
+        capability: {
+            name: partial(getattr(store, name), *arguments(ctx, name, key)) for name in names
+        }
+        for capability, names in OPTIONAL_METHODS.items()
     }
+    calls[Capability.TTL]["set with a TTL"] = lambda: store.set(key, value, 60)
+    calls[Capability.TTL]["mset with a TTL"] = lambda: store.mset({key: value}, 60)
+    calls[Capability.TYPED_VALUES] = {"set of an int": lambda: store.set(key, 1)}
+    return {**calls}
 
 
 @backend_case("BERR-001")
