@@ -62,10 +62,15 @@ def run(name: str, port: int, seed: str = "7", timeout_s: float = 5.0) -> WireCo
     return context
 
 
-def failure(name: str, dispatcher: ThreadedDispatcher, seed: str = "7") -> CaseFailed:
-    with serving(dispatcher) as port, pytest.raises(CaseFailed) as caught:
-        run(name, port, seed, timeout_s=0.3)
-    return caught.value
+def failure(name: str, dispatcher: ThreadedDispatcher, seeds: str = "7") -> CaseFailed:
+    """How the case fails: with one of the seeds, for a fault may hide where threads are slow."""
+    for seed in seeds:
+        with serving(dispatcher) as port:
+            try:
+                run(name, port, seed, timeout_s=0.3)
+            except CaseFailed as found:
+                return found
+    pytest.fail(f"{name} found nothing")
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +102,7 @@ def test_every_case_of_these_areas_has_a_fault_or_is_a_walk():
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_wrong_server_fails(name):
-    found = failure(name, FAULTS[name]())
+    found = failure(name, FAULTS[name](), seeds="789")
     assert found.expected
     assert found.actual
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kvbench.errors import ProtocolError
 from kvbench.protocol import requests, responses
-from kvbench.protocol.opcodes import EXTENSIONS, Opcode
+from kvbench.protocol.opcodes import EXTENSIONS, Opcode, Tag
 from kvbench.server.dispatch import Dispatcher, Refused
 
 from .parts import Lacking, Plain, breaks, invalid, is_refusal, ok
@@ -375,12 +375,12 @@ class OnlyDeletes(Dispatcher):
 
 
 @breaks("GETDEL-001")
-class RemovesLongValuesOnly(Dispatcher):
-    """GETDEL leaves a key whose value has up to two bytes."""
+class LeavesInts(Dispatcher):
+    """GETDEL answers an Int and leaves its key."""
 
     def _getdel(self, payload: bytes) -> bytes:
         reply = self._get(payload)
-        return super()._getdel(payload) if len(reply) > 7 else reply
+        return reply if reply[5:6] == bytes([Tag.INT]) else super()._getdel(payload)
 
 
 @breaks("GETDEL-002")
