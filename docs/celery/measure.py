@@ -55,7 +55,6 @@ print(took_ns, status.split("VmRSS:")[1].split()[0])
 """A process that loads a result backend and reads one state: nanoseconds for that, and KiB."""
 
 RESULTS = 100
-BLOCKS = 5
 VALUE = {"user": 17, "items": [1, 2, 3], "text": "x" * 60}
 ROUND_TIMEOUT_S = 300
 
@@ -171,7 +170,7 @@ def ways(kvb_url: str, redis_url: str) -> dict[str, Timed]:
     }
 
 
-def one_round(rtts_ms: list[float]) -> dict[str, dict[str, float]]:
+def one_round(rtts_ms: list[float], blocks: int) -> dict[str, dict[str, float]]:
     """Nanoseconds by added round trip and way: the medians over the blocks of this process."""
     found = {}
     with ExitStack() as opened:
@@ -188,7 +187,7 @@ def one_round(rtts_ms: list[float]) -> dict[str, dict[str, float]]:
                 else:
                     places = [f"127.0.0.1:{port}" for port in (kvb, redis)]
                 urls = f"kvb://{places[0]}/celery", f"redis://{places[1]}/0"
-                found[f"{rtt_ms:g}"] = _measure(ways(*urls)) | _start(*urls)
+                found[f"{rtt_ms:g}"] = _measure(ways(*urls), blocks) | _start(*urls)
     return found
 
 
@@ -204,16 +203,16 @@ def _start(*urls: str) -> dict[str, float]:
     return found
 
 
-def _measure(timed: dict[str, Timed]) -> dict[str, float]:
+def _measure(timed: dict[str, Timed], blocks: int) -> dict[str, float]:
     for way in timed.values():
         way()  # Connects, and fills caches of code.
     times: dict[str, list[float]] = {name: [] for name in timed}
-    for _ in range(BLOCKS):
+    for _ in range(blocks):
         forwards = {name: way() for name, way in timed.items()}
         backwards = {name: timed[name]() for name in reversed(timed)}
         for name in timed:
             times[name].append((forwards[name] + backwards[name]) / 2)
-    return {name: statistics.median(blocks) for name, blocks in times.items()}
+    return {name: statistics.median(took) for name, took in times.items()}
 
 
 @contextmanager
@@ -322,15 +321,17 @@ def main() -> None:
         "--rtt", type=float, action="append", metavar="MS", help="added; default: 0 and 0.5"
     )
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--blocks", type=int, default=5, help="in each round; default: 5")
     parser.add_argument("--output", type=Path, help="a folder for report.md and results.json")
     parser.add_argument("--one-round", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     rtts_ms = options.rtt or [0.0, 0.5]
     if options.one_round:
-        json.dump(one_round(rtts_ms), sys.stdout)
+        json.dump(one_round(rtts_ms, options.blocks), sys.stdout)
         return
     placement = apply(choose_placement())
-    command = [sys.executable, __file__, "--one-round", *[f"--rtt={rtt}" for rtt in rtts_ms]]
+    command = [sys.executable, __file__, "--one-round", f"--blocks={options.blocks}"]
+    command += [f"--rtt={rtt}" for rtt in rtts_ms]
     rounds = []
     with keep_awake():
         for number in range(1, options.rounds + 1):

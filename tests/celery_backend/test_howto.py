@@ -41,7 +41,7 @@ def test_the_app_of_the_how_to_runs(tmp_path):
 
 
 def test_the_recipe_measures_and_writes_its_report(tmp_path):
-    command = [sys.executable, DOCS / "measure.py", "--rounds", "2", "--rtt", "0"]
+    command = [sys.executable, DOCS / "measure.py", "--rounds", "2", "--blocks", "1", "--rtt", "0"]
     told = subprocess.run(
         [*command, "--output", tmp_path / "out"], capture_output=True, text=True, timeout=120
     )
