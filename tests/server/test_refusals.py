@@ -45,7 +45,7 @@ def test_the_first_end_of_memory_spends_the_reserve_and_is_logged_once(reserve, 
     assert [record.getMessage() for record in caplog.records] == ["out of memory"]
 
 
-def test_a_fault_of_the_server_is_logged_and_not_told_to_the_client(caplog):
+def test_a_fault_of_the_server_is_logged_and_not_shown_to_the_client(caplog):
     with caplog.at_level(logging.ERROR, "kvbench.server"):
         response = refusal(Opcode.GET, ZeroDivisionError("a secret of ours"))
     assert b"secret" not in response
@@ -54,9 +54,9 @@ def test_a_fault_of_the_server_is_logged_and_not_told_to_the_client(caplog):
 
 
 def test_where_even_the_response_finds_no_memory_there_is_one_made_in_advance(reserve):
-    class Unprintable(ProtocolError):
+    class UnprintableError(ProtocolError):
         def __str__(self):
             raise MemoryError
 
-    assert refusal(Opcode.GET, Unprintable("x")) == OUT_OF_MEMORY
+    assert refusal(Opcode.GET, UnprintableError("x")) == OUT_OF_MEMORY
     assert reserve.is_spent
