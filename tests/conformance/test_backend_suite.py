@@ -5,6 +5,8 @@ Also that ledger and cases are in step: no clause without a case, no case withou
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kvbench.backend import AsyncBackend, Backend
@@ -101,12 +103,19 @@ def test_cases_ask_for_what_exists():
     ("clause", "backend"), WRONG, ids=lambda one: getattr(one, "__name__", one)
 )
 def test_a_wrong_backend_fails_at_its_clause(clause, backend):
-    with InProcess.of(backend) as target:
-        examiner = Runner(target, frozenset(target.store.capabilities), OPTIONS)
-        findings = [examiner.finding(case) for case in CASES if clause in case.clauses]
-    outcomes = [finding.outcome for finding in findings]
-    assert Outcome.FAILED in outcomes, [finding.detail for finding in findings]
-    assert Outcome.ERROR not in outcomes, [finding.detail for finding in findings]
+    """With one of three seeds: where threads are slow, they may not meet in one run."""
+    outcomes = set()
+    for seed in ("seed", "another", "third"):
+        with InProcess.of(backend) as target:
+            runner = Runner(
+                target, frozenset(target.store.capabilities), replace(OPTIONS, seed=seed)
+            )
+            findings = [runner.finding(case) for case in CASES if clause in case.clauses]
+        outcomes = {finding.outcome for finding in findings}
+        assert Outcome.ERROR not in outcomes, [finding.detail for finding in findings]
+        if Outcome.FAILED in outcomes:
+            return
+    pytest.fail(f"only {outcomes}")
 
 
 def test_many_clauses_have_a_wrong_backend():
