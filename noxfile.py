@@ -70,14 +70,8 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The whole suite, with the codec that this machine has; what failed, once more and alone.
-
-    Tests of races and of time may fail beside others on a busy machine, and none does alone.
-    """
-    failed, none_collected = 1, 5
-    session.run("pytest", *PARALLEL, *session.posargs, success_codes=[0, failed])
-    again = ("--last-failed", "--last-failed-no-failures=none")
-    session.run("pytest", *again, *session.posargs, success_codes=[0, none_collected])
+    """The whole suite, with the codec that this machine has."""
+    _run_tests(session, "pytest")
 
 
 @nox.session
@@ -86,14 +80,24 @@ def pure(session: nox.Session) -> None:
 
     That is how they run on a machine without a compiler, and only so can their branches be counted.
     """
-    environment = {"KVBENCH_PURE": "1"}
-    again = ("pytest", *PARALLEL, "--hypothesis-profile=brief")
     for files, tests in COVERED.items():
         session.run("coverage", "erase")
-        command = ("coverage", "run", f"--include={files}", "-m", *again, *tests)
-        session.run(*command, *session.posargs, env=environment)
+        command = ("coverage", "run", f"--include={files}", "-m", "pytest")
+        _run_tests(session, *command, *tests, "--hypothesis-profile=brief", KVBENCH_PURE="1")
         session.run("coverage", "combine", "-q")
         session.run("coverage", "report", "--fail-under=95")
+
+
+def _run_tests(session: nox.Session, *command: str, **environment: str) -> None:
+    """Run tests side by side; then those that failed once more, alone.
+
+    Tests of races and of time may fail beside others on a busy machine, and none does alone.
+    """
+    failed, none_collected = 1, 5
+    command = (*command, *session.posargs)
+    session.run(*command, *PARALLEL, success_codes=[0, failed], env=environment)
+    again = ("--last-failed", "--last-failed-no-failures=none")
+    session.run(*command, *again, success_codes=[0, none_collected], env=environment)
 
 
 @nox.session

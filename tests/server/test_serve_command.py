@@ -262,6 +262,7 @@ def test_it_ends_in_time_with_a_request_under_way():
     expected = stored[:5] + other * count
     head = b"\x00\x01k" + bytes(8)
     with serving() as (process, port), connect(port) as client:
+        client.settimeout(6 * DEADLINE_S)  # The pure codec, counted for coverage, takes its time.
         client.sendall(frame(Opcode.SET, head + stored))
         assert receive(client, 1)[0][0] == Status.OK
         client.sendall(frame(Opcode.CAS, head + expected + b"\x00"))
