@@ -21,7 +21,7 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "types", "layers", "build", "tests", "pure", "bench"]
 nox.options.stop_on_first_error = True
 
-PARALLEL = ("-n", "2", "--dist", "worksteal")
+PARALLEL = ("-n", "2", "--dist", "load", "--maxschedchunk", "1")
 """With more, tests of threads that have to meet fail now and then on two cores."""
 
 COVERED = {
