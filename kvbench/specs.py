@@ -7,8 +7,8 @@ below are the format: ``specs/vectors/schema.json`` is made from them.
 
 Bytes in a vector are hex with spaces for the reader, or a list of hex and repeats where that would
 be long. Every key in a vector begins with :data:`KEY_TOKEN`; a player that needs keys of its own
-replaces the token by as many other characters in the bytes of all frames (:meth:`Step.request`),
-and no length changes.
+replaces the token by as many other characters in the bytes of all frames
+(:meth:`VectorStep.request`), and no length changes.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Payload(_Record, frozen=True):
         return f"payload lacks the bytes {absent}" if absent else ""
 
 
-class Reply(_Record, frozen=True):
+class ExpectedReply(_Record, frozen=True):
     """One expected response.
 
     Attributes:
@@ -137,7 +137,7 @@ class Reply(_Record, frozen=True):
         return "" if payload == expected else f"payload {payload.hex()}, expected {expected.hex()}"
 
 
-class Step(_Record, frozen=True):
+class VectorStep(_Record, frozen=True):
     """One move of a vector: wait, send bytes, read the replies, in this order.
 
     Attributes:
@@ -153,7 +153,7 @@ class Step(_Record, frozen=True):
 
     note: str = ""
     send: Bytes = ""
-    expect: list[Reply] = []
+    expect: list[ExpectedReply] = []
     pieces: int = 0
     connection: str = "a"
     finish: bool = False
@@ -178,7 +178,7 @@ class Vector(_Record, frozen=True):
     id: VectorId
     clauses: list[ClauseId]
     description: str
-    steps: list[Step]
+    steps: list[VectorStep]
     keys: list[str] = []
     needs: list[str] = []
 
@@ -262,7 +262,7 @@ class TtlConversion(_Record, frozen=True):
     ttl_ms: int | None
 
 
-class Address(_Record, frozen=True):
+class AddressExample(_Record, frozen=True):
     """An address as a client is given it, and what it means."""
 
     clauses: list[ClauseId]
@@ -281,7 +281,7 @@ class VectorFile(_Record, frozen=True):
     values: list[ValueVector] = []
     invalid_values: list[InvalidValue] = []
     ttl_conversions: list[TtlConversion] = []
-    addresses: list[Address] = []
+    addresses: list[AddressExample] = []
 
 
 class _Ledger(_Record, frozen=True):

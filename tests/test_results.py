@@ -20,15 +20,15 @@ from kvbench.foreign_text import clean
 from kvbench.results import (
     SCHEMA,
     ArmFigures,
+    Baselines,
     Cell,
     Curve,
     Figure,
-    Floors,
     Footer,
     Header,
     Misfit,
     Round,
-    Target,
+    TargetRecord,
     TwoGroups,
     encode_record,
     read_results,
@@ -43,7 +43,7 @@ HEADER = Header(
     environment={"cpu": "AMD EPYC", "cores": 2, "load_before": 0.4, "versions": {"numpy": "2.4"}},
     suite="batch-operations",
 )
-TARGET = Target("kvb://", True, {"product": "kvbench"}, Figure(1.0, 0.98, 1.02, [1.0, 1.01]))
+TARGET = TargetRecord("kvb://", True, {"product": "kvbench"}, Figure(1.0, 0.98, 1.02, [1.0, 1.01]))
 SPEEDUP = Figure(4.31, 4.2, 4.43, [4.3, 4.32])
 INDIVIDUAL = ArmFigures(
     Figure(32_258.0, 31_900.0, 32_600.0, [32_000.5, 32_500.25]),
@@ -76,7 +76,7 @@ RECORDS = (HEADER, TARGET, CELL, NO_NUMBER, FOOTER)
 LINES = tuple(map(encode_record, RECORDS))
 FILE = b"".join(LINES)
 
-FLOORS = Floors(Figure(48.2), Figure(61.0), Figure(24_300.0), None, True)
+BASELINES = Baselines(Figure(48.2), Figure(61.0), Figure(24_300.0), None, True)
 CURVE = Curve(
     target="kvb://",
     op="mget",
@@ -140,7 +140,11 @@ cells = st.builds(
     reason=texts,
 )
 targets = st.builds(
-    Target, texts, st.booleans(), st.dictionaries(texts, texts, max_size=3), st.none() | figures
+    TargetRecord,
+    texts,
+    st.booleans(),
+    st.dictionaries(texts, texts, max_size=3),
+    st.none() | figures,
 )
 headers = st.builds(Header, st.just(SCHEMA), texts, texts, facts, facts, texts)
 
@@ -153,7 +157,7 @@ def test_any_records_survive_the_file(path, header, body):
     # Of each thing the last record counts, in the place of the first.
     kept = clean(body)
     found = {(o.target, o.op, o.batch_size): o for o in kept if isinstance(o, Cell)}
-    opened = {one.target: one for one in kept if isinstance(one, Target)}
+    opened = {one.target: one for one in kept if isinstance(one, TargetRecord)}
     footer = Footer("interrupted", 1.5, len(found), reason="interrupted by the user")
     path.write_bytes(b"".join(map(encode_record, [header, *body, footer])))
     results = read_results(path)
@@ -185,12 +189,12 @@ def test_a_file_cut_at_any_byte_is_interrupted_or_named(path):
 
 def test_a_later_record_replaces_an_earlier_one_in_its_place(path):
     first = msgspec.structs.replace(CELL, rounds=1)
-    body = [HEADER, TARGET, first, NO_NUMBER, ROUND, FLOORS, CURVE, CELL, CURVE, FOOTER]
+    body = [HEADER, TARGET, first, NO_NUMBER, ROUND, BASELINES, CURVE, CELL, CURVE, FOOTER]
     path.write_bytes(b"".join(map(encode_record, body)))
     results = read_results(path)
     assert results.cells == (CELL, NO_NUMBER)
     assert results.curves == (CURVE,)
-    assert results.floors == FLOORS
+    assert results.baselines == BASELINES
     assert results.rounds == (ROUND,)
 
 
@@ -201,7 +205,7 @@ def test_the_schema_in_the_specification_is_that_of_the_types():
 
 
 @pytest.mark.parametrize(
-    "record", [*RECORDS, FLOORS, CURVE, ROUND], ids=lambda record: type(record).__name__
+    "record", [*RECORDS, BASELINES, CURVE, ROUND], ids=lambda record: type(record).__name__
 )
 def test_every_record_is_valid_by_the_schema(record):
     jsonschema.validate(json.loads(encode_record(record)), json.loads(results_schema()))

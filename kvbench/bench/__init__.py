@@ -8,8 +8,8 @@ same work, timed · ``gather`` samples of rounds to records · ``estimate`` and 
 statistics, pure · ``recorder`` records kept and written.
 
 Beside it: ``workload`` keys and values · ``equivalence`` proof that all arms do the same ·
-``round_trips`` of a batch, measured · ``floors``, ``placement``, ``contention``, ``keep_awake`` and
-``environment`` the machine · ``suites`` plans with a name · ``conformance`` figures that are
+``round_trips`` of a batch, measured · ``baselines``, ``placement``, ``contention``, ``keep_awake``
+and ``environment`` the machine · ``suites`` plans with a name · ``conformance`` figures that are
 withheld · ``time_left`` · ``interrupts`` Ctrl-C.
 
 A target is seen only through its adapter, so our own server is measured like any rival. Nothing

@@ -146,7 +146,7 @@ class Blocks:
 
     Attributes:
         lanes: a sample of each lane, in the order in which they were given.
-        control_ns: the control lane's time before each block.
+        control_ns: the control measurement's time before each block.
         waited: share of the time of the blocks that was spent waiting for a core.
     """
 

@@ -30,7 +30,7 @@ from kvbench.results import Figure, TwoGroups
 CONFIDENCE = 0.95
 
 DRIFT_MAX = 0.05
-"""A control lane that moved by more than this makes a result unstable."""
+"""A control measurement that moved by more than this makes a result unstable."""
 
 WAITED_MAX = 0.05
 """Waiting for a core for a larger share of the time than this makes a result unstable."""
@@ -176,7 +176,7 @@ def two_groups(ns_per_key: Sequence[float]) -> TwoGroups | None:
 
 
 def drift(control_ns: Sequence[float]) -> float:
-    """How far the control lane moved about its median, as a share of it.
+    """How far the control measurement moved about its median, as a share of it.
 
     Half of what lies between its 10th and 90th percentile: a machine whose speed changes shows, a
     single hiccup, which the medians shrug off as well, does not.

@@ -16,7 +16,7 @@ from kvbench.bench import estimate
 from kvbench.bench.arms import Arm
 from kvbench.bench.cost_curve import CallTimes, cost_curve
 from kvbench.bench.messages import (
-    FloorSample,
+    BaselineSample,
     Measured,
     NoFigure,
     Opened,
@@ -24,7 +24,7 @@ from kvbench.bench.messages import (
 )
 from kvbench.bench.plan import Plan, TargetPlan
 from kvbench.model import BatchOperation
-from kvbench.results import HEADLINE, ArmFigures, Cell, Curve, Figure, Floors, Target
+from kvbench.results import HEADLINE, ArmFigures, Baselines, Cell, Curve, Figure, TargetRecord
 
 RATIOS = ((Arm.INDIVIDUAL, Arm.BATCH), (Arm.INDIVIDUAL, Arm.PIPELINED), (Arm.PIPELINED, Arm.BATCH))
 """What a cell compares, where it has both arms: the first over the second. The first is
@@ -71,9 +71,9 @@ class Gathering:
         self._groups: dict[tuple[int, BatchOperation], _Group] = defaultdict(_Group)
         self._reasons: dict[tuple[int, BatchOperation, int], str] = {}
         self._round_trips: dict[tuple[int, BatchOperation], RoundTrips] = {}
-        self._floors: list[FloorSample] = []
+        self._baselines: list[BaselineSample] = []
 
-    def add(self, sample: Opened | Measured | NoFigure | RoundTrips | FloorSample) -> None:
+    def add(self, sample: Opened | Measured | NoFigure | RoundTrips | BaselineSample) -> None:
         """Take what a worker found out."""
         match sample:
             case Opened():
@@ -84,21 +84,21 @@ class Gathering:
                 self._reasons[sample.place, sample.op, sample.batch_size] = sample.reason
             case RoundTrips():
                 self._round_trips[sample.place, sample.op] = sample
-            case FloorSample():
-                self._floors.append(sample)
+            case BaselineSample():
+                self._baselines.append(sample)
 
     def withhold(self, place: int, op: BatchOperation, reason: str) -> None:
         """Give an operation no figure, for a reason that stands before any measuring."""
         self._reasons[place, op, 0] = reason
 
-    def targets(self) -> Iterator[Target]:
+    def targets(self) -> Iterator[TargetRecord]:
         """A record for each target that was opened."""
         for place, opened in self._opened.items():
             plan = self._plan.targets[place]
             facts = dict(opened.facts)
             if plan.verdict:
                 facts["conformance"] = plan.verdict
-            yield Target(plan.name, opened.is_network, facts, self._self_ratio(place))
+            yield TargetRecord(plan.name, opened.is_network, facts, self._self_ratio(place))
 
     def cells(self) -> Iterator[Cell]:
         """A record for each cell of the plan."""
@@ -126,15 +126,17 @@ class Gathering:
             if curve is not None:
                 yield curve
 
-    def floors(self) -> Floors | None:
-        """The floors over the rounds; None before the first."""
-        if not self._floors:
+    def baselines(self) -> Baselines | None:
+        """The baselines over the rounds; None before the first."""
+        if not self._baselines:
             return None
-        together = [one.round_trip_together_ns for one in self._floors]
-        return Floors(
-            timer_ns=estimate.combine([one.timer_ns for one in self._floors]),
-            loop_ns=estimate.combine([one.loop_ns for one in self._floors]),
-            round_trip_apart_ns=estimate.combine([one.round_trip_apart_ns for one in self._floors]),
+        together = [one.round_trip_together_ns for one in self._baselines]
+        return Baselines(
+            timer_ns=estimate.combine([one.timer_ns for one in self._baselines]),
+            loop_ns=estimate.combine([one.loop_ns for one in self._baselines]),
+            round_trip_apart_ns=estimate.combine(
+                [one.round_trip_apart_ns for one in self._baselines]
+            ),
             round_trip_together_ns=(
                 None
                 if None in together

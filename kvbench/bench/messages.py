@@ -80,7 +80,7 @@ class Task(msgspec.Struct, frozen=True):
     prefix: str = ""
 
 
-class Step(msgspec.Struct, frozen=True, tag="step"):
+class TaskProgress(msgspec.Struct, frozen=True, tag="step"):
     """Something goes on; ``share`` of this worker's task is done, 0 to 1."""
 
     text: str
@@ -93,8 +93,8 @@ class Placed(msgspec.Struct, frozen=True, tag="placed"):
     placement: Placement
 
 
-class FloorSample(msgspec.Struct, frozen=True, tag="floor"):
-    """The floors of a round in nanoseconds; see :class:`kvbench.results.Floors`."""
+class BaselineSample(msgspec.Struct, frozen=True, tag="baseline"):
+    """The baselines of a round in nanoseconds; see :class:`kvbench.results.Baselines`."""
 
     timer_ns: float
     loop_ns: float
@@ -163,7 +163,7 @@ class Measured(msgspec.Struct, frozen=True, tag="measured"):
     """A group in a round.
 
     Attributes:
-        control_ns: the control lane before each block.
+        control_ns: the control measurement before each block.
         waited: share of the time of the blocks that was spent waiting for a core.
     """
 
@@ -194,7 +194,7 @@ class KeysRemain(msgspec.Struct, frozen=True, tag="keys-remain"):
     reason: str
 
 
-class Refused(msgspec.Struct, frozen=True, tag="refused"):
+class TaskRefused(msgspec.Struct, frozen=True, tag="refused"):
     """The task cannot be done: the caller's mistake, a missing driver, or no connection."""
 
     kind: Literal["usage", "unavailable", "connection"]
@@ -208,9 +208,9 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
 
 Message = (
-    Step
+    TaskProgress
     | Placed
-    | FloorSample
+    | BaselineSample
     | Opened
     | Explored
     | NoFigure
@@ -218,6 +218,6 @@ Message = (
     | Measured
     | Lost
     | KeysRemain
-    | Refused
+    | TaskRefused
     | Done
 )

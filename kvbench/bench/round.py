@@ -35,9 +35,9 @@ from kvbench.bench.messages import (
     NoFigure,
     Opened,
     RoundTrips,
-    Step,
     TargetTask,
     Task,
+    TaskProgress,
 )
 from kvbench.bench.workload import SAFETY_TTL_S, Workload
 from kvbench.errors import (
@@ -309,7 +309,7 @@ class Visit:
 
     def _step(self, operation: BatchOperation, batch_size: int, what: str) -> None:
         label = f"{self._target.name} {operation}" + (f" × {batch_size:,}" if batch_size else "")
-        self._send(Step(f"{label}: {what}" if what else label, self._share))
+        self._send(TaskProgress(f"{label}: {what}" if what else label, self._share))
 
 
 def _size_for_round_trips(group: Group) -> int:
@@ -345,7 +345,7 @@ def visit(task: Task, target: TargetTask, send: Send, interrupts: Interrupts) ->
         KvConnectionError: it cannot be reached; while exploring.
         TargetLostError: it cannot be opened; in a round.
     """
-    send(Step(f"opening {target.name}", 0.0))
+    send(TaskProgress(f"opening {target.name}", 0.0))
     with ExitStack() as opened:
         try:
             session, url = _open(opened, target.url, interrupts)

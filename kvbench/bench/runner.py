@@ -22,8 +22,8 @@ from kvbench.bench.gather import Gathering
 from kvbench.bench.interrupts import Interrupts
 from kvbench.bench.keep_awake import KeepAwake, keep_awake
 from kvbench.bench.messages import (
+    BaselineSample,
     Explored,
-    FloorSample,
     Group,
     KeysRemain,
     Lane,
@@ -33,11 +33,11 @@ from kvbench.bench.messages import (
     NoFigure,
     Opened,
     Placed,
-    Refused,
     RoundTrips,
-    Step,
     TargetTask,
     Task,
+    TaskProgress,
+    TaskRefused,
 )
 from kvbench.bench.placement import choose_placement
 from kvbench.bench.plan import Plan
@@ -64,7 +64,7 @@ class Ending(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """The end of a run.
 
     Attributes:
@@ -86,7 +86,7 @@ class _TargetLostError(Exception):
     """A target stopped answering, or one worker after the other died."""
 
 
-def run(plan: Plan, observe: Observer, interrupts: Interrupts, command: str) -> Outcome:
+def run(plan: Plan, observe: Observer, interrupts: Interrupts, command: str) -> RunOutcome:
     """Carry out a plan.
 
     Args:
@@ -134,7 +134,7 @@ class Run:
         self._tasks: list[TargetTask] = []
         self._missed: list[str] = []
 
-    def carry_out(self, command: str) -> Outcome:
+    def carry_out(self, command: str) -> RunOutcome:
         """Explore, measure, record; see :func:`run`."""
         self._explore()
         start_s = time.monotonic()
@@ -158,7 +158,7 @@ class Run:
                 Footer(outcome, elapsed_s, len(cells), load_average(), reason, self._missed)
             )
         reason = clean(reason)
-        return Outcome(ending, sum([bool(cell.reason) for cell in cells]), reason)
+        return RunOutcome(ending, sum([bool(cell.reason) for cell in cells]), reason)
 
     def _explore(self) -> None:
         """Find out what can be measured. Raises what :func:`run` raises."""
@@ -213,7 +213,7 @@ class Run:
         try:
             with self._worker("measure", number, self._tasks) as messages:
                 for message in messages:
-                    if isinstance(message, Measured | FloorSample | NoFigure):
+                    if isinstance(message, Measured | BaselineSample | NoFigure):
                         found.append(message)
                     else:
                         self._take(message)
@@ -259,7 +259,7 @@ class Run:
             _TargetLostError: another target did.
         """
         match message:
-            case Step():
+            case TaskProgress():
                 share, left_s = self._time_left.at(message.share)
                 self._observe(Progressed(message.text, share, left_s))
             case Placed():
@@ -268,7 +268,7 @@ class Run:
                 self._gathering.add(message)
                 if message.warning:
                     self._observe(Warned(message.warning))
-            case Measured() | NoFigure() | RoundTrips() | FloorSample():
+            case Measured() | NoFigure() | RoundTrips() | BaselineSample():
                 self._gathering.add(message)
             case Explored():
                 self._tasks.append(message.task)
@@ -277,7 +277,7 @@ class Run:
                 self._observe(KeysLeft(name, message.prefix, message.reason))
             case Lost():
                 raise (_RoundLostError if message.is_private else _TargetLostError)(message.reason)
-            case Refused():
+            case TaskRefused():
                 raise _refusal(message)
 
     def _header(self, command: str) -> Header:
@@ -298,9 +298,9 @@ class Run:
         """Hand over all that the rounds gave so far."""
         for target in self._gathering.targets():
             self._record(target)
-        floors = self._gathering.floors()
-        if floors is not None:
-            self._record(floors)
+        baselines = self._gathering.baselines()
+        if baselines is not None:
+            self._record(baselines)
         for cell in self._gathering.cells():
             if cell.rounds or cell.reason:
                 self._record(cell)
@@ -315,7 +315,7 @@ class Run:
             self._observe(Recorded(record))
 
 
-def _refusal(message: Refused) -> Exception:
+def _refusal(message: TaskRefused) -> Exception:
     match message.kind:
         case "usage":
             return UsageError(message.reason)

@@ -17,9 +17,9 @@ import threading
 import msgspec
 
 from kvbench.bench import placement
-from kvbench.bench.floors import measure_floors
+from kvbench.bench.baselines import measure_baselines
 from kvbench.bench.interrupts import Interrupts
-from kvbench.bench.messages import Done, Message, Placed, Refused, Task
+from kvbench.bench.messages import Done, Message, Placed, Task, TaskRefused
 from kvbench.bench.round import Send, TargetLostError, visit
 from kvbench.errors import BackendUnavailableError, KvConnectionError, UsageError
 
@@ -35,7 +35,7 @@ def do(task: Task, send: Send, interrupts: Interrupts) -> None:
         send(Placed(placed))
         targets = list(task.targets)
         if task.kind == "measure":
-            send(measure_floors(placed))
+            send(measure_baselines(placed))
             random.Random(f"{task.settings.seed}/{task.number}").shuffle(targets)
         for target in targets:
             with visit(task, target, send, interrupts) as visiting:
@@ -46,11 +46,11 @@ def do(task: Task, send: Send, interrupts: Interrupts) -> None:
     except TargetLostError:
         pass
     except UsageError as error:
-        send(Refused("usage", str(error)))
+        send(TaskRefused("usage", str(error)))
     except BackendUnavailableError as error:
-        send(Refused("unavailable", error.reason, error.scheme, error.hint))
+        send(TaskRefused("unavailable", error.reason, error.scheme, error.hint))
     except KvConnectionError as error:
-        send(Refused("connection", str(error)))
+        send(TaskRefused("connection", str(error)))
     send(Done())
 
 

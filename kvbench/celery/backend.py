@@ -23,7 +23,7 @@ from kombu.utils.functional import retry_over_time
 from kvbench.celery.chords import ChordBackend
 from kvbench.celery.connections import Connections, ResultClient
 from kvbench.celery.pauses import pauses
-from kvbench.celery.writer import BatchWriter, Entry
+from kvbench.celery.writer import BatchWriter, PendingResult
 from kvbench.client import Address, KvConnectionError, KvServerError, KvTimeoutError
 from kvbench.client.sockets import check_timeouts
 from kvbench.errors import UsageError
@@ -161,7 +161,9 @@ class KvbBackend(ChordBackend):
             meta["task_id"] = bytes_to_str(task_id)
             payload = self.encode(meta)
             if len(payload) <= WINDOW_VALUE_BYTES_MAX:
-                entry = Entry(payload, self._ttl_of(state), is_final=state == states.SUCCESS)
+                entry = PendingResult(
+                    payload, self._ttl_of(state), is_final=state == states.SUCCESS
+                )
                 self._writer.put(self.get_key_for_task(task_id), entry)
                 return result
             self.flush()
@@ -244,7 +246,7 @@ class KvbBackend(ChordBackend):
         return f"kvb://{self._address}"
 
     def _call(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        with self._connections.lend() as client:
+        with self._connections.acquire() as client:
             return call(client, *arguments)
 
     def _again(self, call: Callable[..., T], *arguments: Any) -> T:
@@ -293,7 +295,7 @@ class KvbBackend(ChordBackend):
         half = len(keys) // 2  # Together they are too large for a reply.
         return self._stored(keys[:half]) + self._stored(keys[half:])
 
-    def _store_entries(self, entries: Mapping[str, Entry]) -> None:
+    def _store_entries(self, entries: Mapping[str, PendingResult]) -> None:
         """Store what a window collected. A stored success stays, as Celery wants it."""
         by_ttl: dict[float | None, dict[str, str | bytes]] = defaultdict(dict)
         for (key, entry), stored in zip(entries.items(), self._stored(list(entries)), strict=True):

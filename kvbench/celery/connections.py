@@ -1,4 +1,7 @@
-"""Clients lent to the threads of a process, one at a time each. Fork-safe; works under gevent."""
+"""A pool of clients for the threads of a process: one each at a time.
+
+Fork-safe; works under gevent.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,7 @@ class ResultClient(SyncKvClient):
 class Connections:
     """Up to ``limit`` synchronous clients, opened when they are needed.
 
-    The one that was given back last is lent first, so that a process with one thread has one
+    The one that was released last is acquired first, so that a process with one thread has one
     connection. A client replaces a connection that the server has closed by itself. A forked child
     begins with none.
 
@@ -96,7 +99,7 @@ class Connections:
         self._idle.clear()
 
     @contextmanager
-    def lend(self) -> Iterator[ResultClient]:
+    def acquire(self) -> Iterator[ResultClient]:
         """A client for the block.
 
         Raises:

@@ -22,11 +22,11 @@ _log = logging.getLogger("kvbench.celery")
 ENTRIES_MAX = 1000
 """A window is stored early when it holds so many results; more than twice as many wait."""
 
-Store = Callable[[Mapping[str, "Entry"]], None]
+Store = Callable[[Mapping[str, "PendingResult"]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PendingResult:
     """A result that is to be stored.
 
     Attributes:
@@ -68,12 +68,12 @@ class BatchWriter:
     def _leave_to_parent(self) -> None:
         """A forked child has nothing to store: the parent does that."""
         self._changed = threading.Condition()
-        self._waiting: dict[str, Entry] = {}
-        self._storing: dict[str, Entry] = {}
+        self._waiting: dict[str, PendingResult] = {}
+        self._storing: dict[str, PendingResult] = {}
         self._is_urgent = False
         self._thread: threading.Thread | None = None
 
-    def put(self, key: str, entry: Entry) -> None:
+    def put(self, key: str, entry: PendingResult) -> None:
         """Have an entry stored within the window. A success that waits is not replaced.
 
         Raises:
@@ -90,7 +90,7 @@ class BatchWriter:
                 self._thread.start()
             self._changed.notify_all()
 
-    def get(self, key: str) -> Entry | None:
+    def get(self, key: str) -> PendingResult | None:
         """The entry of a key that is not known to be stored yet."""
         return self._waiting.get(key) or self._storing.get(key)
 
@@ -133,7 +133,7 @@ class BatchWriter:
     def _is_due(self) -> bool:
         return self._is_urgent or len(self._waiting) >= ENTRIES_MAX
 
-    def _store_all(self, entries: dict[str, Entry]) -> None:
+    def _store_all(self, entries: dict[str, PendingResult]) -> None:
         """Store, again and again when that fails, until the waits end."""
         waits = self._waits_s()
         while True:

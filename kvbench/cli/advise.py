@@ -12,7 +12,7 @@ import click
 from kvbench.bench.plan import QUICK, Plan, Settings, TargetPlan, ValueType, check_target
 from kvbench.cli.measuring import batch_sizes_of, carry_out, check_address, value_options
 from kvbench.cli.output import make_console, show_document
-from kvbench.cli.parameters import Duration, Target, Words
+from kvbench.cli.parameters import Duration, TargetType, Words
 from kvbench.errors import UsageError
 from kvbench.model import BatchOperation
 from kvbench.registry import target_url
@@ -46,7 +46,7 @@ Examples:
   kvbench advise kvb://127.0.0.1:16380 --ops mset --value-size 4kB --json
 """
 )
-@click.argument("target", type=Target(), metavar="TARGET")
+@click.argument("target", type=TargetType(), metavar="TARGET")
 @click.option(
     "--slo", type=Duration(), metavar="TIME", help="The longest a key may wait, e.g. 5ms."
 )

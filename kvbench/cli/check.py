@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kvbench.cli.parameters import Target
+from kvbench.cli.parameters import TargetType
 from kvbench.errors import UrlError, UsageError
 from kvbench.report.formats import VERDICTS_FORMATS
 
 if TYPE_CHECKING:
-    from kvbench.cli.check_run import Run
+    from kvbench.cli.check_run import CheckRun
     from kvbench.conformance.selection import Selection
 
 _LEVELS = {"must": ("MUST",), "should": ("MUST", "SHOULD"), "may": ("MUST", "SHOULD", "MAY")}
@@ -55,7 +55,7 @@ Exit codes: 0 conforms, 1 does not, 2 usage, 3 not verified, 4 target unreachabl
 itself failed, 130 Ctrl-C. Of several targets the first of 1, 4, 3, 0 that one of them has.
 """
 )
-@click.argument("targets", nargs=-1, required=True, type=Target(), metavar="TARGET...")
+@click.argument("targets", nargs=-1, required=True, type=TargetType(), metavar="TARGET...")
 @click.option(
     "--suite",
     "suites",
@@ -77,7 +77,7 @@ itself failed, 130 Ctrl-C. Of several targets the first of 1, 4, 3, 0 that one o
     "--profile",
     "profiles",
     multiple=True,
-    type=Target(),
+    type=TargetType(),
     metavar="[TARGET=]FILE",
     help="What the target declares; TARGET= where there are several.",
 )
@@ -125,7 +125,7 @@ def command(
     that begin with kvbench-check: and ten random letters can be written. They are removed.
     """
     from kvbench.cli.check_files import Outputs, check_profile_file, write_profile_file
-    from kvbench.cli.check_run import Request, run_check
+    from kvbench.cli.check_run import CheckRequest, run_check
     from kvbench.conformance.case import EFFORT_RIGOROUS
     from kvbench.conformance.wire.repro import DIRECTORY
 
@@ -134,7 +134,7 @@ def command(
     outputs.check()
     if write_profile is not None:
         check_profile_file(write_profile, targets, force=force)
-    request = Request(
+    request = CheckRequest(
         targets=targets,
         selection=selection,
         profiles=_profile_files(profiles, targets, no_profile),
@@ -211,7 +211,7 @@ def _profile_files(
     return files
 
 
-def _print(run: Run, *, to_stderr: bool) -> None:
+def _print(run: CheckRun, *, to_stderr: bool) -> None:
     from kvbench.cli.output import make_console
     from kvbench.report.conformance_terminal import render_terminal
 

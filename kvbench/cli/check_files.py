@@ -17,7 +17,7 @@ from kvbench.errors import UsageError
 from kvbench.report.formats import VERDICTS_FORMATS
 
 if TYPE_CHECKING:
-    from kvbench.cli.check_run import Run
+    from kvbench.cli.check_run import CheckRun
     from kvbench.verdicts import Conformance
 
 STDOUT = Path("-")
@@ -95,7 +95,7 @@ def check_profile_file(path: Path, targets: tuple[str, ...], *, force: bool) -> 
     check_writable("--write-profile", path)
 
 
-def write_profile_file(path: Path, run: Run) -> None:
+def write_profile_file(path: Path, run: CheckRun) -> None:
     """Write the profile with which this very run passes, its reasons left for a person to find."""
     from kvbench.conformance.profile import Deviation, profile_text
     from kvbench.report.format import count

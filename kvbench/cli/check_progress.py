@@ -28,7 +28,7 @@ class CheckProgress(Protocol):
 
 def choose_progress(target: str) -> CheckProgress:
     """A bar when standard error is a terminal, lines otherwise."""
-    return Bar(target) if sys.stderr.isatty() else Lines(target)
+    return CheckBar(target) if sys.stderr.isatty() else CheckLines(target)
 
 
 def restore_terminal() -> None:
@@ -38,7 +38,7 @@ def restore_terminal() -> None:
         sys.stderr.flush()
 
 
-class Bar:
+class CheckBar:
     """The case that runs, a bar, and how many clauses were found broken."""
 
     def __init__(self, target: str) -> None:
@@ -72,7 +72,7 @@ class Bar:
         self._progress.stop()
 
 
-class Lines:
+class CheckLines:
     """A line at each quarter of the way, and one for each case that breaks a clause."""
 
     def __init__(self, target: str) -> None:

@@ -40,7 +40,7 @@ from kvbench.verdicts import SCHEMA, Conformance, Outcome, Summary, TargetVerdic
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CheckRequest:
     """What was asked for.
 
     Attributes:
@@ -70,7 +70,7 @@ class Checked:
 
 
 @dataclass(slots=True)
-class Run:
+class CheckRun:
     """What came of a request.
 
     Attributes:
@@ -99,7 +99,7 @@ class Run:
         return 0 if all(target.conforms for target in targets) else EXIT_UNVERIFIED
 
 
-def run_check(request: Request) -> Run:
+def run_check(request: CheckRequest) -> CheckRun:
     """Check every target.
 
     Raises:
@@ -109,7 +109,7 @@ def run_check(request: Request) -> Run:
         target: read_profile(path, ledger()) for target, path in request.profiles.items() if path
     }
     started_at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    run = Run(Conformance(SCHEMA, __version__, started_at, request.seed, ()))
+    run = CheckRun(Conformance(SCHEMA, __version__, started_at, request.seed, ()))
     interrupts = Interrupts()
     found = []
     with interrupts.installed(restore_terminal):
@@ -122,7 +122,7 @@ def run_check(request: Request) -> Run:
     return run
 
 
-def _check(request: Request, text: str, profile: Profile, run: Run) -> TargetVerdicts:
+def _check(request: CheckRequest, text: str, profile: Profile, run: CheckRun) -> TargetVerdicts:
     """Check one target, or say why not."""
     try:
         with open_target(text, request.selection.suites) as target:
@@ -182,7 +182,7 @@ def _named(profile: Path | None) -> dict[str, str]:
     return {"profile": f"{profile.name}, shipped with kvbench" if is_shipped else str(profile)}
 
 
-def _directory(request: Request, text: str) -> Path:
+def _directory(request: CheckRequest, text: str) -> Path:
     """Where this target's failed conversations go: a place of its own where there are several."""
     if len(request.targets) == 1:
         return request.repro_directory

@@ -24,7 +24,7 @@ from kvbench.registry import HOST_PORT
 
 if TYPE_CHECKING:
     from kvbench.bench.recorder import Recorder
-    from kvbench.bench.runner import Outcome
+    from kvbench.bench.runner import RunOutcome
     from kvbench.results import Results
 
 _PROBE_TIMEOUT_S = 5.0
@@ -98,7 +98,7 @@ def carry_out(plan: Plan, output: Path | None) -> tuple[Results, int]:
     return results, _exit_code(outcome, signal_number, recorder.problem)
 
 
-def _measure(plan: Plan, recorder: Recorder) -> tuple[Outcome | None, int]:
+def _measure(plan: Plan, recorder: Recorder) -> tuple[RunOutcome | None, int]:
     """The outcome, None when Ctrl-C came at the edge of the run; and the signal, 0 for none."""
     from kvbench.bench.events import Event, KeysLeft, Recorded, Warned
     from kvbench.bench.interrupts import Interrupts
@@ -125,7 +125,7 @@ def _measure(plan: Plan, recorder: Recorder) -> tuple[Outcome | None, int]:
             return None, interrupts.signal_number
 
 
-def _exit_code(outcome: Outcome | None, signal_number: int, file_problem: str) -> int:
+def _exit_code(outcome: RunOutcome | None, signal_number: int, file_problem: str) -> int:
     from kvbench.bench.runner import Ending
     from kvbench.cli import EXIT_FAILED, EXIT_UNREACHABLE
 

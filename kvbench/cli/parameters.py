@@ -18,7 +18,7 @@ from kvbench.suggest import did_you_mean
 from kvbench.units import parse_duration_ns, parse_rate, parse_size
 
 
-class Target(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
+class TargetType(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
     """A target, its secrets filled in from the environment: ``redis://:${REDIS_PASSWORD}@host``."""
 
     name = "target"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kvbench.cli.output import show, tell
-from kvbench.cli.parameters import Bandwidth, ByteSize, Duration, Target
+from kvbench.cli.parameters import Bandwidth, ByteSize, Duration, TargetType
 
 if TYPE_CHECKING:
     from kvbench.proxy.server import Proxy
@@ -27,7 +27,7 @@ Examples:
 While it runs, a line such as `delay 2ms` on its standard input (a pipe) sets another delay.
 """
 )
-@click.argument("target", type=Target())
+@click.argument("target", type=TargetType())
 @click.option(
     "--delay",
     type=Duration(),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kvbench.cli.output import show
-from kvbench.cli.parameters import Target
+from kvbench.cli.parameters import TargetType
 from kvbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ could write a key beyond its prefix is refused unless --allow-any-key is given.
 Exit codes: 0 it behaves now, 1 it does not, 2 usage, 4 target unreachable.
 """
 )
-@click.argument("address", type=Target(), metavar="HOST:PORT")
+@click.argument("address", type=TargetType(), metavar="HOST:PORT")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--allow-any-key",

@@ -25,7 +25,7 @@ from kvbench.bench.plan import (
 )
 from kvbench.cli.measuring import batch_sizes_of, carry_out, check_address, value_options
 from kvbench.cli.output import make_console, show_document, tell
-from kvbench.cli.parameters import Duration, Share, Target, Word, Words
+from kvbench.cli.parameters import Duration, Share, TargetType, Word, Words
 from kvbench.errors import UsageError
 from kvbench.model import BatchOperation
 from kvbench.registry import backend_class, target_url
@@ -59,7 +59,7 @@ Ctrl-C ends a run early: what is finished is written and printed. Again, at once
 Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreachable, 130 Ctrl-C.
 """
 )
-@click.argument("targets", nargs=-1, type=Target(), metavar="[TARGET]...")
+@click.argument("targets", nargs=-1, type=TargetType(), metavar="[TARGET]...")
 @click.option(
     "--batch-sizes", type=batch_sizes_of, metavar="N,N,...", help="Keys in a batch. [10,100,1000]"
 )

@@ -34,10 +34,10 @@ class RunProgress(Protocol):
 
 def choose_progress() -> RunProgress:
     """A bar when standard error is a terminal, lines otherwise."""
-    return Bar() if sys.stderr.isatty() else Lines()
+    return RunBar() if sys.stderr.isatty() else RunLines()
 
 
-class Bar:
+class RunBar:
     """A line with what is being measured, a bar and the time left."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Bar:
         sys.stderr.flush()
 
 
-class Lines:
+class RunLines:
     """A line for each finished round."""
 
     def __init__(self) -> None:

@@ -2,9 +2,9 @@
 
 ``commands`` are requests as data, shared by all, with how ``replies`` are read. What may happen on
 a connection is :mod:`kvbench.protocol.client`'s; ``sync`` (over ``blocking`` and ``exchanges``) and
-``aio`` (over ``connection``) do it, and ``pool`` does it over connections that ``lending`` lends
-out. ``decoding`` keeps large replies within bounds, ``streams`` cut what is long, ``lock`` holds a
-lock in a ``with``, and ``forks`` keep a child from its parent's connections.
+``aio`` (over ``connection``) do it, and ``pool`` does it over the connections of
+``connection_pool`` out. ``decoding`` keeps large replies within bounds, ``streams`` cut what is
+long, ``lock`` holds a lock in a ``with``, and ``forks`` keep a child from its parent's connections.
 """
 
 from __future__ import annotations

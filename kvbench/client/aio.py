@@ -17,7 +17,7 @@ from typing import Generic, Self, TypeVar
 from kvbench.client import commands
 from kvbench.client.address import Address
 from kvbench.client.commands import Command
-from kvbench.client.connection import Connection
+from kvbench.client.connection import ClientConnection
 from kvbench.client.decoding import AT_ONCE_BYTES, check_reply_bound
 from kvbench.client.forks import LEFT_TO_PARENT, watch
 from kvbench.client.sockets import check_timeouts, no_connection
@@ -79,8 +79,8 @@ class KvClient(Streaming):
         self._connect_timeout_s = connect_timeout
         self._request_timeout_s = request_timeout
         self._max_reply_bytes = max_reply_bytes
-        self._connection: Connection | None = None
-        self._live: set[Connection] = set()
+        self._connection: ClientConnection | None = None
+        self._live: set[ClientConnection] = set()
         self._connecting = asyncio.Lock()
         self._opened_count = 0
         self._failed_count = 0
@@ -126,7 +126,7 @@ class KvClient(Streaming):
         await self._usable()
         return self
 
-    async def _usable(self) -> Connection:
+    async def _usable(self) -> ClientConnection:
         """The connection, opened anew when there is none or it broke.
 
         Calls that come while it is being opened wait for that one attempt, and share its fate.
@@ -146,10 +146,10 @@ class KvClient(Streaming):
                 raise
             return self._connection
 
-    async def _open(self) -> Connection:
+    async def _open(self) -> ClientConnection:
         self._check_open()
         opening = asyncio.get_running_loop().create_connection(
-            lambda: Connection(
+            lambda: ClientConnection(
                 self._name, self._request_timeout_s, self._max_reply_bytes, self._live
             ),
             self.address.host,

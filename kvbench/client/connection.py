@@ -32,7 +32,7 @@ _WRITE_BYTES = 262_144
 _log = logging.getLogger("kvbench.client")
 
 
-class Connection(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """A connection in use. Made by ``loop.create_connection``.
 
     Args:
@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
     """
 
     def __init__(
-        self, name: str, request_timeout_s: float, max_reply_bytes: int, live: set[Connection]
+        self, name: str, request_timeout_s: float, max_reply_bytes: int, live: set[ClientConnection]
     ) -> None:
         self.protocol: ClientProtocol[Waiter] = ClientProtocol(
             name, request_timeout_s, max_reply_bytes

@@ -61,7 +61,7 @@ class PoolStats:
         size: connections there are, being opened included: ``idle`` and ``active`` together.
         max_size: connections at most, as configured.
         idle: those that nobody uses.
-        active: those that are lent out or being opened for somebody.
+        active: those in use, or being opened for a caller.
         waiting: callers in the queue.
         opened: connections opened since the start.
         closed: connections closed or broken since the start.

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kvbench.specs import Reply
+    from kvbench.specs import ExpectedReply
 
 INTERRUPTED = "interrupted"
 """The reason of what was not run because somebody pressed Ctrl-C."""
@@ -36,7 +36,7 @@ class CaseFailed(Exception):  # noqa: N818 - a finding about the target, not an 
         *,
         seed: str = "",
         timeline: str = "",
-        wanted: Reply | None = None,
+        wanted: ExpectedReply | None = None,
     ) -> None:
         self.expected = expected
         self.actual = actual

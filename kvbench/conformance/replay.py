@@ -22,7 +22,7 @@ from kvbench.conformance.wire.repro import Story
 from kvbench.conformance.wire.trace import exchanges
 from kvbench.conformance.wire.vectors import compare
 from kvbench.errors import KvConnectionError, UsageError
-from kvbench.specs import KEY_TOKEN, Step, Vector
+from kvbench.specs import KEY_TOKEN, Vector, VectorStep
 from kvbench.verdicts import Exchange
 
 
@@ -36,7 +36,7 @@ class Played:
         problems: pairs of what should have come and what came; empty when all is well.
     """
 
-    step: Step
+    step: VectorStep
     exchanges: tuple[Exchange, ...]
     problems: tuple[tuple[str, str], ...]
 
@@ -80,7 +80,7 @@ def run_again(story: Story, address: tuple[str, int]) -> Finding | None:
 
 
 def _take(
-    connection: WireConnection, step: Step, token: str, *, is_strict: bool
+    connection: WireConnection, step: VectorStep, token: str, *, is_strict: bool
 ) -> list[tuple[str, str]]:
     """Act out a step; what should have come and did not."""
     problems: list[tuple[str, str]] = []

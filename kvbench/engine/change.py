@@ -5,13 +5,13 @@ what it puts into a structure by then, it takes back. The second, the commit, ca
 functions of C that allocate nothing, over arguments that are there already. These allocate nothing:
 
 - ``dict.pop``, ``set.discard``, ``set.pop`` (a dict or set never shrinks when it loses a key),
-- storing under a key that a dict has, or a new one while its table has room (:class:`Table`),
+- storing under a key that a dict has, or a new one while its table has room (:class:`TrackedDict`),
 - ``dict |= dict`` under the same conditions (``dict.update`` would allocate a tuple),
 - ``setattr`` on a slot, and reading on from an iterator that exists.
 
 An int over 256, an iterator, a bound method and even ``len`` of more than 256 items are
 allocations: they belong to the first part. So does a call of a function in Python, which may need
-room for its frame. Methods of :class:`Table` and :class:`Change` belong to the first part.
+room for its frame. Methods of :class:`TrackedDict` and :class:`Change` belong to the first part.
 
 The engine never iterates over ``dict.items()``: CPython 3.11 crashes when it cannot allocate the
 iterator's tuple.
@@ -62,7 +62,7 @@ class Change:
         self._undo.append(map(function, *columns))
 
 
-class Table(Generic[K, V]):
+class TrackedDict(Generic[K, V]):
     """A dict that knows how many new keys it surely takes without an allocation.
 
     CPython appends a new key to the table of a dict, and a removed key leaves its place unusable,

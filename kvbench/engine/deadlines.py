@@ -22,7 +22,7 @@ from operator import setitem
 from typing import Generic, TypeVar
 
 from kvbench.clock import NS_PER_MS
-from kvbench.engine.change import Change, Table, run
+from kvbench.engine.change import Change, TrackedDict, run
 from kvbench.engine.counts import CountsByTime, Totals
 
 K = TypeVar("K", str, bytes)
@@ -41,8 +41,8 @@ class Deadlines(Generic[K]):
     __slots__ = ("_buckets", "_counts", "_heap", "_of_key", "next_ms")
 
     def __init__(self) -> None:
-        self._of_key: Table[K, int] = Table()
-        self._buckets: Table[int, K | set[K]] = Table()
+        self._of_key: TrackedDict[K, int] = TrackedDict()
+        self._buckets: TrackedDict[int, K | set[K]] = TrackedDict()
         self._heap: list[int] = []
         self._counts = CountsByTime()
         self.next_ms: int | None = None
@@ -182,7 +182,7 @@ class Deadlines(Generic[K]):
 
     # --- What is due -----------------------------------------------------------------------
 
-    def take_due(self, now_ms: int, limit: int, data: Table[K, V]) -> int:
+    def take_due(self, now_ms: int, limit: int, data: TrackedDict[K, V]) -> int:
         """Remove up to ``limit`` due keys, earliest first, here and in ``data``.
 
         Returns how many. Raising in the middle, it has removed some of them, wholly.
@@ -200,7 +200,7 @@ class Deadlines(Generic[K]):
             self._settle()
         return taken
 
-    def _take_from(self, due_ms: int, bucket: set[K], limit: int, data: Table[K, V]) -> int:
+    def _take_from(self, due_ms: int, bucket: set[K], limit: int, data: TrackedDict[K, V]) -> int:
         count = min(limit, len(bucket))
         # The keys are known when they are taken, not before: the list waits for them.
         keys: list[K] = [None] * count  # type: ignore[list-item]

@@ -25,7 +25,7 @@ from threading import Lock
 from typing import Generic, TypeVar
 
 from kvbench.clock import NS_PER_MS, Clock, SystemClock
-from kvbench.engine.change import Change, Table, run
+from kvbench.engine.change import Change, TrackedDict, run
 from kvbench.engine.deadlines import Deadlines, deadline_ms
 
 K = TypeVar("K", str, bytes)
@@ -74,7 +74,7 @@ class Engine(Generic[K, V]):
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock: Clock = clock if clock is not None else SystemClock()
-        self._table: Table[K, V] = Table()
+        self._table: TrackedDict[K, V] = TrackedDict()
         self._data: dict[K, V] = self._table.rows
         self._deadlines: Deadlines[K] = Deadlines()
         self._lock = Lock()

@@ -26,7 +26,7 @@ TTL_MS_MAX: Final = 3_155_760_000_000
 """Longest TTL: 100 years of 365.25 days. It keeps deadlines inside i64 nanoseconds (TTL-006)."""
 
 
-class Request(Enum):
+class RequestLayout(Enum):
     """The layout of a request's payload; the fields in their order."""
 
     EMPTY = "nothing"
@@ -43,7 +43,7 @@ class Request(Enum):
     HELLO = "version, capabilities"
 
 
-class Reply(Enum):
+class ReplyLayout(Enum):
     """What an OK response holds."""
 
     EMPTY = "nothing"
@@ -77,8 +77,8 @@ class Opcode(IntEnum):
         is_core: whether every server has it; the others are capabilities under their names.
     """
 
-    request: Request
-    reply: Reply
+    request: RequestLayout
+    reply: ReplyLayout
     effect: Effect
     null: bool
     is_core: bool
@@ -86,8 +86,8 @@ class Opcode(IntEnum):
     def __new__(
         cls,
         code: int,
-        request: Request = Request.EMPTY,
-        reply: Reply = Reply.EMPTY,
+        request: RequestLayout = RequestLayout.EMPTY,
+        reply: ReplyLayout = ReplyLayout.EMPTY,
         effect: Effect = Effect.NONE,
         null: bool = False,
         is_core: bool = False,
@@ -99,28 +99,28 @@ class Opcode(IntEnum):
         opcode.null, opcode.is_core = null, is_core
         return opcode
 
-    GET = 0x01, Request.KEY, Reply.VALUE, Effect.READS, True, True
-    SET = 0x02, Request.KEY_TTL_VALUE, Reply.EMPTY, Effect.STORES, False, True
-    DEL = 0x03, Request.KEY, Reply.FLAG, Effect.CHANGES, False, True
-    EXISTS = 0x04, Request.KEY, Reply.FLAG, Effect.READS, False, True
-    INCR = 0x05, Request.KEY_DELTA, Reply.INTEGER, Effect.STORES
-    DECR = 0x06, Request.KEY_DELTA, Reply.INTEGER, Effect.STORES
-    CAS = 0x07, Request.KEY_TTL_VALUES, Reply.FLAG, Effect.STORES, True
-    PING = 0x08, Request.EMPTY, Reply.TEXT, Effect.NONE, False, True
-    INFO = 0x09, Request.EMPTY, Reply.TEXT, Effect.NONE, False, True
-    SETNX = 0x0A, Request.KEY_TTL_VALUE, Reply.FLAG, Effect.STORES
-    LOCK = 0x0B, Request.KEY_OWNER_TTL, Reply.FLAG, Effect.STORES
-    UNLOCK = 0x0C, Request.KEY_OWNER, Reply.FLAG, Effect.CHANGES
-    EXTEND = 0x0D, Request.KEY_OWNER_TTL, Reply.FLAG, Effect.CHANGES
-    MGET = 0x0E, Request.KEYS, Reply.VALUES, Effect.READS
-    MSET = 0x0F, Request.PAIRS, Reply.EMPTY, Effect.STORES
-    MDEL = 0x10, Request.KEYS, Reply.COUNT, Effect.CHANGES
-    HELLO = 0x40, Request.HELLO, Reply.HELLO, Effect.NONE
-    MEXISTS = 0x42, Request.KEYS, Reply.FLAGS, Effect.READS
-    MSETEX = 0x43, Request.ENTRIES, Reply.EMPTY, Effect.STORES
-    EXPIRE = 0x44, Request.KEY_TTL, Reply.FLAG, Effect.CHANGES
-    TTL = 0x45, Request.KEY, Reply.INTEGER, Effect.READS, True
-    GETDEL = 0x46, Request.KEY, Reply.VALUE, Effect.CHANGES, True
+    GET = 0x01, RequestLayout.KEY, ReplyLayout.VALUE, Effect.READS, True, True
+    SET = 0x02, RequestLayout.KEY_TTL_VALUE, ReplyLayout.EMPTY, Effect.STORES, False, True
+    DEL = 0x03, RequestLayout.KEY, ReplyLayout.FLAG, Effect.CHANGES, False, True
+    EXISTS = 0x04, RequestLayout.KEY, ReplyLayout.FLAG, Effect.READS, False, True
+    INCR = 0x05, RequestLayout.KEY_DELTA, ReplyLayout.INTEGER, Effect.STORES
+    DECR = 0x06, RequestLayout.KEY_DELTA, ReplyLayout.INTEGER, Effect.STORES
+    CAS = 0x07, RequestLayout.KEY_TTL_VALUES, ReplyLayout.FLAG, Effect.STORES, True
+    PING = 0x08, RequestLayout.EMPTY, ReplyLayout.TEXT, Effect.NONE, False, True
+    INFO = 0x09, RequestLayout.EMPTY, ReplyLayout.TEXT, Effect.NONE, False, True
+    SETNX = 0x0A, RequestLayout.KEY_TTL_VALUE, ReplyLayout.FLAG, Effect.STORES
+    LOCK = 0x0B, RequestLayout.KEY_OWNER_TTL, ReplyLayout.FLAG, Effect.STORES
+    UNLOCK = 0x0C, RequestLayout.KEY_OWNER, ReplyLayout.FLAG, Effect.CHANGES
+    EXTEND = 0x0D, RequestLayout.KEY_OWNER_TTL, ReplyLayout.FLAG, Effect.CHANGES
+    MGET = 0x0E, RequestLayout.KEYS, ReplyLayout.VALUES, Effect.READS
+    MSET = 0x0F, RequestLayout.PAIRS, ReplyLayout.EMPTY, Effect.STORES
+    MDEL = 0x10, RequestLayout.KEYS, ReplyLayout.COUNT, Effect.CHANGES
+    HELLO = 0x40, RequestLayout.HELLO, ReplyLayout.HELLO, Effect.NONE
+    MEXISTS = 0x42, RequestLayout.KEYS, ReplyLayout.FLAGS, Effect.READS
+    MSETEX = 0x43, RequestLayout.ENTRIES, ReplyLayout.EMPTY, Effect.STORES
+    EXPIRE = 0x44, RequestLayout.KEY_TTL, ReplyLayout.FLAG, Effect.CHANGES
+    TTL = 0x45, RequestLayout.KEY, ReplyLayout.INTEGER, Effect.READS, True
+    GETDEL = 0x46, RequestLayout.KEY, ReplyLayout.VALUE, Effect.CHANGES, True
 
     @property
     def word(self) -> str:
@@ -130,7 +130,7 @@ class Opcode(IntEnum):
     @property
     def is_batch(self) -> bool:
         """Whether it takes many keys."""
-        return self.request in (Request.KEYS, Request.PAIRS, Request.ENTRIES)
+        return self.request in (RequestLayout.KEYS, RequestLayout.PAIRS, RequestLayout.ENTRIES)
 
 
 class Status(IntEnum):

@@ -58,7 +58,7 @@ class Traffic:
     duration_s: float
 
 
-class Connection:
+class ProxyConnection:
     """A client and the target, joined.
 
     Args:
@@ -71,7 +71,9 @@ class Connection:
         target: the side that the proxy connects.
     """
 
-    def __init__(self, number: int, link: Link, on_closed: Callable[[Connection], None]) -> None:
+    def __init__(
+        self, number: int, link: Link, on_closed: Callable[[ProxyConnection], None]
+    ) -> None:
         self._number = number
         self._link = link
         self._on_closed = on_closed
@@ -167,7 +169,7 @@ class Side(asyncio.Protocol):
         incoming: writes to this side.
     """
 
-    def __init__(self, connection: Connection, *, outgoing: Pipe, incoming: Pipe) -> None:
+    def __init__(self, connection: ProxyConnection, *, outgoing: Pipe, incoming: Pipe) -> None:
         self.outgoing = outgoing
         self.incoming = incoming
         self._connection = connection

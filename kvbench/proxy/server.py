@@ -17,7 +17,7 @@ from types import TracebackType
 from kvbench.errors import KvConnectionError
 from kvbench.proxy.alarms import Alarms
 from kvbench.proxy.conditions import Conditions
-from kvbench.proxy.connection import Connection, Link, Traffic
+from kvbench.proxy.connection import Link, ProxyConnection, Traffic
 from kvbench.proxy.pipe import Line
 from kvbench.proxy.target import format_address, parse_address
 
@@ -75,7 +75,7 @@ class Proxy:
         self._port = port
         self._complain = complain
         self._is_target_lost = False
-        self._live: set[Connection] = set()
+        self._live: set[ProxyConnection] = set()
         self._joining: set[asyncio.Task[None]] = set()
         self._are_all_gone = asyncio.Event()
         self._listener: asyncio.Server | None = None
@@ -153,9 +153,9 @@ class Proxy:
         """Stop."""
         await self.stop()
 
-    def _accept(self) -> Connection:
+    def _accept(self) -> ProxyConnection:
         self.connections += 1
-        connection = Connection(self.connections, self._link, self._on_closed)
+        connection = ProxyConnection(self.connections, self._link, self._on_closed)
         self._live.add(connection)
         self._are_all_gone.clear()
         task = asyncio.get_running_loop().create_task(self._join(connection))
@@ -169,7 +169,7 @@ class Proxy:
         task.add_done_callback(joined)
         return connection
 
-    async def _join(self, connection: Connection) -> None:
+    async def _join(self, connection: ProxyConnection) -> None:
         """Connect the target's side."""
         loop = asyncio.get_running_loop()
         try:
@@ -196,7 +196,7 @@ class Proxy:
     def _cannot_reach(self, error: OSError) -> str:
         return f"cannot reach the target {self._target}: {_reason(error)}; is its server running?"
 
-    def _on_closed(self, connection: Connection) -> None:
+    def _on_closed(self, connection: ProxyConnection) -> None:
         if connection not in self._live:
             return
         self._live.discard(connection)

@@ -8,7 +8,7 @@ import msgspec
 
 from kvbench.report import format as text
 from kvbench.report.advice import BUSY_SHARE_MAX, Advice, Choice, Needs, share
-from kvbench.report.entries import SINGLE, Entry, Tone
+from kvbench.report.entries import SINGLE, TableEntry, Tone
 from kvbench.report.table import Column, Table
 
 SCHEMA = "kvbench-advice/1"
@@ -45,7 +45,7 @@ def frontier_table(advice: Advice, needs: Needs) -> Table:
     return Table(title, columns, tuple(rows), tuple(notes))
 
 
-def _row(choice: Choice, is_best: bool, needs: Needs) -> tuple[Entry, ...]:
+def _row(choice: Choice, is_best: bool, needs: Needs) -> tuple[TableEntry, ...]:
     cells = [
         f"{choice.batch_size:,}",
         text.duration(choice.call_ns),
@@ -55,7 +55,7 @@ def _row(choice: Choice, is_best: bool, needs: Needs) -> tuple[Entry, ...]:
         cells += [text.duration(choice.wait_ns), share(choice.busy)]
     cells.append("use this" if is_best else choice.problem)
     tone = Tone.FASTER if is_best else Tone.FAINT if choice.problem else Tone.PLAIN
-    return tuple([Entry(cell, tone=tone) for cell in cells])
+    return tuple([TableEntry(cell, tone=tone) for cell in cells])
 
 
 class _Size(msgspec.Struct, frozen=True):

@@ -38,7 +38,7 @@ _HEADLINES = ("product", "version")
 """Facts that are shown at once; the others can be unfolded."""
 
 
-class Finding(NamedTuple):
+class FailedCase(NamedTuple):
     """A case that failed: the verdicts that it gave, and what they share."""
 
     verdicts: tuple[Verdict, ...]
@@ -75,7 +75,7 @@ class Card:
     tallies: tuple[tuple[str, str], ...]
     parts: tuple[Part, ...]
     besides: dict[Outcome, int]
-    findings: tuple[Finding, ...]
+    findings: tuple[FailedCase, ...]
     facts: dict[str, str]
 
 
@@ -121,7 +121,7 @@ def _card(place: int, label: str, target: TargetVerdicts) -> Card:
     )  # fmt: skip
 
 
-def _findings(target: TargetVerdicts) -> tuple[Finding, ...]:
+def _findings(target: TargetVerdicts) -> tuple[FailedCase, ...]:
     """What failed, case by case: one conversation may have broken several clauses."""
     found: dict[str, list[Verdict]] = {}
     for verdict in target.verdicts:
@@ -129,7 +129,7 @@ def _findings(target: TargetVerdicts) -> tuple[Finding, ...]:
             found.setdefault(verdict.case, []).append(verdict)
     return tuple(
         [
-            Finding(tuple(verdicts), verdicts[0].failure)
+            FailedCase(tuple(verdicts), verdicts[0].failure)
             for verdicts in found.values()
             if verdicts[0].failure is not None
         ]

@@ -12,10 +12,10 @@ from itertools import groupby
 from kvbench.report.conformance_matrix import (
     LEVELS,
     SIGNS,
-    Cell,
+    ClauseCell,
+    ClauseSection,
     Matrix,
     Note,
-    Section,
     build_matrix,
     others,
     tally,
@@ -103,7 +103,7 @@ def _legend() -> Iterator[str]:
     yield "- an empty cell: no case looked at this clause there"
 
 
-def _section(section: Section, labels: Sequence[str]) -> Iterator[str]:
+def _section(section: ClauseSection, labels: Sequence[str]) -> Iterator[str]:
     title = escape_markdown(section.title)
     yield ""
     if section.is_calm:
@@ -124,7 +124,7 @@ def _section(section: Section, labels: Sequence[str]) -> Iterator[str]:
         yield "</details>"
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: ClauseCell) -> str:
     if cell.outcome is None:
         return ""
     symbol = SIGNS[cell.outcome].symbol

@@ -59,7 +59,7 @@ SIGNS: Mapping[Outcome, Sign] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class ClauseCell:
     """What came of one clause at one target.
 
     Attributes:
@@ -80,7 +80,7 @@ class Row:
     clause: str
     level: str
     text: str
-    cells: tuple[Cell, ...]
+    cells: tuple[ClauseCell, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ClauseSection:
     """A section of one of the documents: its rows, and the notes of their cells."""
 
     document: str
@@ -128,7 +128,7 @@ class Matrix:
     """
 
     labels: tuple[str, ...]
-    sections: tuple[Section, ...]
+    sections: tuple[ClauseSection, ...]
     notes: tuple[Note, ...]
     untestable: Mapping[str, str]
 
@@ -158,7 +158,7 @@ def build_matrix(conformance: Conformance) -> Matrix:
     groups: dict[tuple[str, str], list[str]] = {}
     for clause in [*order, *sorted(set(levels) - set(ledger))]:
         groups.setdefault(_place(ledger.get(clause)), []).append(clause)
-    sections: list[Section] = []
+    sections: list[ClauseSection] = []
     notes = _Notes(labels)
     for (document, title), members in groups.items():
         notes.begin_section()
@@ -171,7 +171,7 @@ def build_matrix(conformance: Conformance) -> Matrix:
             )
             for clause in members
         ]
-        sections.append(Section(document, title, tuple(rows), notes.of_section()))
+        sections.append(ClauseSection(document, title, tuple(rows), notes.of_section()))
     shown = {section.document for section in sections}
     untestable = {
         clause.id: clause.untestable
@@ -219,20 +219,20 @@ class _Notes:
     def begin_section(self) -> None:
         self._section = {}
 
-    def cell(self, clause: str, place: int, column: Mapping[str, ClauseVerdict]) -> Cell:
+    def cell(self, clause: str, place: int, column: Mapping[str, ClauseVerdict]) -> ClauseCell:
         """The cell of a clause at the target of that place; its reason is noted."""
         found = column.get(clause)
         if found is None:
-            return Cell()
+            return ClauseCell()
         outcome = found.outcome
         if outcome is Outcome.PASSED:
-            return Cell(outcome)
+            return ClauseCell(outcome)
         reason = _reason(found.verdicts)
         number = self._numbers.setdefault((outcome, reason), len(self._numbers) + 1)
         for places in (self._all, self._section):
             of_note = places.setdefault((outcome, reason), {})
             of_note.setdefault(self._labels[place], []).append(clause)
-        return Cell(outcome, reason, number)
+        return ClauseCell(outcome, reason, number)
 
     def of_section(self) -> tuple[Note, ...]:
         """The reasons that came up since the section began, with their places in it."""

@@ -1,8 +1,8 @@
 """A whole report: which tables there are and in what order, for every renderer alike.
 
 It begins with the answer: which batch size to use on each target and what that buys. Then targets
-stand side by side in absolute terms, then the details of each, then the floors, the machine and the
-settings, which a reader needs to believe or repeat them.
+stand side by side in absolute terms, then the details of each, then the baselines, the machine and
+the settings, which a reader needs to believe or repeat them.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def _target_section(summary: TargetSummary, beside: Beside | None) -> Section:
 
 def _run_section(results: Results) -> Section:
     header, footer = results.header, results.footer
-    found = [] if results.floors is None else [tables.floors_table(results.floors)]
+    found = [] if results.baselines is None else [tables.baselines_table(results.baselines)]
     after = {} if footer is None else {"load_after": footer.load_after}
     found.append(facts_table("Machine", header.environment | after))
     found.append(facts_table("Settings", {"command": header.command} | header.settings))

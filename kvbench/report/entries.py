@@ -37,7 +37,7 @@ class Tone(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TableEntry:
     """One place in a table.
 
     Attributes:
@@ -56,8 +56,8 @@ class Entry:
 SINGLE = {operation.value: operation.single.upper() for operation in BatchOperation}
 """The single call of each batch operation, as people call it."""
 
-NOT_MEASURED = Entry(UNREACHED, tone=Tone.FAINT)
-BLANK = Entry("")
+NOT_MEASURED = TableEntry(UNREACHED, tone=Tone.FAINT)
+BLANK = TableEntry("")
 
 
 class Entries:
@@ -76,7 +76,7 @@ class Entries:
         """What a cell says about its batch, on this target."""
         return judge(cell, self._summary.target)
 
-    def speedup(self, cell: Cell) -> Entry:
+    def speedup(self, cell: Cell) -> TableEntry:
         """Batch over individual with its interval, or why there is none."""
         if cell.speedup is None:
             return self._no_number(cell)
@@ -84,52 +84,52 @@ class Entries:
         signs = self._signs(cell)
         match self.judge(cell):
             case Judgement.EMULATED:
-                return Entry("emulated", mark=signs, tone=Tone.FAINT)
+                return TableEntry("emulated", mark=signs, tone=Tone.FAINT)
             case Judgement.UNCLEAR:
-                return Entry(figure, detail, UNCLEAR + signs)
+                return TableEntry(figure, detail, UNCLEAR + signs)
             case Judgement.SLOWER:
-                return Entry(figure, detail, f"slower{signs}", Tone.SLOWER)
+                return TableEntry(figure, detail, f"slower{signs}", Tone.SLOWER)
             case _:
-                return Entry(figure, detail, signs, Tone.FASTER)
+                return TableEntry(figure, detail, signs, Tone.FASTER)
 
-    def ratio(self, cell: Cell, name: str) -> Entry:
+    def ratio(self, cell: Cell, name: str) -> TableEntry:
         """One of a cell's ratios with its interval."""
         if name not in cell.ratios:
             return self._no_number(cell)
-        return Entry(
+        return TableEntry(
             text.ratio(cell.ratios[name]), text.bounds(cell.ratios[name]), self._signs(cell)
         )
 
-    def rate(self, cell: Cell, arm: str = "batch") -> Entry:
+    def rate(self, cell: Cell, arm: str = "batch") -> TableEntry:
         """Keys per second of an arm, with half of its interval's width."""
         if arm not in cell.arms:
             return self._no_number(cell)
         keys_per_s = cell.arms[arm].keys_per_s
         digits = text.supported_digits(keys_per_s)
         figure = text.rate(keys_per_s.estimate, digits)
-        return Entry(figure, text.half_width(keys_per_s), self._signs(cell))
+        return TableEntry(figure, text.half_width(keys_per_s), self._signs(cell))
 
-    def call_time(self, cell: Cell, arm: str) -> Entry:
+    def call_time(self, cell: Cell, arm: str) -> TableEntry:
         """Time of one call of an arm."""
         if arm not in cell.arms:
             return self._no_number(cell)
         return self._time(cell, cell.arms[arm].call_ns, 1)
 
-    def keys_time(self, cell: Cell, arm: str) -> Entry:
+    def keys_time(self, cell: Cell, arm: str) -> TableEntry:
         """Time that an arm takes for all keys of the cell's batch size."""
         if arm not in cell.arms:
             return self._no_number(cell)
         return self._time(cell, cell.arms[arm].ns_per_key, cell.batch_size)
 
-    def time_per_key(self, cell: Cell) -> Entry:
+    def time_per_key(self, cell: Cell) -> TableEntry:
         """Amortised time per key of a batch call."""
         if "batch" not in cell.arms:
             return self._no_number(cell)
         return self._time(cell, cell.arms["batch"].ns_per_key, 1)
 
-    def _time(self, cell: Cell, figure: Figure, factor: int) -> Entry:
+    def _time(self, cell: Cell, figure: Figure, factor: int) -> TableEntry:
         shown = text.duration(figure.estimate * factor, text.supported_digits(figure))
-        return Entry(shown, mark=self._signs(cell))
+        return TableEntry(shown, mark=self._signs(cell))
 
     def notes(self) -> tuple[str, ...]:
         """What the signs mean: only of those that occur."""
@@ -163,11 +163,11 @@ class Entries:
             notes.append(f"{UNREACHED} not measured.")
         return tuple(notes)
 
-    def _no_number(self, cell: Cell) -> Entry:
+    def _no_number(self, cell: Cell) -> TableEntry:
         if cell.reason not in self._reasons:
-            return Entry(text.NO_FIGURE, tone=Tone.FAINT)
+            return TableEntry(text.NO_FIGURE, tone=Tone.FAINT)
         number = self._reasons.index(cell.reason) + 1
-        return Entry(text.NO_FIGURE, mark=_superscript(number), tone=Tone.FAINT)
+        return TableEntry(text.NO_FIGURE, mark=_superscript(number), tone=Tone.FAINT)
 
     def _signs(self, cell: Cell) -> str:
         signs = {
@@ -179,21 +179,25 @@ class Entries:
         return "".join([sign for sign, holds in signs.items() if holds])
 
 
-def bare(entry: Entry) -> Entry:
+def bare(entry: TableEntry) -> TableEntry:
     """An entry without its second figure, for tables that have no room for it."""
-    return Entry(entry.text, mark=entry.mark, tone=entry.tone)
+    return TableEntry(entry.text, mark=entry.mark, tone=entry.tone)
 
 
-def faint(entry: Entry) -> Entry:
+def faint(entry: TableEntry) -> TableEntry:
     """An entry of another run, without its second figure and its signs."""
-    return Entry(entry.text, tone=Tone.FAINT)
+    return TableEntry(entry.text, tone=Tone.FAINT)
 
 
-def figure_entry(figure: Figure | None, write: text.Writer, absent: str = text.NO_FIGURE) -> Entry:
+def figure_entry(
+    figure: Figure | None, write: text.Writer, absent: str = text.NO_FIGURE
+) -> TableEntry:
     """A figure with half of its interval's width, or a word for its absence."""
     if figure is None:
-        return Entry(absent, tone=Tone.FAINT)
-    return Entry(write(figure.estimate, text.supported_digits(figure)), text.half_width(figure))
+        return TableEntry(absent, tone=Tone.FAINT)
+    return TableEntry(
+        write(figure.estimate, text.supported_digits(figure)), text.half_width(figure)
+    )
 
 
 def _why_unstable(cells: Iterable[Cell]) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from kvbench.report.summary import OperationSummary, TargetSummary, judge, summarise
-from kvbench.results import Cell, Curve, Floors, Header, Results, Round, Target
+from kvbench.results import Baselines, Cell, Curve, Header, Results, Round, TargetRecord
 
 SCHEMA = "kvbench-report/2"
 """Changes when a reader of the old form would misread the new one."""
@@ -47,7 +47,7 @@ class ReportOperation(msgspec.Struct, frozen=True):
 class ReportTarget(msgspec.Struct, frozen=True):
     """A target with its operations by name."""
 
-    target: Target
+    target: TargetRecord
     operations: dict[str, ReportOperation]
 
 
@@ -67,7 +67,7 @@ class Report(msgspec.Struct, frozen=True):
     missed: list[str]
     header: Header
     targets: tuple[ReportTarget, ...]
-    floors: Floors | None
+    baselines: Baselines | None
     rounds: tuple[Round, ...]
     elapsed_s: float | None
 
@@ -82,7 +82,7 @@ def render_json(results: Results) -> str:
         missed=footer.missed if footer else [],
         header=results.header,
         targets=tuple([_target(one) for one in summarise(results)]),
-        floors=results.floors,
+        baselines=results.baselines,
         rounds=results.rounds,
         elapsed_s=footer.elapsed_s if footer else None,
     )
@@ -94,7 +94,7 @@ def _target(summary: TargetSummary) -> ReportTarget:
     return ReportTarget(summary.target, operations)
 
 
-def _operation(one: OperationSummary, target: Target) -> ReportOperation:
+def _operation(one: OperationSummary, target: TargetRecord) -> ReportOperation:
     best = one.recommended
     return ReportOperation(
         recommended_batch_size=best.batch_size if best else None,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from kvbench.report.document import Document, Section, build_document
-from kvbench.report.entries import Entry, Tone
+from kvbench.report.entries import TableEntry, Tone
 from kvbench.report.table import Column, Table
 from kvbench.results import Results
 
@@ -66,7 +66,7 @@ def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cell(column: Column, entry: Entry) -> str:
+def _cell(column: Column, entry: TableEntry) -> str:
     if column.is_url:
         # In a table even a code span ends at a pipe, unless it is escaped.
         return code_span(entry.text).replace("|", r"\|")

@@ -12,7 +12,7 @@ from kvbench.report.entries import (
     SINGLE,
     UNCLEAR,
     Entries,
-    Entry,
+    TableEntry,
     Tone,
     bare,
 )
@@ -35,7 +35,7 @@ def answer_table(summaries: Sequence[TargetSummary]) -> Table:
     for summary in summaries:
         entries = Entries(summary)
         for one in summary.operations.values():
-            name = Entry(text.plain(summary.target.target))
+            name = TableEntry(text.plain(summary.target.target))
             rows.append((name, *_answer(one, entries)))
     notes = (
         "Use: the smallest measured size within 10% of the best keys/s. Half of the possible gain "
@@ -45,23 +45,23 @@ def answer_table(summaries: Sequence[TargetSummary]) -> Table:
     return Table("What to use", columns, tuple(rows), notes, key_columns=2)
 
 
-def _answer(one: OperationSummary, entries: Entries) -> list[Entry]:
+def _answer(one: OperationSummary, entries: Entries) -> list[TableEntry]:
     single = SINGLE.get(one.op, text.plain(one.op).upper())
     best = one.recommended
     half_gain = one.curve.half_gain_size if one.curve else None
     if best is None:
         measured = one.with_figures
-        rate = entries.rate(measured[0], "individual") if measured else Entry(text.NO_FIGURE)
-        reason = Entry(_why_single(one, entries), tone=Tone.FAINT)
-        return [Entry(f"single {single}"), bare(rate), reason, BLANK, BLANK]
+        rate = entries.rate(measured[0], "individual") if measured else TableEntry(text.NO_FIGURE)
+        reason = TableEntry(_why_single(one, entries), tone=Tone.FAINT)
+        return [TableEntry(f"single {single}"), bare(rate), reason, BLANK, BLANK]
     return [
-        Entry(f"{text.plain(one.op).upper()} of {best.batch_size:,}"),
+        TableEntry(f"{text.plain(one.op).upper()} of {best.batch_size:,}"),
         bare(entries.rate(best)),
         bare(entries.rate(best, "individual")),
         entries.speedup(best),
-        Entry(text.NO_FIGURE, tone=Tone.FAINT)
+        TableEntry(text.NO_FIGURE, tone=Tone.FAINT)
         if half_gain is None
-        else Entry(f"{text.size(half_gain.estimate, 2)} keys"),
+        else TableEntry(f"{text.size(half_gain.estimate, 2)} keys"),
     ]
 
 
@@ -89,16 +89,16 @@ def absolute_table(op: str, summaries: Sequence[TargetSummary]) -> Table:
     for summary in shown:
         entries, one = Entries(summary), summary.operations[op]
         measured = one.with_figures
-        row = [Entry(text.plain(summary.target.target))]
+        row = [TableEntry(text.plain(summary.target.target))]
         if measured:
             call = entries.call_time(measured[0], "individual")
             row += [bare(call), bare(entries.rate(measured[0], "individual"))]
         else:
-            row += [Entry(text.NO_FIGURE), Entry(text.NO_FIGURE)]
+            row += [TableEntry(text.NO_FIGURE), TableEntry(text.NO_FIGURE)]
         cells = [one.cells.get(size) for size in sizes]
         row += [NOT_MEASURED if cell is None else bare(entries.rate(cell)) for cell in cells]
         if len(sizes) > 1:
-            row.append(Entry(_bars(measured, top), tone=Tone.FAINT))
+            row.append(TableEntry(_bars(measured, top), tone=Tone.FAINT))
         rows.append(tuple(row))
     title = f"{single} one by one, and {text.plain(op).upper()} by batch size: keys/s"
     return Table(title, tuple(columns), tuple(rows))

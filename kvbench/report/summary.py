@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kvbench.model import BatchKind, BatchOperation
-from kvbench.results import Cell, Curve, Figure, Results, Target
+from kvbench.results import Cell, Curve, Figure, Results, TargetRecord
 
 OPERATIONS = tuple([operation.value for operation in BatchOperation])
 """The order in which operations are shown; others come after them."""
@@ -74,7 +74,7 @@ class TargetSummary:
         operations: by name, in the order in which they are shown.
     """
 
-    target: Target
+    target: TargetRecord
     operations: dict[str, OperationSummary]
 
     @property
@@ -97,11 +97,11 @@ def summarise(results: Results) -> tuple[TargetSummary, ...]:
     """Every target with its operations, in the order of the file."""
     targets = {target.target: target for target in results.targets}
     for cell in results.cells:
-        targets.setdefault(cell.target, Target(cell.target, is_network=False, facts={}))
+        targets.setdefault(cell.target, TargetRecord(cell.target, is_network=False, facts={}))
     return tuple([_summarise_target(target, results) for target in targets.values()])
 
 
-def _summarise_target(target: Target, results: Results) -> TargetSummary:
+def _summarise_target(target: TargetRecord, results: Results) -> TargetSummary:
     mine = [cell for cell in results.cells if cell.target == target.target]
     curves = {curve.op: curve for curve in results.curves if curve.target == target.target}
     operations = {}
@@ -116,7 +116,7 @@ def _summarise_target(target: Target, results: Results) -> TargetSummary:
     return TargetSummary(target, operations)
 
 
-def _recommended(cells: Sequence[Cell], target: Target) -> Cell | None:
+def _recommended(cells: Sequence[Cell], target: TargetRecord) -> Cell | None:
     faster = [cell for cell in cells if judge(cell, target) is Judgement.FASTER]
     if not faster:
         return None
@@ -129,7 +129,7 @@ def keys_per_s(cell: Cell) -> float:
     return cell.arms["batch"].keys_per_s.estimate
 
 
-def judge(cell: Cell, target: Target) -> Judgement:
+def judge(cell: Cell, target: TargetRecord) -> Judgement:
     """What a cell's speedup says, given what chance alone does on its target."""
     if cell.speedup is None or "batch" not in cell.arms:
         return Judgement.NO_NUMBER
@@ -143,7 +143,7 @@ def judge(cell: Cell, target: Target) -> Judgement:
     return Judgement.UNCLEAR
 
 
-def chance(target: Target) -> tuple[float, float]:
+def chance(target: TargetRecord) -> tuple[float, float]:
     """The ratios that chance alone reaches, with 1 between them."""
     ratio = target.self_ratio or Figure(1.0)
     low = ratio.estimate if ratio.low is None else ratio.low
@@ -151,7 +151,7 @@ def chance(target: Target) -> tuple[float, float]:
     return min(1.0, low), max(1.0, high)
 
 
-def is_client_bound(cell: Cell, target: Target) -> bool:
+def is_client_bound(cell: Cell, target: TargetRecord) -> bool:
     """Whether a store outside this process may be faster than the client that measured it."""
     batch = cell.arms.get("batch")
     return target.is_network and batch is not None and batch.client_cpu >= CLIENT_BOUND_SHARE

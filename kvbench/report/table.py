@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kvbench.report import format as text
-from kvbench.report.entries import Entry, Tone
+from kvbench.report.entries import TableEntry, Tone
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Table:
 
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Entry, ...], ...]
+    rows: tuple[tuple[TableEntry, ...], ...]
     notes: tuple[str, ...] = ()
     key_columns: int = 1
 
@@ -50,5 +50,5 @@ def facts_table(title: str, facts: Mapping[str, object]) -> Table:
     rows = []
     for name, fact in facts.items():
         shown = text.plain(name).replace("_", " ")
-        rows.append((Entry(shown, tone=Tone.FAINT), Entry(text.value(fact))))
+        rows.append((TableEntry(shown, tone=Tone.FAINT), TableEntry(text.value(fact))))
     return Table(title, (), tuple(rows))

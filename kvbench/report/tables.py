@@ -1,4 +1,4 @@
-"""The details of each target as tables, and the floors of a run.
+"""The details of each target as tables, and the baselines of a run.
 
 Where another run's results are shown beside these, its figures stand in a column behind ours.
 """
@@ -14,14 +14,14 @@ from kvbench.report.entries import (
     NOT_MEASURED,
     SINGLE,
     Entries,
-    Entry,
+    TableEntry,
     bare,
     faint,
     figure_entry,
 )
 from kvbench.report.summary import TargetSummary
 from kvbench.report.table import Column, Table, facts_table
-from kvbench.results import HEADLINE, Cell, Figure, Floors
+from kvbench.results import HEADLINE, Baselines, Cell, Figure
 
 _HEADING_CHARS_MAX = 12
 """Another run's title stands over its columns when it is this short; otherwise only in a note."""
@@ -45,16 +45,16 @@ class _Lane:
     """A column of figures, with its companion where the other run has any of them."""
 
     heading: str
-    entry: Callable[[Cell], Entry]
+    entry: Callable[[Cell], TableEntry]
     other_name: str = ""
-    other_entry: Callable[[Cell], Entry] | None = None
+    other_entry: Callable[[Cell], TableEntry] | None = None
     other_cells: Mapping[int, Cell] | None = None
 
     def columns(self) -> list[Column]:
         companion = [Column(self.other_name, is_companion=True)] if self.other_entry else []
         return [Column(self.heading), *companion]
 
-    def entries(self, cell: Cell | None, batch_size: int) -> list[Entry]:
+    def entries(self, cell: Cell | None, batch_size: int) -> list[TableEntry]:
         found = [NOT_MEASURED if cell is None else self.entry(cell)]
         if self.other_entry is not None and self.other_cells is not None:
             other = self.other_cells.get(batch_size)
@@ -84,7 +84,7 @@ def parts_table(summary: TargetSummary) -> Table | None:
     rows = []
     for cell in summary.cells:
         if any(name in cell.ratios for name in names):
-            keys = [Entry(text.plain(cell.op).upper()), Entry(f"{cell.batch_size:,}")]
+            keys = [TableEntry(text.plain(cell.op).upper()), TableEntry(f"{cell.batch_size:,}")]
             rows.append((*keys, *[entries.ratio(cell, name) for name in [*names, HEADLINE]]))
     columns = [Column("operation", is_text=True), _SIZE]
     columns += [Column(text.plain(name).replace("/", " / ")) for name in [*names, HEADLINE]]
@@ -114,7 +114,7 @@ def time_table(summary: TargetSummary) -> Table:
     heads = ["one by one", *(["pipelined"] if has_pipelined else []), "one batch call", "per key"]
     rows = []
     for cell in summary.cells:
-        row = [Entry(text.plain(cell.op).upper()), Entry(f"{cell.batch_size:,}")]
+        row = [TableEntry(text.plain(cell.op).upper()), TableEntry(f"{cell.batch_size:,}")]
         row.append(entries.keys_time(cell, "individual"))
         if has_pipelined:
             row.append(entries.keys_time(cell, "pipelined"))
@@ -136,7 +136,7 @@ def single_table(summary: TargetSummary, beside: Beside | None) -> Table:
         if one.with_figures:
             cell = one.with_figures[0]
             row = [
-                Entry(SINGLE.get(one.op, text.plain(one.op).upper())),
+                TableEntry(SINGLE.get(one.op, text.plain(one.op).upper())),
                 bare(entries.call_time(cell, "individual")),
                 entries.rate(cell, "individual"),
             ]
@@ -146,7 +146,7 @@ def single_table(summary: TargetSummary, beside: Beside | None) -> Table:
     return Table("Single calls", tuple(columns), tuple(rows))
 
 
-def _other_single(other: TargetSummary, op: str) -> Entry:
+def _other_single(other: TargetSummary, op: str) -> TableEntry:
     found = other.operations.get(op)
     cells = [one for one in found.with_figures if "individual" in one.arms] if found else []
     return faint(Entries(other).rate(cells[0], "individual")) if cells else BLANK
@@ -164,7 +164,7 @@ def curve_table(summary: TargetSummary) -> Table | None:
     for curve in curves:
         rows.append(
             (
-                Entry(text.plain(curve.op).upper()),
+                TableEntry(text.plain(curve.op).upper()),
                 figure_entry(curve.fixed_ns, text.duration),
                 figure_entry(curve.per_key_ns, text.duration),
                 figure_entry(curve.half_gain_size, text.size, "at once"),
@@ -182,7 +182,7 @@ def curve_table(summary: TargetSummary) -> Table | None:
     return Table("Cost of a batch call", columns, tuple(rows), tuple(notes))
 
 
-def floors_table(floors: Floors) -> Table:
+def baselines_table(baselines: Baselines) -> Table:
     """What the harness and the machine cost by themselves."""
 
     def shown(figure: Figure | None) -> str:
@@ -191,15 +191,15 @@ def floors_table(floors: Floors) -> Table:
         return f"{text.duration(figure.estimate)} {text.half_width(figure)}".strip()
 
     return facts_table(
-        "Floors: what the harness and a bare round trip cost",
+        "Baselines: what the harness and a bare round trip cost",
         {
-            "one reading of the clock": shown(floors.timer_ns),
-            "one call of a backend that does nothing (null://)": shown(floors.loop_ns),
+            "one reading of the clock": shown(baselines.timer_ns),
+            "one call of a backend that does nothing (null://)": shown(baselines.loop_ns),
             "one byte over loopback and back, placed as private servers are": shown(
-                floors.round_trip_apart_ns
+                baselines.round_trip_apart_ns
             ),
-            "the same with both ends on one core": shown(floors.round_trip_together_ns),
-            "cores kept awake": "on" if floors.keep_awake else "off",
+            "the same with both ends on one core": shown(baselines.round_trip_together_ns),
+            "cores kept awake": "on" if baselines.keep_awake else "off",
         },
     )
 
@@ -213,8 +213,8 @@ def column_name(title: str) -> str:
 def _lanes(
     summary: TargetSummary,
     beside: Beside | None,
-    choose: Callable[[Entries], Callable[[Cell], Entry]],
-    entry: Callable[[Cell], Entry],
+    choose: Callable[[Entries], Callable[[Cell], TableEntry]],
+    entry: Callable[[Cell], TableEntry],
 ) -> dict[str, _Lane]:
     """A column for each operation, with a companion where the other run has the operation."""
     other = beside.targets.get(summary.target.target) if beside else None
@@ -233,11 +233,11 @@ def _columns(lanes: Mapping[str, _Lane]) -> tuple[Column, ...]:
     return (_SIZE, *[column for lane in lanes.values() for column in lane.columns()])
 
 
-def _pivot(summary: TargetSummary, lanes: Mapping[str, _Lane]) -> list[tuple[Entry, ...]]:
+def _pivot(summary: TargetSummary, lanes: Mapping[str, _Lane]) -> list[tuple[TableEntry, ...]]:
     """Batch sizes down, operations across."""
     rows = []
     for size in summary.sizes:
-        row = [Entry(f"{size:,}")]
+        row = [TableEntry(f"{size:,}")]
         for op, lane in lanes.items():
             row += lane.entries(summary.cell(op, size), size)
         rows.append(tuple(row))

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from kvbench.report.document import Document, Section, build_document
-from kvbench.report.entries import Entry, Tone
+from kvbench.report.entries import TableEntry, Tone
 from kvbench.report.table import Column, Table
 from kvbench.results import Results
 
@@ -154,7 +154,9 @@ def _line(texts: Sequence[Text], widths: Sequence[int]) -> Text:
     return line
 
 
-def _block(column: Column, entries: Sequence[Entry], width_max: int, is_stacked: bool) -> _Block:
+def _block(
+    column: Column, entries: Sequence[TableEntry], width_max: int, is_stacked: bool
+) -> _Block:
     if column.is_text:
         return _name_block(column, entries, max(width_max // 3, _NAME_CHARS_MIN))
     has_detail = any(entry.detail for entry in entries)
@@ -173,7 +175,7 @@ def _block(column: Column, entries: Sequence[Entry], width_max: int, is_stacked:
 
 
 def _lines(
-    entry: Entry, column: Sequence[Entry], figure_width: int, is_stacked: bool
+    entry: TableEntry, column: Sequence[TableEntry], figure_width: int, is_stacked: bool
 ) -> tuple[Text, ...]:
     """One entry, aligned with its column: in one line, or with the detail below the figure."""
     line = Text(" " * (figure_width - cell_len(entry.text)))
@@ -192,7 +194,7 @@ def _lines(
     return (line, Text(entry.detail, "dim")) if entry.detail else (line,)
 
 
-def _name_block(column: Column, entries: Sequence[Entry], width_max: int) -> _Block:
+def _name_block(column: Column, entries: Sequence[TableEntry], width_max: int) -> _Block:
     """Names of rows: left-aligned, and clipped in the middle, where URLs differ least."""
     rows = [(Text(_clip(entry.text, width_max), _STYLES[entry.tone]),) for entry in entries]
     heading = Text(column.heading, "dim")

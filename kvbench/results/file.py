@@ -21,14 +21,14 @@ from kvbench.errors import ResultsError
 from kvbench.foreign_text import clean
 from kvbench.results.records import (
     SCHEMA,
+    Baselines,
     Cell,
     Curve,
-    Floors,
     Footer,
     Header,
     Record,
     Round,
-    Target,
+    TargetRecord,
 )
 
 _NO_HEADER = "no header: this is not a kvbench results file, or its first line is missing"
@@ -43,10 +43,10 @@ class Results:
     """
 
     header: Header
-    targets: tuple[Target, ...]
+    targets: tuple[TargetRecord, ...]
     cells: tuple[Cell, ...]
     curves: tuple[Curve, ...]
-    floors: Floors | None
+    baselines: Baselines | None
     rounds: tuple[Round, ...]
     footer: Footer | None
 
@@ -62,10 +62,10 @@ class Collection:
     def __init__(self) -> None:
         self.header: Header | None = None
         self.footer: Footer | None = None
-        self._targets: dict[str, Target] = {}
+        self._targets: dict[str, TargetRecord] = {}
         self._cells: dict[tuple[str, str, int], Cell] = {}
         self._curves: dict[tuple[str, str], Curve] = {}
-        self._floors: Floors | None = None
+        self._baselines: Baselines | None = None
         self._rounds: list[Round] = []
 
     @property
@@ -78,14 +78,14 @@ class Collection:
         match record:
             case Header():
                 self.header = record
-            case Target():
+            case TargetRecord():
                 self._targets[record.target] = record
             case Cell():
                 self._cells[record.target, record.op, record.batch_size] = record
             case Curve():
                 self._curves[record.target, record.op] = record
-            case Floors():
-                self._floors = record
+            case Baselines():
+                self._baselines = record
             case Round():
                 self._rounds.append(record)
             case Footer():
@@ -100,7 +100,7 @@ class Collection:
             targets=tuple(self._targets.values()),
             cells=tuple(self._cells.values()),
             curves=tuple(self._curves.values()),
-            floors=self._floors,
+            baselines=self._baselines,
             rounds=tuple(self._rounds),
             footer=self.footer,
         )

@@ -91,7 +91,7 @@ class Header(msgspec.Struct, frozen=True, tag_field="type", tag="header"):
     note: str = ""
 
 
-class Floors(msgspec.Struct, frozen=True, tag_field="type", tag="floors"):
+class Baselines(msgspec.Struct, frozen=True, tag_field="type", tag="baselines"):
     """What the harness and the machine cost by themselves, measured in every round.
 
     Attributes:
@@ -110,7 +110,7 @@ class Floors(msgspec.Struct, frozen=True, tag_field="type", tag="floors"):
     keep_awake: bool
 
 
-class Target(msgspec.Struct, frozen=True, tag_field="type", tag="target"):
+class TargetRecord(msgspec.Struct, frozen=True, tag_field="type", tag="target"):
     """A target that was opened.
 
     Attributes:
@@ -142,7 +142,7 @@ class Cell(msgspec.Struct, frozen=True, tag_field="type", tag="cell", kw_only=Tr
         rounds: rounds that gave this cell its figures.
         waited: share of the time in which other work, or the hypervisor, held a core that the
             measuring process or a private server wanted.
-        drift: half of the 10-90% spread of the control lane (fixed arithmetic) over its median.
+        drift: half of the 10-90% spread of the control measurement over its median.
         is_stable: False when other work or a change of the machine's speed may have moved the
             figures by more than their intervals say.
         round_trips: round trips of one batch call, measured through a delaying proxy; None where
@@ -235,5 +235,5 @@ class Footer(msgspec.Struct, frozen=True, tag_field="type", tag="footer"):
     missed: list[str] = []
 
 
-Record = Header | Target | Cell | Curve | Floors | Round | Footer
+Record = Header | TargetRecord | Cell | Curve | Baselines | Round | Footer
 """One line of a results file."""

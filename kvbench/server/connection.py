@@ -6,14 +6,14 @@ The rules:
   are built until ``write_buffer_bytes`` of them are there, then written; when the transport cannot
   pass them on, the remaining requests wait, and reading pauses. So a client that asks and never
   reads costs its buffer and one reply, whatever it asks for (LIMIT-008).
-- Nothing takes long: :meth:`Connection.work` stops when its share of time is over, and
+- Nothing takes long: :meth:`ServerConnection.work` stops when its share of time is over, and
   :class:`~kvbench.server.turns.Turns` decides when it goes on. A large request is answered in
   steps, a large reply is written in pieces; the requests behind it wait for it.
 - A client that ends its sending side (FIN) still gets all answers.
 - Whoever is turned away gets the reason. Closing a socket that has unread data makes the kernel
   send RST, which can overtake the reply: so the server ends its own sending side, reads on and
   drops what comes, and closes when the client has, or after :data:`LINGER_S`.
-- No timer for a request: a sweep by the server (:meth:`Connection.sweep`) finds who is silent.
+- No timer for a request: the server's :meth:`ServerConnection.sweep` finds silent clients.
 
 Works on asyncio and uvloop, whose transports differ only in speed.
 """
@@ -62,7 +62,7 @@ _LINGERING_MAX = 64
 _log = logging.getLogger("kvbench.server")
 
 
-class Connection(asyncio.Protocol):
+class ServerConnection(asyncio.Protocol):
     """A client's connection, from its accept to its end.
 
     Args:
@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
         self,
         dispatcher: Dispatcher,
         config: ServerConfig,
-        live: set[Connection],
+        live: set[ServerConnection],
         is_stopping: Callable[[], bool],
         turns: Turns,
     ) -> None:

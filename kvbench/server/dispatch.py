@@ -34,7 +34,7 @@ from kvbench.protocol.opcodes import (
 from kvbench.protocol.parsers import EntriesParser, KeysParser, PairsParser, ValuesParser
 from kvbench.protocol.values import decode_value, encode_value
 from kvbench.server.jobs import LARGE_BYTES, Job, Steps, Swap, finish, in_steps
-from kvbench.server.refusals import STORING, Refused, refusal
+from kvbench.server.refusals import STORING, RefusedRequest, refusal
 from kvbench.server.reserve import reserve
 from kvbench.server.stats import Stats
 
@@ -183,10 +183,10 @@ class Dispatcher:
                 # The tag decides, so that a long value of another type is not decoded in vain.
                 number = decode_value(stored) if stored[0] == Tag.INT else None
             if not isinstance(number, int):
-                raise Refused("the value is not an Int")
+                raise RefusedRequest("the value is not an Int")
             total = number + delta
             if not _I64_MIN <= total <= _I64_MAX:
-                raise Refused("the counter would leave the range of a 64-bit Int")
+                raise RefusedRequest("the counter would leave the range of a 64-bit Int")
             reply = responses.i64_response(total)
             return Update(result=reply, write=True, value=encode_value(total))
 
@@ -244,7 +244,7 @@ class Dispatcher:
             if not is_there:
                 return Update(result=False)
             if stored != held:
-                raise Refused("the lock is held by another owner")
+                raise RefusedRequest("the lock is held by another owner")
             return update
 
         return responses.flag_response(self._engine.update(key, decide))
@@ -332,7 +332,7 @@ class Dispatcher:
         """
         size = 2 + sum([1 if value is None else len(value) for value in values])
         if size > self._reply_bytes_max:
-            raise Refused(
+            raise RefusedRequest(
                 f"the reply would have {size} bytes, more than {self._reply_bytes_max}: "
                 "ask for fewer keys at a time"
             )

@@ -1,7 +1,7 @@
 """What a request gets that is not granted: one place turns errors into responses.
 
-A ProtocolError is INVALID, a :class:`Refused` an ERROR, and so is the end of memory: the engine has
-then changed nothing. Anything unforeseen is an ERROR and a log entry.
+A ProtocolError is INVALID, a :class:`RefusedRequest` an ERROR, and so is the end of memory: the
+engine has then changed nothing. Anything unforeseen is an ERROR and a log entry.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OUT_OF_MEMORY = responses.message_response(
 _log = logging.getLogger("kvbench.server")
 
 
-class Refused(Exception):  # noqa: N818 - not a failure: an answer, and private to the server.
+class RefusedRequest(Exception):  # noqa: N818 - not a failure: an answer, and private to the server.
     """A well-formed request that cannot be granted. Its text is the ERROR's message."""
 
 
@@ -40,7 +40,7 @@ def refusal(opcode: int, error: Exception) -> bytes:
 def _response(opcode: int, error: Exception) -> bytes:
     if isinstance(error, ProtocolError):
         return responses.message_response(Status.INVALID, str(error))
-    if isinstance(error, Refused):
+    if isinstance(error, RefusedRequest):
         return responses.message_response(Status.ERROR, str(error))
     if isinstance(error, MemoryError):
         if not reserve.is_spent:

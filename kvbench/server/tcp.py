@@ -30,7 +30,7 @@ from kvbench.engine import Engine
 from kvbench.errors import KvConnectionError, UsageError
 from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX
 from kvbench.server.config import ServerConfig
-from kvbench.server.connection import Connection
+from kvbench.server.connection import ServerConnection
 from kvbench.server.dispatch import Dispatcher
 from kvbench.server.reserve import reserve
 from kvbench.server.stats import Stats
@@ -72,7 +72,7 @@ class KvServer:
             self.engine, self.stats, max(config.max_payload_bytes, PAYLOAD_BYTES_MAX)
         )
         self._turns = Turns()
-        self._live: set[Connection] = set()
+        self._live: set[ServerConnection] = set()
         self._listener: asyncio.Server | None = None
         self._is_stopping = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -98,7 +98,7 @@ class KvServer:
         listening = await _listening_socket(self.config)
         self._host, self._port = listening.getsockname()[:2]
         self._listener = await loop.create_server(
-            lambda: Connection(
+            lambda: ServerConnection(
                 self._dispatcher, self.config, self._live, lambda: self._is_stopping, self._turns
             ),
             sock=listening,

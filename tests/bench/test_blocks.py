@@ -187,5 +187,5 @@ def test_the_safety_ttl_comes_back_after_a_block_of_mset(monkeypatch):
     assert None in ttls
 
 
-def test_the_control_lane_takes_time():
+def test_the_control_measurement_takes_time():
     assert time_control() > 0

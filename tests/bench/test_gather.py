@@ -7,7 +7,7 @@ import pytest
 from kvbench.bench.arms import Arm
 from kvbench.bench.gather import Gathering
 from kvbench.bench.messages import (
-    FloorSample,
+    BaselineSample,
     LaneSample,
     Measured,
     NoFigure,
@@ -47,7 +47,7 @@ def gathering():
 def test_nothing_is_said_of_a_target_that_was_not_opened():
     empty = Gathering(make_plan("kvb://"), keep_awake=False)
     assert list(empty.targets()) == list(empty.cells()) == list(empty.curves()) == []
-    assert empty.floors() is None
+    assert empty.baselines() is None
 
 
 def test_before_the_first_round_cells_have_a_reason(gathering):
@@ -146,15 +146,15 @@ def test_curves_need_two_sizes(gathering):
     assert curve.fixed_ns.estimate == pytest.approx(2_000 - 10 * 8_000 / 90)
 
 
-def test_floors_are_estimates_over_rounds(gathering):
-    gathering.add(FloorSample(50.0, 30.0, 60_000.0, 9_000.0))
-    gathering.add(FloorSample(50.0, 30.0, 60_000.0, 9_500.0))
-    floors = gathering.floors()
-    assert floors.round_trip_apart_ns.estimate == pytest.approx(60_000.0)
-    assert floors.round_trip_together_ns.rounds == [9_000.0, 9_500.0]
-    assert floors.keep_awake
-    gathering.add(FloorSample(50.0, 30.0, 60_000.0, None))
-    assert gathering.floors().round_trip_together_ns is None
+def test_baselines_are_estimates_over_rounds(gathering):
+    gathering.add(BaselineSample(50.0, 30.0, 60_000.0, 9_000.0))
+    gathering.add(BaselineSample(50.0, 30.0, 60_000.0, 9_500.0))
+    baselines = gathering.baselines()
+    assert baselines.round_trip_apart_ns.estimate == pytest.approx(60_000.0)
+    assert baselines.round_trip_together_ns.rounds == [9_000.0, 9_500.0]
+    assert baselines.keep_awake
+    gathering.add(BaselineSample(50.0, 30.0, 60_000.0, None))
+    assert gathering.baselines().round_trip_together_ns is None
 
 
 def test_measured_round_trips_stand_in_every_cell_of_the_operation(gathering):

@@ -10,9 +10,9 @@ import pytest
 from kvbench.bench.arms import Arm
 from kvbench.bench.interrupts import Interrupts
 from kvbench.bench.messages import (
+    BaselineSample,
     Done,
     Explored,
-    FloorSample,
     Group,
     KeysRemain,
     Lane,
@@ -21,10 +21,10 @@ from kvbench.bench.messages import (
     NoFigure,
     Opened,
     Placed,
-    Refused,
-    Step,
     TargetTask,
     Task,
+    TaskProgress,
+    TaskRefused,
 )
 from kvbench.bench.placement import Placement
 from kvbench.bench.worker import do
@@ -89,15 +89,15 @@ def test_exploring_calibrates_every_lane_and_leaves_no_key(scheme):
         assert all(lane.units >= 1 and lane.sample_ns > 0 for lane in group.lanes)
     assert any(lane.arm is Arm.SELF for lane in explored.task.groups[0].lanes)
     assert isinstance(messages[-1], Done)
-    assert of(NoFigure, messages) == of(FloorSample, messages) == []
+    assert of(NoFigure, messages) == of(BaselineSample, messages) == []
     assert DictBackend.data == {"mine": b"1"}
 
 
 @pytest.mark.parametrize("scheme", ["dictbackend", "asyncdict"])
-def test_a_round_measures_every_lane_and_the_floors_and_leaves_no_key(scheme):
+def test_a_round_measures_every_arm_and_the_baselines_and_leaves_no_key(scheme):
     DictBackend.data["mine"] = b"1"
     messages = explore_and_measure(scheme, operations=BatchOperation)
-    assert len(of(FloorSample, messages)) == 1
+    assert len(of(BaselineSample, messages)) == 1
     assert {message.op for message in of(Measured, messages)} == set(BatchOperation)
     for measured in of(Measured, messages):
         assert all(len(lane.ns_per_key) == FAST.blocks for lane in measured.lanes)
@@ -117,7 +117,7 @@ def test_rounds_measure_in_another_order():
 
 
 def test_steps_name_what_goes_on():
-    steps = [step.text for step in of(Step, carry_out(task_for("dictbackend")))]
+    steps = [step.text for step in of(TaskProgress, carry_out(task_for("dictbackend")))]
     assert steps[0] == "opening dictbackend://"
     assert "dictbackend:// mget × 100: calibrating" in steps
     assert "dictbackend:// mget × 10: same answers?" in steps
@@ -168,21 +168,21 @@ def test_an_adapter_that_fails_later_loses_the_operation_in_this_round(monkeypat
 
 def test_a_target_that_cannot_be_reached_is_refused_while_exploring():
     messages = carry_out(task_for("dictbackend", "unreachable"))
-    [refused] = of(Refused, messages)
+    [refused] = of(TaskRefused, messages)
     assert refused.kind == "connection"
     assert "nobody answers at unreachable://" in refused.reason
     assert isinstance(messages[-1], Done)
 
 
 def test_an_unknown_scheme_and_a_long_key_are_the_users_mistakes(monkeypatch):
-    [refused] = of(Refused, carry_out(task_for("nosuch")))
+    [refused] = of(TaskRefused, carry_out(task_for("nosuch")))
     assert refused.kind == "usage"
 
     def too_long(self, key):
         raise ValueError("key of 300 bytes with its namespace")
 
     monkeypatch.setattr(DictBackend, "exists", too_long)
-    [refused] = of(Refused, carry_out(task_for("dictbackend")))
+    [refused] = of(TaskRefused, carry_out(task_for("dictbackend")))
     assert refused.kind == "usage"
     assert "shorter --key-length" in refused.reason
 
@@ -216,7 +216,7 @@ def test_a_signal_in_a_round_leaves_no_key(scheme):
 
     def signal_at_the_third_step(message):
         steps.append(message)
-        if len(of(Measured, steps)) == 1 and isinstance(message, Step):
+        if len(of(Measured, steps)) == 1 and isinstance(message, TaskProgress):
             os.kill(os.getpid(), signal.SIGTERM)
 
     with interrupts.installed(lambda: None), pytest.raises(KeyboardInterrupt):

@@ -139,7 +139,7 @@ def test_a_run_measures_every_cell_in_rounds():
         assert len(cell.arms["batch"].ns_per_key.rounds) == 3
         assert cell.speedup.low <= cell.speedup.estimate <= cell.speedup.high
     assert {curve.target for curve in results.curves} == {"memory://", "kvb://"}
-    assert results.floors.round_trip_apart_ns.estimate > 1_000
+    assert results.baselines.round_trip_apart_ns.estimate > 1_000
     assert [target.is_network for target in results.targets] == [False, True]
     assert all(target.self_ratio is not None for target in results.targets)
 

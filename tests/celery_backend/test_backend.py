@@ -172,7 +172,7 @@ def test_threads_share_the_connections_and_wait_for_them(url):
 
 def test_no_free_connection_is_an_error_that_names_the_option(url):
     backend = app_with(url, max_connections=1, request_timeout=0.1).backend
-    with backend._connections.lend(), pytest.raises(PoolTimeoutError, match="max_connections"):
+    with backend._connections.acquire(), pytest.raises(PoolTimeoutError, match="max_connections"):
         backend.get("celery-task-meta-x")
 
 

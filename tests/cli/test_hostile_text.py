@@ -32,15 +32,15 @@ from kvbench.results import (
     HEADLINE,
     SCHEMA,
     ArmFigures,
+    Baselines,
     Cell,
     Curve,
     Figure,
-    Floors,
     Footer,
     Header,
     Misfit,
     Round,
-    Target,
+    TargetRecord,
     TwoGroups,
     encode_record,
 )  # fmt: skip
@@ -91,9 +91,9 @@ def evil_results(text=EVIL, number=1.5, size=10):
     facts = {text: text, "x": [text], "y": {text: text}}
     return [
         Header(SCHEMA, text, text, facts, facts, text, text, text),
-        Floors(figure, figure, figure, figure, True),
-        Target(text, True, {text: text}, figure),
-        Target(f"b{text}", False, {}),
+        Baselines(figure, figure, figure, figure, True),
+        TargetRecord(text, True, {text: text}, figure),
+        TargetRecord(f"b{text}", False, {}),
         Cell(
             target=text, op=text, batch_size=size, batch_kind=text, arms={text: arm, "batch": arm},
             ratios={text: figure, HEADLINE: figure}, speedup=figure, waited=number, drift=number,

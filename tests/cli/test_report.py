@@ -20,7 +20,7 @@ from kvbench.results import (
     Figure,
     Footer,
     Header,
-    Target,
+    TargetRecord,
     encode_record,
 )
 
@@ -30,7 +30,7 @@ LINES = [
     encode_record(record)
     for record in (
         Header(SCHEMA, "2026-11-23T02:14:05Z", "kvbench run", {"seed": 7}, {"cores": 2}),
-        Target("memory://", False, {"product": "kvbench"}, Figure(1.0, 0.98, 1.02)),
+        TargetRecord("memory://", False, {"product": "kvbench"}, Figure(1.0, 0.98, 1.02)),
         Cell(
             target="memory://",
             op="mget",

@@ -64,7 +64,7 @@ def with_pool(scenario, **settings):
         ):
             await scenario(pool, server)
             stats = pool.stats()
-            assert stats.active == 0 and stats.waiting == 0, "nothing is left lent"
+            assert stats.active == 0 and stats.waiting == 0, "no connection is left in use"
         assert pool.stats().size == 0
 
     run(around)

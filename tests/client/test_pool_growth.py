@@ -10,7 +10,7 @@ import asyncio
 
 import pytest
 
-from kvbench.client import KvPool, PoolConfig, lending
+from kvbench.client import KvPool, PoolConfig, connection_pool
 from kvbench.errors import KvConnectionError, PoolTimeoutError
 from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import Opcode, Status
@@ -66,7 +66,7 @@ def test_who_was_refused_takes_the_place_in_the_queue_that_is_due():
 
 def test_the_pool_grows_again_by_one_after_a_pause_and_on_with_each_success(monkeypatch):
     """Waiting callers get the new connections; none of them has to come again."""
-    monkeypatch.setattr(lending, "PAUSE_S_MIN", 0.05)
+    monkeypatch.setattr(connection_pool, "PAUSE_S_MIN", 0.05)
 
     async def scenario():
         async with KvServer(ServerConfig(port=0, max_connections=2)) as server:
@@ -85,8 +85,8 @@ def test_the_pool_grows_again_by_one_after_a_pause_and_on_with_each_success(monk
 
 
 def test_each_further_refusal_doubles_the_pause_up_to_its_most(monkeypatch):
-    monkeypatch.setattr(lending, "PAUSE_S_MIN", 0.01)
-    monkeypatch.setattr(lending, "PAUSE_S_MAX", 0.08)
+    monkeypatch.setattr(connection_pool, "PAUSE_S_MIN", 0.01)
+    monkeypatch.setattr(connection_pool, "PAUSE_S_MAX", 0.08)
 
     async def scenario():
         with Peer(

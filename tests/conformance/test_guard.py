@@ -19,7 +19,7 @@ from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.guard import StreamGuard
 from kvbench.protocol import requests
 from kvbench.protocol.frames import frame
-from kvbench.protocol.opcodes import Opcode, Request
+from kvbench.protocol.opcodes import Opcode, RequestLayout
 from kvbench.protocol.values import encode_value
 from kvbench.verdicts import Outcome
 from tests.conformance.broken_servers import ThreadedDispatcher, serving
@@ -139,7 +139,7 @@ def test_a_piece_that_reads_as_a_request_is_refused():
 
 def test_every_operation_is_read():
     """An opcode that the protocol gets later is refused until the guard knows how to read it."""
-    whole = {opcode for opcode in Opcode if opcode.request is Request.KEY}
+    whole = {opcode for opcode in Opcode if opcode.request is RequestLayout.KEY}
     batches = {opcode for opcode in Opcode if opcode.request in guard_module._BEFORE_KEYS}
     known = guard_module._READING | whole | batches
     for opcode in set(Opcode) - known:

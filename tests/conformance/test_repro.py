@@ -259,7 +259,7 @@ def test_every_file_of_vectors_can_be_read_as_one():
 
 
 def test_nobody_there(right):
-    vector = Vector("x", [], "", [specs.Step()])
+    vector = Vector("x", [], "", [specs.VectorStep()])
     with (
         WireContext("127.0.0.1", free_port(), capabilities=frozenset(), seed="") as context,
         pytest.raises(KvConnectionError, match="refused"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from kvbench.clock import NS_PER_MS as MS
-from kvbench.engine.change import Change, Table, run
+from kvbench.engine.change import Change, TrackedDict, run
 from kvbench.engine.deadlines import Deadlines as Bookkeeping
 from kvbench.engine.deadlines import deadline_ms
 
@@ -15,7 +15,7 @@ class Deadlines(Bookkeeping[str]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.data: Table[str, None] = Table()
+        self.data: TrackedDict[str, None] = TrackedDict()
 
     def set(self, keys: list[str], now_ns: int, ttl_ms: int) -> None:
         if len(keys) == 1:

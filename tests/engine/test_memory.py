@@ -17,7 +17,7 @@ import pytest
 from kvbench.clock import NS_PER_MS, ManualClock
 from kvbench.engine import Engine, Update
 from kvbench.engine import engine as engine_module
-from kvbench.engine.change import Table
+from kvbench.engine.change import TrackedDict
 
 _testcapi = pytest.importorskip("_testcapi", reason="this Python has no allocation test hook")
 
@@ -171,7 +171,7 @@ def check_bookkeeping(engine: Store) -> None:
     check_room(held._buckets, int)
 
 
-def check_room(table: Table, kind: type) -> None:
+def check_room(table: TrackedDict, kind: type) -> None:
     """So many new keys as the table says that it has room for need no allocation."""
     rows = table.rows
     fresh = [f"fresh{i}" if kind is str else -1 - i for i in range(table.room())]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from kvbench.errors import ProtocolError
 from kvbench.protocol import requests, responses
 from kvbench.protocol.opcodes import Opcode, Status
-from kvbench.server.connection import Connection
+from kvbench.server.connection import ServerConnection
 
 from .hunt import REPLY_TIMEOUT_S
 from .parts import Plain, Reader, Rewriting, breaks, invalid, is_refusal
@@ -22,7 +22,7 @@ BLOCKED_S = 1.5 * REPLY_TIMEOUT_S
 
 
 @breaks("CONN-001")
-class Greets(Connection):
+class Greets(ServerConnection):
     """Says hello to whoever connects."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -128,7 +128,7 @@ class HangsUpAtTheEnd(Plain):
 
 
 @breaks("CONN-005")
-class NeverHangsUp(Connection):
+class NeverHangsUp(ServerConnection):
     """Answers all, and leaves the connection open when the client closes its side."""
 
     def eof_received(self) -> bool:
@@ -136,7 +136,7 @@ class NeverHangsUp(Connection):
 
 
 @breaks("CONN-006")
-class AppliesWhatIsCutOff(Connection):
+class AppliesWhatIsCutOff(ServerConnection):
     """Fills up and applies what a connection ends in the middle of."""
 
     def __init__(self, *parts) -> None:
@@ -199,7 +199,7 @@ class RemembersReads(Plain):
 
 
 @breaks("CONN-007")
-class WaitsForReaders(Connection):
+class WaitsForReaders(ServerConnection):
     """Serves nobody while somebody does not take his replies."""
 
     def pause_writing(self) -> None:
@@ -208,7 +208,7 @@ class WaitsForReaders(Connection):
 
 
 @breaks("CONN-007")
-class WaitsForTheRest(Connection):
+class WaitsForTheRest(ServerConnection):
     """Serves nobody while it has half a request."""
 
     def data_received(self, data: bytes) -> None:
@@ -221,7 +221,7 @@ class WaitsForTheRest(Connection):
 
 
 @breaks("LIMIT-001")
-class ClosesWithoutAWord(Connection):
+class ClosesWithoutAWord(ServerConnection):
     """Closes on an oversize request without a refusal."""
 
     def _refuse_oversize(self) -> None:
@@ -230,7 +230,7 @@ class ClosesWithoutAWord(Connection):
 
 
 @breaks("LIMIT-001")
-class StaysAfterAnOversizeRequest(Connection):
+class StaysAfterAnOversizeRequest(ServerConnection):
     """Refuses an oversize request and leaves the connection open."""
 
     def _refuse_oversize(self) -> None:
@@ -264,7 +264,7 @@ class RefusesOversizeFirst(Plain):
 
 
 @breaks("LIMIT-006")
-class OversizeEndsAll(Connection):
+class OversizeEndsAll(ServerConnection):
     """Closes every connection because of an oversize request on one."""
 
     def _refuse_oversize(self) -> None:

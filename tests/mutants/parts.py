@@ -17,7 +17,7 @@ from kvbench.errors import ProtocolError
 from kvbench.model import Value
 from kvbench.protocol import requests, responses
 from kvbench.protocol.opcodes import Opcode, Status
-from kvbench.server.connection import Connection
+from kvbench.server.connection import ServerConnection
 from kvbench.server.dispatch import Dispatcher
 
 
@@ -66,7 +66,7 @@ class Reader:
         return frames
 
 
-Part = type[Dispatcher] | type[Engine] | type[Connection] | type[Reader]
+Part = type[Dispatcher] | type[Engine] | type[ServerConnection] | type[Reader]
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +276,7 @@ class Timing(Engine[bytes, bytes]):
 # --- Connections ---------------------------------------------------------------------------------
 
 
-class Whole(Connection):
+class Whole(ServerConnection):
     """Gives all that came to :meth:`answer`, outside of the server's turns."""
 
     def data_received(self, data: bytes) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from kvbench.engine import Engine
 from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX
 from kvbench.server.config import ServerConfig
-from kvbench.server.connection import Connection
+from kvbench.server.connection import ServerConnection
 from kvbench.server.dispatch import Dispatcher
 from kvbench.server.stats import Stats
 from kvbench.server.turns import Turns
@@ -80,10 +80,10 @@ class _Server:
         )
         config = ServerConfig(port=0)
         turns = Turns()
-        live: set[Connection] = set()
+        live: set[ServerConnection] = set()
 
-        def connection() -> Connection:
-            fresh = self._class(Connection)(dispatcher, config, live, lambda: False, turns)
+        def connection() -> ServerConnection:
+            fresh = self._class(ServerConnection)(dispatcher, config, live, lambda: False, turns)
             if self._part is not None and issubclass(self._part, Reader):
                 fresh._reader = self._part(config.max_payload_bytes)
             return fresh

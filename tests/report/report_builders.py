@@ -7,19 +7,19 @@ import random
 from kvbench.results import (
     SCHEMA,
     ArmFigures,
+    Baselines,
     Cell,
     Curve,
     Figure,
-    Floors,
     Footer,
     Header,
     Results,
     Round,
-    Target,
+    TargetRecord,
 )
 
 OPS = ("mget", "mset", "mdel")
-FLOORS = Floors(Figure(48.2), Figure(61.0), Figure(24_300.0, 24_000.0, 24_600.0), None, True)
+BASELINES = Baselines(Figure(48.2), Figure(61.0), Figure(24_300.0, 24_000.0, 24_600.0), None, True)
 
 
 def header(**changes: object) -> Header:
@@ -41,14 +41,14 @@ def header(**changes: object) -> Header:
     return Header(**(fields | changes))
 
 
-def target(url: str = "memory://", is_network: bool = False, **changes: object) -> Target:
+def target(url: str = "memory://", is_network: bool = False, **changes: object) -> TargetRecord:
     fields = {
         "target": url,
         "is_network": is_network,
         "facts": {"product": "kvbench engine", "codec": "compiled"},
         "self_ratio": Figure(1.003, 0.981, 1.022),
     }
-    return Target(**(fields | changes))
+    return TargetRecord(**(fields | changes))
 
 
 def arm(
@@ -128,16 +128,16 @@ def curve(op: str = "mget", target: str = "memory://", **changes: object) -> Cur
 
 def results(
     *cells: Cell,
-    targets: tuple[Target, ...] = (target(),),
+    targets: tuple[TargetRecord, ...] = (target(),),
     curves: tuple[Curve, ...] = (),
-    floors: Floors | None = FLOORS,
+    baselines: Baselines | None = BASELINES,
     cut: bool = False,
     missed: tuple[str, ...] = (),
     **changes: object,
 ) -> Results:
     footer = None if cut else Footer("complete", 31.42, len(cells), 1.25, "", list(missed))
     rounds = tuple([Round(number, 2.5) for number in range(1, 13)])
-    return Results(header(**changes), targets, cells, curves, floors, rounds, footer)
+    return Results(header(**changes), targets, cells, curves, baselines, rounds, footer)
 
 
 def realistic(seed: int = 3) -> Results:

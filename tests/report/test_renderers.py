@@ -81,7 +81,7 @@ NASTY = {
     ),
     "huge figures": results(cell("mget", 10**9, speedup=Figure(1e300, 1e299, 1.5e300))),
     "negative figures": results(cell(speedup=Figure(-1.0, -2.0, 0.0))),
-    "no floors, no facts": results(cell(), floors=None, environment={}, settings={}),
+    "no baselines, no facts": results(cell(), baselines=None, environment={}, settings={}),
     "odd facts": results(
         cell(), environment={"a|b": "x" * 500, "\x1b[31m": ["\n", {"k": None}]}, command="a\nb"
     ),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from kvbench.report import overview, tables
-from kvbench.report.entries import Entry, Tone
+from kvbench.report.entries import TableEntry, Tone
 from kvbench.report.summary import summarise
 from kvbench.report.table import Table
 from kvbench.report.tables import Beside
 from kvbench.results import Figure, Misfit, TwoGroups
 from tests.report.report_builders import (
-    FLOORS,
+    BASELINES,
     arm,
     cell,
     curve,
@@ -31,7 +31,7 @@ def speedups(*cells, beside=None) -> Table:
     return tables.speedup_table(summary_of(*cells), beside)
 
 
-def find(table: Table, row: str, heading: str, after: int = 0) -> Entry:
+def find(table: Table, row: str, heading: str, after: int = 0) -> TableEntry:
     """The entry in the row that starts with ``row``, under a heading or so far to its right."""
     (entries,) = [entries for entries in table.rows if entries[0].text == row]
     return entries[[column.heading for column in table.columns].index(heading) + after]
@@ -43,7 +43,7 @@ def test_speedups_stand_by_batch_size_and_operation():
     )
     assert [column.heading for column in table.columns] == ["batch size", "MGET", "MSET"]
     assert [row[0].text for row in table.rows] == ["10", "1,000"]
-    assert find(table, "10", "MGET") == Entry("4.31×", "[4.20, 4.43]", "", Tone.FASTER)
+    assert find(table, "10", "MGET") == TableEntry("4.31×", "[4.20, 4.43]", "", Tone.FASTER)
     assert find(table, "1,000", "MSET").text == "9.50×"
 
 
@@ -63,7 +63,7 @@ def test_slower_is_a_word_as_well_as_a_colour():
 
 def test_chance_is_marked_and_explained():
     table = speedups(cell(speedup=Figure(1.01, 0.99, 1.03)))
-    assert find(table, "100", "MGET") == Entry("1.01×", "[0.99, 1.03]", "≈")
+    assert find(table, "100", "MGET") == TableEntry("1.01×", "[0.99, 1.03]", "≈")
     assert any(note.startswith("≈") and "chance" in note for note in table.notes)
     assert any("against themselves: 1.00× [0.98, 1.03]" in note for note in table.notes)
 
@@ -96,7 +96,7 @@ def test_round_trips_stand_beside_the_declared_kind_and_a_lie_is_marked():
 
 def test_emulation_gets_no_speedup():
     table = speedups(cell(batch_kind="emulated"), cell("mset"))
-    assert find(table, "100", "MGET") == Entry("emulated", tone=Tone.FAINT)
+    assert find(table, "100", "MGET") == TableEntry("emulated", tone=Tone.FAINT)
     assert any("MGET emulated, MSET native" in note for note in table.notes)
     assert any("loop of single calls" in note for note in table.notes)
     summary = summary_of(cell(batch_kind="emulated"))
@@ -201,7 +201,7 @@ def test_another_runs_figures_stand_beside_ours():
     table = speedups(cell("mget", 10), cell("mget", 500), cell("mdel", 10), beside=beside)
     assert [one.heading for one in table.columns] == ["batch size", "MGET", "published", "MDEL"]
     assert table.columns[2].is_companion
-    assert find(table, "10", "MGET", after=1) == Entry("1.31×", tone=Tone.FAINT)
+    assert find(table, "10", "MGET", after=1) == TableEntry("1.31×", tone=Tone.FAINT)
     assert find(table, "500", "MGET", after=1).text == ""
     assert all(len(row) == len(table.columns) for row in table.rows)
     rates = tables.rate_table(summary_of(cell("mget", 10)), beside)
@@ -216,8 +216,8 @@ def test_a_long_title_of_another_run_does_not_stretch_its_columns():
     assert tables.column_name("the results report of January") == "beside"
 
 
-def test_floors_are_named():
-    rows = tables.floors_table(FLOORS).rows
+def test_baselines_are_named():
+    rows = tables.baselines_table(BASELINES).rows
     facts = {name.text: fact.text for name, fact in rows}
     assert "24.3 µs ±2%" in facts.values()
     assert facts["the same with both ends on one core"] == "—"

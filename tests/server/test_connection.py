@@ -16,7 +16,7 @@ from kvbench.protocol import requests as req
 from kvbench.protocol.frames import FrameReader
 from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.server.config import ServerConfig
-from kvbench.server.connection import Connection
+from kvbench.server.connection import ServerConnection
 from kvbench.server.dispatch import Dispatcher
 from kvbench.server.stats import Stats
 from kvbench.server.turns import Turns
@@ -88,7 +88,9 @@ def with_connection(scenario, **limits):
         engine = Engine()
         config = ServerConfig(**limits)
         turns = Turns(ManualClock())
-        connection = Connection(Dispatcher(engine, Stats()), config, set(), lambda: False, turns)
+        connection = ServerConnection(
+            Dispatcher(engine, Stats()), config, set(), lambda: False, turns
+        )
         wire = Wire(connection)
         connection.connection_made(wire)
         scenario(connection, wire, engine)
@@ -116,7 +118,7 @@ def test_a_flood_waits_unread_while_others_are_served():
         engine = Engine()
         turns = Turns(Ticking())
         parts = (Dispatcher(engine, Stats()), ServerConfig(), set(), lambda: False, turns)
-        flooder, bystander = Connection(*parts), Connection(*parts)
+        flooder, bystander = ServerConnection(*parts), ServerConnection(*parts)
         flood, ping = Wire(flooder), Wire(bystander)
         flooder.connection_made(flood)
         bystander.connection_made(ping)
@@ -144,7 +146,7 @@ def test_requests_behind_a_large_one_wait_for_it_and_keep_their_order():
     async def run():
         turns = Turns(Ticking())
         parts = (Dispatcher(Engine(), Stats()), ServerConfig(), set(), lambda: False, turns)
-        connection = Connection(*parts)
+        connection = ServerConnection(*parts)
         wire = Wire(connection)
         connection.connection_made(wire)
         value = list(range(100_000))
@@ -174,7 +176,7 @@ def test_a_client_that_left_costs_nothing_more():
     async def run():
         turns = Turns(Ticking())
         dispatcher = Dispatcher(Engine(), Stats())
-        connection = Connection(dispatcher, ServerConfig(), set(), lambda: False, turns)
+        connection = ServerConnection(dispatcher, ServerConfig(), set(), lambda: False, turns)
         wire = Wire(connection)
         connection.connection_made(wire)
         connection.data_received(

@@ -18,7 +18,7 @@ from kvbench.clock import ManualClock
 from kvbench.engine import Engine
 from kvbench.protocol import requests as req
 from kvbench.protocol.frames import FrameReader, frame
-from kvbench.protocol.opcodes import EXTENSIONS, TTL_MS_MAX, Request, Status
+from kvbench.protocol.opcodes import EXTENSIONS, TTL_MS_MAX, RequestLayout, Status
 from kvbench.protocol.opcodes import Opcode as Op
 from kvbench.protocol.values import encode_value
 from kvbench.server.dispatch import Dispatcher
@@ -420,7 +420,7 @@ def test_malformed_payloads_are_invalid_and_change_nothing(opcode, dispatcher):
         if isinstance(expected, bytes)  # Neither a refusal nor a move of the clock.
     }
     payload = whole.get(opcode, frame(opcode, b""))[5:]
-    key_is_all = opcode.request is Request.KEY
+    key_is_all = opcode.request is RequestLayout.KEY
     broken = [] if key_is_all else [payload[:size] for size in range(len(payload))]
     broken.append(payload + (b"\xff" if key_is_all else b"\x00"))
     for bad in broken:
@@ -434,7 +434,7 @@ def test_malformed_payloads_are_invalid_and_change_nothing(opcode, dispatcher):
 )
 def test_bad_keys_are_invalid_everywhere(key, dispatcher):
     sized = struct.pack(">H", len(key)) + key
-    for opcode in [one for one in Op if one.request is Request.KEY]:
+    for opcode in [one for one in Op if one.request is RequestLayout.KEY]:
         assert dispatcher.handle(opcode, key)[0] == INVALID
     for opcode, rest in (
         (Op.SET, bytes(8) + b"\x00"),

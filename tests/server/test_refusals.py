@@ -10,7 +10,7 @@ from kvbench.errors import ProtocolError
 from kvbench.protocol.frames import HEADER_BYTES
 from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.server import refusals
-from kvbench.server.refusals import OUT_OF_MEMORY, Refused, refusal
+from kvbench.server.refusals import OUT_OF_MEMORY, RefusedRequest, refusal
 from kvbench.server.reserve import Reserve
 
 
@@ -26,7 +26,7 @@ def reserve(monkeypatch):
     ("error", "status", "words"),
     [
         (ProtocolError("no such opcode"), Status.INVALID, "no such opcode"),
-        (Refused("the value is no Int"), Status.ERROR, "the value is no Int"),
+        (RefusedRequest("the value is no Int"), Status.ERROR, "the value is no Int"),
         (MemoryError(), Status.ERROR, "out of memory"),
         (ZeroDivisionError("of ours"), Status.ERROR, "internal error in GET"),
     ],

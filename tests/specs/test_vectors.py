@@ -220,14 +220,14 @@ def test_repeats_make_the_same_bytes_as_hex():
     ],
 )
 def test_a_payload_says_what_is_wrong(payload, given, complaint):
-    problem = specs.Reply(["OK"], payload).mismatch(0, given)
+    problem = specs.ExpectedReply(["OK"], payload).mismatch(0, given)
     assert (complaint in problem) if complaint else not problem
 
 
 def test_a_reply_says_what_was_expected():
-    reply = specs.Reply(["INVALID", "ERROR"], specs.Payload(text=True))
+    reply = specs.ExpectedReply(["INVALID", "ERROR"], specs.Payload(text=True))
     assert "expected INVALID or ERROR" in reply.mismatch(0, b"")
-    assert specs.Reply(["OK"], "01").mismatch(0, b"\0") == "payload 00, expected 01"
+    assert specs.ExpectedReply(["OK"], "01").mismatch(0, b"\0") == "payload 00, expected 01"
 
 
 def test_a_damaged_file_is_named(tmp_path, monkeypatch):

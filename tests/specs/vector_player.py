@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from kvbench.protocol.frames import HEADER_BYTES, FrameReader, frame
 from kvbench.protocol.opcodes import Opcode
-from kvbench.specs import KEY_TOKEN, Step, Vector
+from kvbench.specs import KEY_TOKEN, Vector, VectorStep
 
 REPLY_TIMEOUT_S = 10.0
 KEY_OF_THIS_PLAYER = "kvbench-check:tests-0001"
@@ -20,7 +20,7 @@ def cut(data: bytes, pieces: int) -> list[bytes]:
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
-def compare(vector: Vector, step: Step, replies: list[tuple[int, bytes]]) -> None:
+def compare(vector: Vector, step: VectorStep, replies: list[tuple[int, bytes]]) -> None:
     place = f"{vector.id}, {step.note!r} ({' '.join(vector.clauses)})"
     assert len(replies) == len(step.expect), f"{place}: {len(replies)} replies"
     for expected, (status, payload) in zip(step.expect, replies, strict=True):
@@ -82,7 +82,7 @@ class Player:
     async def take(
         self,
         vector: Vector,
-        step: Step,
+        step: VectorStep,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:

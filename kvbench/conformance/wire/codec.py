@@ -10,7 +10,7 @@ from kvbench.conformance.wire.oracle import Action, Answer, Result
 from kvbench.conformance.wire.trace import WireReply
 from kvbench.errors import ProtocolError
 from kvbench.protocol import requests, responses
-from kvbench.protocol.opcodes import Opcode, Reply, Request, Status
+from kvbench.protocol.opcodes import Opcode, ReplyLayout, RequestLayout, Status
 from kvbench.protocol.values import decode_value
 
 TTL_UNIT_MS = 1_000_000
@@ -24,29 +24,29 @@ def encode(action: Action, prefix: str = "") -> bytes:
     key = action.keys[0] if action.keys else ""
     opcode = Opcode[action.name.upper()]
     match opcode.request:
-        case Request.KEY:
+        case RequestLayout.KEY:
             return requests.key_request(opcode, namespace, key)
-        case Request.KEY_TTL_VALUE:
+        case RequestLayout.KEY_TTL_VALUE:
             return requests.set_request(opcode, namespace, key, action.values[0], action.ttl_ms)
-        case Request.KEY_DELTA:
+        case RequestLayout.KEY_DELTA:
             return requests.counter_request(opcode, namespace, key, cast(int, action.values[0]))
-        case Request.KEY_TTL_VALUES:
+        case RequestLayout.KEY_TTL_VALUES:
             expected, new = action.values
             return requests.cas_request(namespace, key, expected, new, action.ttl_ms)
-        case Request.KEY_OWNER_TTL:
+        case RequestLayout.KEY_OWNER_TTL:
             owner = cast(str, action.values[0])
             return requests.lock_request(opcode, namespace, key, owner, action.ttl_ms)
-        case Request.KEY_OWNER:
+        case RequestLayout.KEY_OWNER:
             return requests.unlock_request(namespace, key, cast(str, action.values[0]))
-        case Request.KEY_TTL:
+        case RequestLayout.KEY_TTL:
             return requests.expire_request(namespace, key, action.ttl_ms)
-        case Request.PAIRS:
+        case RequestLayout.PAIRS:
             pairs: list[tuple[str, object]] = [*zip(action.keys, action.values, strict=True)]
             return requests.mset_request(namespace, pairs, action.ttl_ms)
-        case Request.ENTRIES:
+        case RequestLayout.ENTRIES:
             columns = zip(action.keys, action.values, action.ttls_ms, strict=True)
             return requests.msetex_request(namespace, [*columns])
-        case Request.KEYS:
+        case RequestLayout.KEYS:
             return requests.keys_request(opcode, namespace, list(action.keys))
         case _:
             raise ValueError(f"{action.name} touches no keys")
@@ -74,21 +74,21 @@ def _decode_ok(action: Action, payload: bytes) -> Result:
     count = len(action.keys)
     opcode = Opcode[action.name.upper()]
     match opcode.reply:
-        case Reply.VALUE:
+        case ReplyLayout.VALUE:
             return decode_value(payload)
-        case Reply.EMPTY:
+        case ReplyLayout.EMPTY:
             responses.parse_empty_reply(payload)
             return Answer.OK
-        case Reply.INTEGER:
+        case ReplyLayout.INTEGER:
             number = responses.parse_i64(payload)
             if opcode is Opcode.TTL and number > 0:
                 return math.ceil(number / TTL_UNIT_MS) * TTL_UNIT_MS
             return number
-        case Reply.VALUES:
+        case ReplyLayout.VALUES:
             return tuple(responses.parse_values(payload, count))
-        case Reply.FLAGS:
+        case ReplyLayout.FLAGS:
             return tuple([int(flag) for flag in responses.parse_flags(payload, count)])
-        case Reply.COUNT:
+        case ReplyLayout.COUNT:
             return responses.parse_count(payload)
         case _:
             return int(responses.parse_flag(payload))

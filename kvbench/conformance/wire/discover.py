@@ -25,7 +25,7 @@ from kvbench.errors import KvConnectionError, ProtocolError
 from kvbench.model import Capability
 from kvbench.protocol import requests
 from kvbench.protocol.frames import frame
-from kvbench.protocol.opcodes import PROTOCOL_VERSION, Effect, Opcode, Request, Status
+from kvbench.protocol.opcodes import PROTOCOL_VERSION, Effect, Opcode, RequestLayout, Status
 
 _CORE = {Opcode.GET, Opcode.SET, Opcode.DEL, Opcode.EXISTS, Opcode.PING, Opcode.INFO}
 
@@ -178,19 +178,19 @@ def _asked(opcode: Opcode, absent: str, number: str, lock: str) -> list[Action]:
     """Two actions of an operation, so that it has to grant one whatever those before have done."""
     name, both, hour_ms = opcode.word, (absent, number), 3_600_000
     match opcode.request:
-        case Request.KEY_OWNER | Request.KEY_OWNER_TTL:
+        case RequestLayout.KEY_OWNER | RequestLayout.KEY_OWNER_TTL:
             keys = (absent, lock) if opcode is Opcode.UNLOCK else (lock, absent)
-            ttl_ms = 0 if opcode.request is Request.KEY_OWNER else hour_ms
+            ttl_ms = 0 if opcode.request is RequestLayout.KEY_OWNER else hour_ms
             return [Action(name, (key,), ("kvbench",), ttl_ms) for key in keys]
-        case Request.KEY_DELTA | Request.KEY_TTL_VALUE:
+        case RequestLayout.KEY_DELTA | RequestLayout.KEY_TTL_VALUE:
             return [Action(name, (key,), (1,)) for key in both]
-        case Request.KEY_TTL_VALUES:
+        case RequestLayout.KEY_TTL_VALUES:
             return [Action(name, (key,), (5, 5)) for key in both]
-        case Request.KEY_TTL:
+        case RequestLayout.KEY_TTL:
             return [Action(name, (key,), (), hour_ms) for key in both]
-        case Request.PAIRS:
+        case RequestLayout.PAIRS:
             return [Action(name, (number,), (5,), ttl_ms) for ttl_ms in (0, hour_ms)]
-        case Request.ENTRIES:
+        case RequestLayout.ENTRIES:
             return [Action(name, (number,), (5,), ttls_ms=(ttl_ms,)) for ttl_ms in (0, hour_ms)]
         case _:
             return [Action(name, (key,)) for key in both]

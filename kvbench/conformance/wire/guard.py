@@ -26,7 +26,7 @@ from collections.abc import Iterator
 
 from kvbench.conformance.isolation import ForeignKeyError
 from kvbench.protocol.frames import HEADER_BYTES
-from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX, Effect, Opcode, Request, Tag
+from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX, Effect, Opcode, RequestLayout, Tag
 
 EMPTY_KEY = b""
 """The one key that cannot begin with a prefix."""
@@ -36,7 +36,7 @@ UNASSIGNED_OPCODES = frozenset({0x00, 0x3F})
 
 _READING = frozenset(op for op in Opcode if op.effect in (Effect.NONE, Effect.READS))
 _ASSIGNED = frozenset(Opcode)
-_BEFORE_KEYS = {Request.KEYS: 2, Request.PAIRS: 10, Request.ENTRIES: 2}
+_BEFORE_KEYS = {RequestLayout.KEYS: 2, RequestLayout.PAIRS: 10, RequestLayout.ENTRIES: 2}
 """Batches: the bytes before their first key. Each entry begins with a sized key."""
 
 _WIDTHS = {Tag.NULL: 0, Tag.INT: 8, Tag.FLOAT: 8, Tag.BOOL: 1}
@@ -129,10 +129,10 @@ def _written(opcode: int, payload: bytes) -> Iterator[bytes]:
     """Every key that a sloppy server could write for a request."""
     if opcode in _READING:
         return
-    request = Opcode(opcode).request if opcode in _ASSIGNED else Request.KEY
+    request = Opcode(opcode).request if opcode in _ASSIGNED else RequestLayout.KEY
     if request in _BEFORE_KEYS:
         yield from _batch_keys(request, payload)
-    elif request is Request.KEY:
+    elif request is RequestLayout.KEY:
         yield payload
     else:
         yield _sized_key(payload, 0)[0]
@@ -145,16 +145,16 @@ def _sized_key(payload: bytes, start: int) -> tuple[bytes, int]:
     return payload[begin:end], min(end, len(payload))
 
 
-def _batch_keys(request: Request, payload: bytes) -> Iterator[bytes]:
+def _batch_keys(request: RequestLayout, payload: bytes) -> Iterator[bytes]:
     """The keys of a batch up to its last byte, or up to a value that is none."""
     count, place = int.from_bytes(payload[:2], "big"), _BEFORE_KEYS[request]
     while place < len(payload):
         key, place = _sized_key(payload, place)
         yield key
         count -= 1
-        if request is Request.ENTRIES:
+        if request is RequestLayout.ENTRIES:
             place += 8
-        if request is not Request.KEYS:
+        if request is not RequestLayout.KEYS:
             place = _end_of_value(payload, place)
     if count > 0:
         yield EMPTY_KEY  # What a server finds that reads on behind the end.

@@ -24,7 +24,7 @@ from kvbench.conformance.wire.codec import decode, encode
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.linearizability import Operation
 from kvbench.conformance.wire.oracle import Action, Answer, shown
-from kvbench.protocol.opcodes import Opcode, Request
+from kvbench.protocol.opcodes import Opcode, RequestLayout
 
 PROCESSES_MAX = 8
 """In one history or race. Two find most faults; eight find those of queues and pools."""
@@ -63,21 +63,21 @@ def _random_action(
     some = tuple(rng.sample(keys, rng.randint(min(2, len(keys)), len(keys))))
     key = some[:1]
     match Opcode[name.upper()].request:
-        case Request.KEYS:
+        case RequestLayout.KEYS:
             return Action(name, some)
-        case Request.PAIRS:
+        case RequestLayout.PAIRS:
             return Action(name, some, tuple([fresh() for _ in some]))
-        case Request.ENTRIES:
+        case RequestLayout.ENTRIES:
             return Action(name, some, tuple([fresh() for _ in some]), ttls_ms=(0,) * len(some))
-        case Request.KEY_TTL_VALUE:
+        case RequestLayout.KEY_TTL_VALUE:
             return Action(name, key, (fresh(),))
-        case Request.KEY_DELTA:
+        case RequestLayout.KEY_DELTA:
             return Action(name, key, (rng.randint(1, 3),))
-        case Request.KEY_TTL_VALUES:
+        case RequestLayout.KEY_TTL_VALUES:
             return Action(name, key, (rng.choice(written), fresh()))
-        case Request.KEY_OWNER:
+        case RequestLayout.KEY_OWNER:
             return Action(name, key, (rng.choice("ab"),))
-        case Request.KEY_OWNER_TTL:
+        case RequestLayout.KEY_OWNER_TTL:
             return Action(name, key, (rng.choice("ab"),), 3_600_000)
         case _:
             return Action(name, key)

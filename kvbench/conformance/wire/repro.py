@@ -30,7 +30,7 @@ from kvbench.decoding import decode
 from kvbench.errors import UsageError
 from kvbench.foreign_text import clean
 from kvbench.protocol.frames import FrameReader
-from kvbench.specs import KEY_TOKEN, Bytes, Hex, Payload, Repeat, Reply, Step, Vector
+from kvbench.specs import KEY_TOKEN, Bytes, ExpectedReply, Hex, Payload, Repeat, Vector, VectorStep
 from kvbench.verdicts import Exchange
 
 DIRECTORY = "kvbench-failures"
@@ -45,7 +45,7 @@ _PAUSE_MS = 20.0
 _RUN_BYTES_MIN = 64
 """Equal bytes in a row that are written as a repeat."""
 
-_ANY = Reply(["OK", "NULL", "ERROR", "INVALID"], Payload())
+_ANY = ExpectedReply(["OK", "NULL", "ERROR", "INVALID"], Payload())
 """A reply that nobody judges."""
 
 _RUNS = re.compile(rb"(?s)(.)\1{%d,}" % (_RUN_BYTES_MIN - 1))
@@ -176,7 +176,7 @@ def _vector_of(case: Case) -> Vector | None:
     return next((vector for vector in specs.vectors() if vector.id == name), None)
 
 
-def _preferred(step: Step) -> Step:
+def _preferred(step: VectorStep) -> VectorStep:
     """A step that allows only what a server SHOULD answer."""
     expect = [msgspec.structs.replace(one, status=one.status[:1]) for one in step.expect]
     return msgspec.structs.replace(step, expect=expect)
@@ -196,7 +196,7 @@ class _Draft:
     wait_ms: int = 0
     finish: bool = False
     replies: list[WireReply] = field(default_factory=list)
-    expect: list[Reply] = field(default_factory=list)
+    expect: list[ExpectedReply] = field(default_factory=list)
 
 
 def _vector_from(case: Case, context: WireContext, error: CaseFailed) -> tuple[Vector, bool]:
@@ -214,7 +214,7 @@ def _vector_from(case: Case, context: WireContext, error: CaseFailed) -> tuple[V
         clauses=list(case.clauses),
         description=case.doc or case.name,
         steps=[
-            Step(
+            VectorStep(
                 note=one.note,
                 send=one.send,
                 expect=one.expect,

@@ -16,7 +16,7 @@ from hypothesis.strategies import SearchStrategy
 from kvbench.conformance.wire.codec import TTL_UNIT_MS
 from kvbench.conformance.wire.oracle import Action
 from kvbench.model import Value
-from kvbench.protocol.opcodes import Opcode, Request
+from kvbench.protocol.opcodes import Opcode, RequestLayout
 
 _I64 = st.integers(-(2**63), 2**63 - 1)
 
@@ -88,17 +88,17 @@ def menu(name: str, pool: Sequence[Value]) -> tuple[Action, ...]:
     value_lists: list[tuple[Value, ...]] = [()]
     ttls_ms: Sequence[int] = (0,)
     match request:
-        case Request.KEY_TTL_VALUE:
+        case RequestLayout.KEY_TTL_VALUE:
             value_lists, ttls_ms = [(value,) for value in pool], _TTLS_MS
-        case Request.KEY_DELTA:
+        case RequestLayout.KEY_DELTA:
             value_lists = [(delta,) for delta in _DELTAS]
-        case Request.KEY_TTL_VALUES:
+        case RequestLayout.KEY_TTL_VALUES:
             value_lists, ttls_ms = list(product(pool, pool)), _TTLS_MS
-        case Request.KEY_OWNER_TTL:
+        case RequestLayout.KEY_OWNER_TTL:
             value_lists, ttls_ms = [(owner,) for owner in _OWNERS], _TTLS_MS[1:]
-        case Request.KEY_OWNER:
+        case RequestLayout.KEY_OWNER:
             value_lists = [(owner,) for owner in _OWNERS]
-        case Request.KEY_TTL:
+        case RequestLayout.KEY_TTL:
             ttls_ms = _TTLS_MS
     return tuple(
         [
@@ -116,8 +116,8 @@ def _batch(name: str, keys: tuple[str, ...], pool: Sequence[Value], turn: int) -
     values = tuple([pool[(turn + place) % len(pool)] for place in range(len(keys))])
     ttls_ms = tuple([_TTLS_MS[(turn // 2 + place) % len(_TTLS_MS)] for place in range(len(keys))])
     request = Opcode[name.upper()].request
-    if request is Request.PAIRS:
+    if request is RequestLayout.PAIRS:
         return Action(name, keys, values, _TTLS_MS[turn % len(_TTLS_MS)])
-    if request is Request.ENTRIES:
+    if request is RequestLayout.ENTRIES:
         return Action(name, keys, values, ttls_ms=ttls_ms)
     return Action(name, keys)

@@ -12,7 +12,7 @@ from kvbench.errors import ProtocolError
 from kvbench.protocol.frames import FrameReader
 from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.protocol.values import decode_value
-from kvbench.specs import STATUSES, Payload, Reply, StatusName
+from kvbench.specs import STATUSES, ExpectedReply, Payload, StatusName
 from kvbench.verdicts import Exchange
 
 
@@ -98,10 +98,12 @@ class WireReply:
         return self
 
 
-def _expected(statuses: tuple[int, ...], payload: bytes | None) -> Reply:
+def _expected(statuses: tuple[int, ...], payload: bytes | None) -> ExpectedReply:
     """An expected reply in the words of the vectors; a payload of None may be anything."""
     names = [name for name, code in STATUSES.items() if code in statuses]
-    return Reply(cast(list[StatusName], names), Payload() if payload is None else payload.hex())
+    return ExpectedReply(
+        cast(list[StatusName], names), Payload() if payload is None else payload.hex()
+    )
 
 
 # --- As text --------------------------------------------------------------------------------------

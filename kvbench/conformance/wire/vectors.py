@@ -32,11 +32,11 @@ from kvbench.specs import (
     KEY_TOKEN,
     STATUSES,
     Bytes,
+    ExpectedReply,
     Payload,
     Repeat,
-    Reply,
-    Step,
     Vector,
+    VectorStep,
     unhex,
 )
 
@@ -63,7 +63,7 @@ def play(context: WireContext, vector: Vector, *, is_strict: bool) -> None:
             raise CaseFailed(place + error.expected, error.actual, wanted=error.wanted) from None
 
 
-def _take(connection: WireConnection, step: Step, token: str, *, is_strict: bool) -> None:
+def _take(connection: WireConnection, step: VectorStep, token: str, *, is_strict: bool) -> None:
     if step.send:
         connection.send(step.request(token), step.pieces)
     if step.finish:
@@ -74,7 +74,7 @@ def _take(connection: WireConnection, step: Step, token: str, *, is_strict: bool
         connection.expect_closed()
 
 
-def compare(expected: Reply, reply: WireReply, *, is_strict: bool) -> None:
+def compare(expected: ExpectedReply, reply: WireReply, *, is_strict: bool) -> None:
     """Hold a reply against what a vector expects.
 
     Raises:
@@ -93,7 +93,7 @@ def compare(expected: Reply, reply: WireReply, *, is_strict: bool) -> None:
         raise CaseFailed(wanted, f"{reply} ({problem})" if len(problem) < 120 else str(reply))
 
 
-def _means_the_same(expected: Reply, reply: WireReply) -> bool:
+def _means_the_same(expected: ExpectedReply, reply: WireReply) -> bool:
     """Whether the payload holds the expected values in another encoding of theirs."""
     if reply.status != Status.OK or not isinstance(expected.payload, str | list):
         return False
@@ -173,7 +173,7 @@ def check_keys(vector: Vector) -> None:
             ) from None
 
 
-def _check_step(step: Step) -> None:
+def _check_step(step: VectorStep) -> None:
     if not 0 <= step.wait_ms <= WAIT_MS_MAX:
         raise ValueError(f"wait_ms is 0 to {WAIT_MS_MAX}, not {step.wait_ms}")
     sent = _size(step.send)

@@ -21,7 +21,7 @@ from kvbench.conformance.wire.oracle import CORE, OPERATIONS, Action, shown
 from kvbench.conformance.wire.strategies import actions
 from kvbench.conformance.wire.suite import wire_case
 from kvbench.protocol.frames import HEADER_BYTES, frame
-from kvbench.protocol.opcodes import Opcode, Request, Status
+from kvbench.protocol.opcodes import Opcode, RequestLayout, Status
 
 _HARMLESS = (0x00, Opcode.GET, Opcode.EXISTS, Opcode.PING, Opcode.INFO, Opcode.MGET)
 """Opcodes that may come with any payload on any server, or with none."""
@@ -29,7 +29,7 @@ _HARMLESS = (0x00, Opcode.GET, Opcode.EXISTS, Opcode.PING, Opcode.INFO, Opcode.M
 _ONE_KEY_MORE = b"one key more"
 """Stands for a key of the example's, with its length: what follows a batch may be read as that."""
 
-_COUNTED_BY_FRAME = frozenset(op.word for op in Opcode if op.request is Request.KEY)
+_COUNTED_BY_FRAME = frozenset(op.word for op in Opcode if op.request is RequestLayout.KEY)
 """Their key is the whole payload: a shorter one is another key."""
 
 

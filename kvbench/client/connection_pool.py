@@ -1,17 +1,17 @@
-"""Lending of connections: who has which, who waits, what is opened and closed when.
+"""A connection pool: which connections are open, who uses them, who waits.
 
 The rules:
 
-- Connections are opened as they are needed, up to ``max_size``. The one used last is lent first,
-  so that the others can grow idle; those idle for ``idle_timeout`` are closed, down to
+- Connections are opened as they are needed, up to ``max_size``. The one used last is acquired
+  first, so that the others can grow idle; those idle for ``idle_timeout`` are closed, down to
   ``min_size``.
-- When all are busy callers queue, first come first served. What comes free goes to the first of
-  the queue at once: nobody who comes later can snatch it. One that waits longer than
-  ``acquire_timeout`` gets PoolTimeoutError, and nothing of its request was sent.
-- Every connection is idle, lent or being opened, and their sum never exceeds ``max_size``. What is
-  handed to a caller who has gone meanwhile goes on to the next.
-- A broken connection is dropped when it comes back, or when it is about to be lent; its place is
-  free for a new one.
+- When all are busy callers queue, first come first served. What comes free goes to the first of the
+  queue at once. One that waits longer than ``acquire_timeout`` gets PoolTimeoutError, and nothing
+  of its request was sent.
+- Every connection is idle, in use or being opened, and their sum never exceeds ``max_size``. What
+  is handed to a caller who has gone meanwhile goes on to the next.
+- A broken connection is dropped when it comes back, or when it is about to be acquired; its place
+  is free for a new one.
 - A connection is open when the server has answered a PING on it, for a server refuses one only
   after it was accepted. When an opening fails while others are open, the pool keeps to as many as
   are open, and the caller queues for one of them. After a pause of :data:`PAUSE_S_MIN` one more is
@@ -50,17 +50,17 @@ _SWEEP_PAUSE_S_MAX = 30.0
 """Longest pause between two looks for idle connections; else a quarter of ``idle_timeout``."""
 
 
-class Loan:
-    """A client of one's own for the length of an ``async with``."""
+class AcquiredClient:
+    """A client for the length of an ``async with``."""
 
-    __slots__ = ("_client", "_lending")
+    __slots__ = ("_client", "_pool")
 
-    def __init__(self, lending: Lending) -> None:
-        self._lending = lending
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
         self._client: KvClient | None = None
 
     async def __aenter__(self) -> KvClient:
-        self._client = client = await self._lending._take()
+        self._client = client = await self._pool._take()
         return client
 
     async def __aexit__(
@@ -71,11 +71,11 @@ class Loan:
     ) -> None:
         client, self._client = self._client, None
         if client is not None:
-            self._lending._give_back(client)
+            self._pool._give_back(client)
 
 
-class Lending:
-    """Clients that are lent out one at a time."""
+class ConnectionPool:
+    """Open clients, each used by one caller at a time."""
 
     def __init__(self, config: PoolConfig, clock: Clock | None = None) -> None:
         self.config = config
@@ -123,7 +123,7 @@ class Lending:
         return pool
 
     async def close(self) -> None:
-        """Close all connections, also those that are lent out: calls on them fail.
+        """Close all connections, also those in use: calls on them fail.
 
         Closing twice is fine; later calls raise KvConnectionError, and so do callers in the queue.
         """
@@ -156,14 +156,14 @@ class Lending:
             closed=self._closed_count,
         )
 
-    def acquire(self) -> Loan:
+    def acquire(self) -> AcquiredClient:
         """A client of one's own for the length of an ``async with``.
 
         Entering it raises:
             PoolTimeoutError: none came free within ``acquire_timeout``.
             KvConnectionError: the pool is closed, or none is open and a new one was refused.
         """
-        return Loan(self)
+        return AcquiredClient(self)
 
     # --- Taking ------------------------------------------------------------------------------
 
@@ -201,7 +201,7 @@ class Lending:
         return None
 
     async def _wait(self, number: int, deadline: float) -> KvClient | None:
-        """What comes free: a client that is lent already, or with None the place of a new one."""
+        """What comes free: a client that is in use, or with None the place of a new one."""
         waiter: asyncio.Future[KvClient | None] = asyncio.get_running_loop().create_future()
         entry = (number, waiter)
         insort(self._waiters, entry, key=lambda entry: entry[0])
@@ -221,7 +221,7 @@ class Lending:
     # --- Opening, and how many ---------------------------------------------------------------
 
     async def _open(self) -> KvClient | None:
-        """Open a connection in the place that was counted for it, and lend it.
+        """Open a connection in the place that was counted for it, and hand it to a caller.
 
         None when that failed and there are others to wait for. Otherwise a failure is raised, and
         the place goes to the next caller, who may have better luck.
@@ -310,7 +310,7 @@ class Lending:
         self._pass_on(None)
 
     def _pass_on(self, client: KvClient | None) -> None:
-        """Give a lent client, or with None a counted place, to the first who waits."""
+        """Give a client in use, or with None a counted place, to the first who waits."""
         while self._waiters:
             _, waiter = self._waiters.popleft()
             if not waiter.done():

@@ -1,4 +1,4 @@
-"""Floors: plausible figures where the cells are measured, and no process left behind."""
+"""Baselines: plausible figures where the cells are measured, and no process left behind."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from kvbench.bench import floors
+from kvbench.bench import baselines
 from kvbench.bench.placement import Placement, choose_placement
 
 
@@ -24,8 +24,8 @@ def children(monkeypatch):
     return found
 
 
-def test_floors_are_plausible(children):
-    measured = floors.measure_floors(Placement())
+def test_baselines_are_plausible(children):
+    measured = baselines.measure_baselines(Placement())
     assert 1 < measured.timer_ns < 10_000
     assert 1 < measured.loop_ns < 100_000
     assert 1_000 < measured.round_trip_apart_ns < 100_000_000
@@ -36,7 +36,7 @@ def test_floors_are_plausible(children):
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 def test_the_round_trip_is_measured_where_private_servers_run_and_on_one_core(children):
-    measured = floors.measure_floors(choose_placement())
+    measured = baselines.measure_baselines(choose_placement())
     assert 1_000 < measured.round_trip_together_ns < 100_000_000
     assert [child.args[-1] for child in children] == [
         str(choose_placement().servers[-1]),

@@ -1,9 +1,9 @@
 """What the harness costs by itself, and a bare round trip: what figures stand on.
 
 Each is a median, measured in every round where the cells are measured, so that a reader sees how
-far a figure is from the floor. A round trip depends on placement: client and server on one core
-need no other core to wake. So it is measured both ways, and no call over loopback should be faster
-than the faster of the two.
+far a figure is from its lower limit. A round trip depends on placement: client and server on one
+core need no other core to wake. So it is measured both ways, and no call over loopback should be
+faster than the faster of the two.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import time
 
 from kvbench.bench.arms import Arm, Batch, open_session
-from kvbench.bench.messages import FloorSample
+from kvbench.bench.messages import BaselineSample
 from kvbench.bench.placement import Placement
 from kvbench.model import BatchOperation
 
@@ -45,8 +45,8 @@ while data := peer.recv(64):
 share an interpreter and measure its lock. It ends when its only connection does."""
 
 
-def measure_floors(placement: Placement) -> FloorSample:
-    """Measure all floors where a round's cells are measured; takes about a third of a second.
+def measure_baselines(placement: Placement) -> BaselineSample:
+    """Measure all baselines where a round's cells are measured; takes about a third of a second.
 
     Args:
         placement: in force for this process; the echo server goes where private servers go.
@@ -54,7 +54,7 @@ def measure_floors(placement: Placement) -> FloorSample:
     Raises:
         OSError: this machine allows no connection to itself.
     """
-    return FloorSample(
+    return BaselineSample(
         timer_ns=time_timer(),
         loop_ns=time_loop(),
         round_trip_apart_ns=time_loopback(placement.servers),
