@@ -41,7 +41,7 @@ HEADER = Header(
     command="kvbench run memory://",
     settings={"batch_sizes": [10], "seed": 7, "quick": False, "report": None},
     environment={"cpu": "AMD EPYC", "cores": 2, "load_before": 0.4, "versions": {"numpy": "2.4"}},
-    suite="batch-operations",
+    preset="batch-operations",
 )
 TARGET = TargetRecord("kvb://", True, {"product": "kvbench"}, Figure(1.0, 0.98, 1.02, [1.0, 1.01]))
 SPEEDUP = Figure(4.31, 4.2, 4.43, [4.3, 4.32])

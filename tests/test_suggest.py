@@ -8,7 +8,7 @@ from kvbench.suggest import did_you_mean, nearest
 
 RUN = [
     *("--batch-sizes", "--ops", "--value-size", "--value-type", "--key-length", "--rounds"),
-    *("--seed", "--quick", "--rigorous", "--no-keep-awake", "--output", "--report", "--suite"),
+    *("--seed", "--quick", "--rigorous", "--no-keep-awake", "--output", "--report", "--preset"),
     *("--conformance", "--json", "--help"),
 ]
 SCHEMES = [

@@ -9,7 +9,7 @@ statistics, pure · ``recorder`` records kept and written.
 
 Beside it: ``workload`` keys and values · ``equivalence`` proof that all arms do the same ·
 ``round_trips`` of a batch, measured · ``baselines``, ``placement``, ``contention``, ``keep_awake``
-and ``environment`` the machine · ``suites`` plans with a name · ``conformance`` figures that are
+and ``environment`` the machine · ``presets`` plans with a name · ``conformance`` figures that are
 withheld · ``time_left`` · ``interrupts`` Ctrl-C.
 
 A target is seen only through its adapter, so our own server is measured like any rival. Nothing

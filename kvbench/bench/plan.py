@@ -146,7 +146,7 @@ class Plan:
 
     targets: tuple[TargetPlan, ...]
     settings: Settings = field(default_factory=Settings)
-    suite: str = ""
+    preset: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what would make results ambiguous or fill the memory.

@@ -291,7 +291,7 @@ class Run:
                 "keep_awake": self._awake.reason,
                 "placement": self._placed.reason,
             },
-            suite=self._plan.suite,
+            preset=self._plan.preset,
         )
 
     def _record_figures(self) -> None:

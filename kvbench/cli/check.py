@@ -16,6 +16,7 @@ import click
 
 from kvbench.cli.parameters import TargetType
 from kvbench.errors import UrlError, UsageError
+from kvbench.registry import HOST_PORT
 from kvbench.report.formats import VERDICTS_FORMATS
 
 if TYPE_CHECKING:
@@ -30,12 +31,31 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 def _file_options(command: Callable[..., None]) -> Callable[..., None]:
     """An option for each format of a report, which gives it a file."""
     for name, one in reversed([*VERDICTS_FORMATS.items()]):
-        option = click.option(f"--{name}", type=_FILE, metavar="FILE", help=one.help)
+        option = click.option(f"--{name}", type=_FILE, metavar=one.metavar, help=one.help)
         command = option(command)
     return command
 
 
+class _CheckCommand(click.Command):
+    """``--json`` without a file prints, as it does in every other command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """What is no file after ``--json``: nothing, an option or a target."""
+        for place, word in enumerate(args):
+            following = args[place + 1 : place + 2]
+            if word == "--json" and not any(map(_is_file, following)):
+                args = [*args[:place], "--json=-", *args[place + 1 :]]
+        return super().parse_args(ctx, args)
+
+
+def _is_file(word: str) -> bool:
+    if word.startswith("-"):
+        return word == "-"
+    return "://" not in word and not HOST_PORT.fullmatch(word)
+
+
 @click.command(
+    cls=_CheckCommand,
     epilog="""\b
 Examples:
   kvbench check kvb://
@@ -53,7 +73,7 @@ handful mostly, 3000 at most. The 100,000 of the largest batch have a TTL.
 
 Exit codes: 0 conforms, 1 does not, 2 usage, 3 not verified, 4 target unreachable or the suite
 itself failed, 130 Ctrl-C. Of several targets the first of 1, 4, 3, 0 that one of them has.
-"""
+""",
 )
 @click.argument("targets", nargs=-1, required=True, type=TargetType(), metavar="TARGET...")
 @click.option(

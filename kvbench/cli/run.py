@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 _TARGETS = ("memory://", "kvb://")
 _BATCH_SIZES = (10, 100, 1000)
 _OPERATIONS = (BatchOperation.MGET, BatchOperation.MSET, BatchOperation.MDEL)
-_SUITES = ("batch-operations",)
-"""Names in kvbench.bench.suites, which is not imported for ``--help``; a test compares them."""
+_PRESETS = ("batch-operations",)
+"""Names in kvbench.bench.presets, which is not imported for ``--help``; a test compares them."""
 
 _MARKDOWN_SUFFIXES = ("", ".md", ".markdown", ".txt")
 
@@ -51,7 +51,7 @@ Examples:
   kvbench run --output results.jsonl --report report.md
   kvbench run valkey:// --precision 5% --max-time 10min
   kvbench run kvb:// valkey:// --rtt 0.5ms
-  kvbench run --suite batch-operations --rigorous
+  kvbench run --preset batch-operations --rigorous
   kvbench run kvb:// --conformance verdicts.json
 
 Ctrl-C ends a run early: what is finished is written and printed. Again, at once.
@@ -111,7 +111,7 @@ Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreach
     "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a Markdown report."
 )
 @click.option(
-    "--suite", type=Word(_SUITES), metavar="NAME", help="Predefined tables: batch-operations."
+    "--preset", type=Word(_PRESETS), metavar="NAME", help="A predefined plan: batch-operations."
 )
 @click.option(
     "--conformance",
@@ -140,7 +140,7 @@ def command(
     no_pin: bool,
     output: Path | None,
     report: Path | None,
-    suite: str | None,
+    preset: str | None,
     conformance: Path | None,
     as_json: bool,
 ) -> None:
@@ -159,13 +159,13 @@ def command(
         raise UsageError("--max-time goes with --precision, e.g. --precision 5%")
     if rounds is not None and precision:
         raise UsageError("--rounds and --precision exclude each other: choose one")
-    preset = QUICK if quick else RIGOROUS if rigorous else Settings()
+    defaults = QUICK if quick else RIGOROUS if rigorous else Settings()
     settings = replace(
-        preset,
+        defaults,
         value_type=ValueType(value_type),
         value_size=value_size,
         key_length=key_length,
-        rounds=preset.rounds if rounds is None else rounds,
+        rounds=defaults.rounds if rounds is None else rounds,
         precision=precision,
         max_time_s=MAX_TIME_S_DEFAULT if max_time is None else max_time / 1e9,
         rtt_ns=rtt or 0,
@@ -173,7 +173,7 @@ def command(
         keep_awake=not no_keep_awake,
         pin=not no_pin,
     )
-    plan = _make_plan(settings, suite, targets, batch_sizes, operations)
+    plan = _make_plan(settings, preset, targets, batch_sizes, operations)
     if conformance is not None:
         plan = _with_verdicts(plan, conformance)
     _check_files(output, report)
@@ -188,17 +188,17 @@ def command(
 
 def _make_plan(
     settings: Settings,
-    suite: str | None,
+    preset: str | None,
     targets: tuple[str, ...],
     batch_sizes: tuple[int, ...] | None,
     operations: tuple[str, ...] | None,
 ) -> Plan:
-    if suite is not None:
+    if preset is not None:
         if targets or batch_sizes or operations:
-            raise UsageError(f"--suite {suite} says itself which targets, sizes and ops to measure")
-        from kvbench.bench.suites import SUITES
+            raise UsageError(f"--preset {preset} fixes targets, sizes and ops: name none of them")
+        from kvbench.bench.presets import PRESETS
 
-        return SUITES[suite](settings)
+        return PRESETS[preset](settings)
     chosen = tuple(map(BatchOperation, operations)) if operations else _OPERATIONS
     sizes = tuple(sorted(batch_sizes)) if batch_sizes else _BATCH_SIZES
     urls = map(target_url, targets or _TARGETS)

@@ -89,7 +89,7 @@ def build_document(results: Results, beside: Results | None = None) -> Document:
 
 
 def _suite(header: Header) -> str:
-    return f": {text.plain(header.suite)}" if header.suite else ""
+    return f": {text.plain(header.preset)}" if header.preset else ""
 
 
 def _subtitle(results: Results) -> str:

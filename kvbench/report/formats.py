@@ -45,12 +45,17 @@ class VerdictsFormat:
     Attributes:
         help: of its option.
         render: what goes into the file.
-        can_print: whether ``-`` stands for standard output.
+        can_print: whether ``-``, or no FILE at all, stands for standard output.
     """
 
     help: str
     render: Callable[[Conformance], str]
     can_print: bool = False
+
+    @property
+    def metavar(self) -> str:
+        """The option's value in the help."""
+        return "[FILE]" if self.can_print else "FILE"
 
 
 def _verdicts_json(conformance: Conformance) -> str:
@@ -84,7 +89,7 @@ def _verdicts_badge(conformance: Conformance) -> str:
 
 
 VERDICTS_FORMATS: Mapping[str, VerdictsFormat] = {
-    "json": VerdictsFormat("Write the verdicts; - prints them.", _verdicts_json, can_print=True),
+    "json": VerdictsFormat("Print JSON, or write it to FILE.", _verdicts_json, can_print=True),
     "junit": VerdictsFormat("Write JUnit XML.", _verdicts_junit),
     "markdown": VerdictsFormat("Write the matrix as Markdown.", _verdicts_markdown),
     "html": VerdictsFormat("Write the matrix as one HTML page.", _verdicts_html),

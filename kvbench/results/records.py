@@ -76,7 +76,7 @@ class Header(msgspec.Struct, frozen=True, tag_field="type", tag="header"):
         command: the command line.
         settings: the options that the run resolved to.
         environment: machine, versions, load, placement on cores: name to value.
-        suite: name of a predefined suite, or empty.
+        preset: name of a predefined plan, or empty.
         title: what a report that shows this file beside another calls it; empty for none.
         note: what a reader must know to compare these figures with others; may be empty.
     """
@@ -86,7 +86,7 @@ class Header(msgspec.Struct, frozen=True, tag_field="type", tag="header"):
     command: str
     settings: dict[str, Any]
     environment: dict[str, Any]
-    suite: str = ""
+    preset: str = ""
     title: str = ""
     note: str = ""
 

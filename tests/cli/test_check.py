@@ -267,6 +267,17 @@ def test_every_report_is_written(kvbench, wrong, tmp_path):
         assert "conform" in text.lower()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("--json",), ("--json", "--level", "must"), ("--json", "-"), ("--json=-",)],
+    ids=" ".join,
+)
+def test_json_without_a_file_prints(kvbench, wrong, words):
+    options = ("--only", "PING-001", "--no-profile")
+    outputs = [kvbench(*options, wrong, *words)[1], kvbench(*words, wrong, *options)[1]]
+    assert [json.loads(output)["targets"][0]["target"] for output in outputs] == [wrong] * 2
+
+
 def test_json_as_documented(kvbench, wrong):
     code, output, report = kvbench(wrong, "--only", "PING-001", "--seed", "s1", "--json", "-")
     assert code == 1

@@ -32,7 +32,7 @@ def completed(line: str) -> list[str]:
         ("kvbench run --ops mget,mse", ["mget,mset"]),
         ("kvbench run --value-type ", ["bytes", "str", "int", "float", "mixed"]),
         ("kvbench run --value-type m", ["mixed"]),
-        ("kvbench run --suite ", ["batch-operations"]),
+        ("kvbench run --preset ", ["batch-operations"]),
         ("kvbench check --suite ", ["wire", "backend"]),
         ("kvbench re", ["replay", "report"]),
     ],

@@ -167,7 +167,7 @@ def test_a_results_file(kvbench):
     columns = [len(line.replace(r"\|", "").split("|")) for line in rows]
     for same in itertools.pairwise(zip(rows, columns, strict=True)):
         assert same[0][1] == same[1][1] or set(same[1][0]) <= set("|:- ") or "|" in same[1][0]
-    assert json.loads(shown["json"])["header"]["suite"].startswith(r"\x1b]0;owned\x07 [red]x")
+    assert json.loads(shown["json"])["header"]["preset"].startswith(r"\x1b]0;owned\x07 [red]x")
 
 
 def test_a_long_text_in_a_file_is_cut(kvbench):

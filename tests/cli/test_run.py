@@ -13,9 +13,9 @@ import time
 
 import pytest
 
-from kvbench.bench.suites import SUITES
+from kvbench.bench.presets import PRESETS
 from kvbench.cli import main
-from kvbench.cli.run import _SUITES
+from kvbench.cli.run import _PRESETS
 from kvbench.local_server import OWN_SERVER, LocalServer
 from kvbench.results import read_results
 
@@ -77,9 +77,9 @@ def start(*args, **options):
         (["--rtt", "5"], "write a unit with it"),
         (["--seed", "-1"], "seed -1 is negative"),
         (["--quick", "--rigorous"], "exclude each other"),
-        (["--suite", "batch"], "did you mean 'batch-operations'?"),
-        (["--suite", "batch-operations", "memory://"], "says itself"),
-        (["--suite", "batch-operations", "--batch-sizes", "10"], "says itself"),
+        (["--preset", "batch"], "did you mean 'batch-operations'?"),
+        (["--preset", "batch-operations", "memory://"], "fixes targets"),
+        (["--preset", "batch-operations", "--batch-sizes", "10"], "fixes targets"),
         (["--ronds", "20"], "did you mean '--rounds'?"),
         (["--port", "1"], "`kvbench run --help` lists them"),
         (["127.0.0.1:9", "kvb://127.0.0.1:9"], "kvb://127.0.0.1:9 is given twice"),
@@ -261,7 +261,7 @@ def test_help_loads_no_numpy_and_no_backend():
 
 
 def test_the_suites_of_the_option_are_those_that_exist():
-    assert set(_SUITES) == set(SUITES)
+    assert set(_PRESETS) == set(PRESETS)
 
 
 def test_env_prints_a_table_and_json(kvbench):

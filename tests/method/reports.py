@@ -41,7 +41,7 @@ def main() -> None:
     if part != "conformance":
         sizes = ("--batch-sizes", "10,100,1000")
         figures(REPORTS / "stores", *STORES, "lmdb://stores-lmdb", *sizes)
-        figures(REPORTS / "batch-operations", "--suite", "batch-operations", beside=PUBLISHED)
+        figures(REPORTS / "batch-operations", "--preset", "batch-operations", beside=PUBLISHED)
         sizes = ("--batch-sizes", "100", "--ops", "mget,mset")
         figures(REPORTS / "round-trip-time", "kvb://", "valkey://", "--rtt", "0.5ms", *sizes)
 

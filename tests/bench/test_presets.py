@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kvbench.bench.plan import Settings
-from kvbench.bench.suites import SUITES
+from kvbench.bench.presets import PRESETS
 from kvbench.results import read_results
 
 PUBLISHED = Path(__file__).parents[2] / "reports/batch-operations/published.jsonl"
@@ -15,7 +15,7 @@ PUBLISHED = Path(__file__).parents[2] / "reports/batch-operations/published.json
 
 @pytest.fixture
 def plan():
-    return SUITES["batch-operations"](Settings())
+    return PRESETS["batch-operations"](Settings())
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ def _batch_operations(settings: Settings) -> Plan:
             TargetPlan("kvb://", _OPERATIONS, _NETWORK_SIZES),
         ),
         settings=settings,
-        suite="batch-operations",
+        preset="batch-operations",
     )
 
 
-SUITES: dict[str, Callable[[Settings], Plan]] = {"batch-operations": _batch_operations}
-"""Name of each suite, as ``kvbench run --suite`` takes it, and how to make its plan."""
+PRESETS: dict[str, Callable[[Settings], Plan]] = {"batch-operations": _batch_operations}
+"""Each preset's name, as ``kvbench run --preset`` takes it, and how to make its plan."""
