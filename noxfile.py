@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import nox
@@ -24,8 +25,20 @@ nox.options.stop_on_first_error = True
 PARALLEL = ("-n", "2", "--dist", "load", "--maxschedchunk", "1")
 """With more, tests of threads that have to meet fail now and then on two cores."""
 
-COVERED = {
+CODEC_INDEPENDENT = {
     "kvbench/engine/*": ["tests/engine"],
+    "kvbench/bench/estimate.py,kvbench/bench/cost_curve.py,kvbench/bench/gather.py": [
+        "tests/bench/test_estimate.py",
+        "tests/bench/test_cost_curve.py",
+        "tests/bench/test_gather.py",
+    ],
+}
+"""Files whose branches are covered to 95%, and the tests that have to do it alone.
+
+None of them uses the codec, so these tests run in ``pure`` and nowhere else.
+"""
+
+CODEC_DEPENDENT = {
     "kvbench/protocol/*": [
         "tests/protocol",
         "tests/specs/test_vectors.py",
@@ -33,13 +46,13 @@ COVERED = {
     ],
     "kvbench/server/*": ["tests/server"],
     "kvbench/client/*": ["tests/client"],
-    "kvbench/bench/estimate.py,kvbench/bench/cost_curve.py,kvbench/bench/gather.py": [
-        "tests/bench/test_estimate.py",
-        "tests/bench/test_cost_curve.py",
-        "tests/bench/test_gather.py",
-    ],
 }
-"""Files whose branches are covered to 95%, and the tests that have to do it alone."""
+"""The same for what uses the codec: these tests run in ``tests`` with the compiled one as well."""
+
+FAILED = Path(".pytest_cache/v/cache/lastfailed")
+
+SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
+"""Of this Python's compiled modules."""
 
 PYTHONS = ("3.11", "3.12", "3.13")
 
@@ -64,14 +77,20 @@ def layers(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Compile the codec in place, where a C compiler is there."""
+    """Compile the codec in place, where a C compiler is there and a source is newer."""
+    sources = [Path("setup.py"), *Path("kvbench/protocol").glob("*.py")]
+    compiled = [one.stat().st_mtime for one in Path("kvbench/protocol").glob(f"*{SUFFIX}")]
+    if compiled and min(compiled) > max(one.stat().st_mtime for one in sources):
+        session.skip("the compiled codec is newer than its source")
     session.run(sys.executable, "setup.py", "-q", "build_ext", "--inplace", silent=True)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The whole suite, with the codec that this machine has."""
-    _run_tests(session, "pytest")
+    """All tests that a compiled codec could fail; those of ``pure`` alone, when they are named."""
+    once = [path for paths in CODEC_INDEPENDENT.values() for path in paths]
+    ignored = [] if session.posargs else [f"--ignore={path}" for path in once]
+    _run_tests(session, "pytest", *ignored)
 
 
 @nox.session
@@ -79,25 +98,35 @@ def pure(session: nox.Session) -> None:
     """Codec, engine, server and clients in pure Python, covered by their own tests.
 
     That is how they run on a machine without a compiler, and only so can their branches be counted.
+    What ``tests`` runs as well draws fewer examples here.
     """
-    for files, tests in COVERED.items():
-        session.run("coverage", "erase")
-        command = ("coverage", "run", f"--include={files}", "-m", "pytest")
-        _run_tests(session, *command, *tests, "--hypothesis-profile=brief", KVBENCH_PURE="1")
-        session.run("coverage", "combine", "-q")
-        session.run("coverage", "report", "--fail-under=95")
+    for files, tests in CODEC_INDEPENDENT.items():
+        _cover(session, files, *tests)
+    for files, tests in CODEC_DEPENDENT.items():
+        _cover(session, files, *tests, "--hypothesis-profile=brief")
+
+
+def _cover(session: nox.Session, files: str, *arguments: str) -> None:
+    """Run tests under coverage; the branches of these files are to be covered to 95%."""
+    session.run("coverage", "erase")
+    command = ("coverage", "run", f"--include={files}", "-m", "pytest")
+    _run_tests(session, *command, *arguments, KVBENCH_PURE="1")
+    session.run("coverage", "combine", "-q")
+    session.run("coverage", "report", "--fail-under=95")
 
 
 def _run_tests(session: nox.Session, *command: str, **environment: str) -> None:
     """Run tests side by side; then those that failed once more, alone.
 
     Tests of races and of time may fail beside others on a busy machine, and none does alone.
+    The cache is cleared before: pytest takes failures of other tests for a reason to run all again.
     """
-    failed, none_collected = 1, 5
+    some_failed = 1
     command = (*command, *session.posargs)
-    session.run(*command, *PARALLEL, success_codes=[0, failed], env=environment)
-    again = ("--last-failed", "--last-failed-no-failures=none")
-    session.run(*command, *again, success_codes=[0, none_collected], env=environment)
+    first = (*command, *PARALLEL, "--cache-clear")
+    session.run(*first, success_codes=[0, some_failed], env=environment)
+    if FAILED.exists():
+        session.run(*command, "--last-failed", env=environment)
 
 
 @nox.session
@@ -122,9 +151,8 @@ def fast(session: nox.Session, version: str) -> None:
     session.run(program, "-m", "venv", str(folder), external=True)
     python = str((folder / "bin" / "python").absolute())
     session.run(python, "-m", "pip", "install", "-q", "-e", ".[test]", external=True)
-    session.run(
-        python, "-m", "pytest", *PARALLEL, "-m", "not slow", *session.posargs, external=True
-    )
+    chosen = ("-m", "not slow and not thorough")
+    session.run(python, "-m", "pytest", *PARALLEL, *chosen, *session.posargs, external=True)
 
 
 def _python(version: str) -> str | None:
@@ -135,6 +163,12 @@ def _python(version: str) -> str | None:
         if program and subprocess.run([program, "--version"], capture_output=True).returncode == 0:
             return program
     return None
+
+
+@nox.session
+def thorough(session: nox.Session) -> None:
+    """What the gate runs a shorter sample of: CI runs it every night."""
+    _run_tests(session, "pytest", "-m", "thorough")
 
 
 @nox.session

@@ -337,7 +337,8 @@ def test_ctrl_c_keeps_finished_rounds_and_removes_keys(server):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_run_that_is_ended_from_outside_leaves_no_key_and_no_process(server, number, tmp_path):
     before = set(descendants())
-    command = [sys.executable, "-m", "kvbench", "run", server, "--rounds", "50"]
+    options = ("--quick", "--rounds", "50", "--batch-sizes", "10,100")
+    command = [sys.executable, "-m", "kvbench", "run", server, *options]
     with subprocess.Popen(
         [*command, "--output", tmp_path / "r.jsonl"], stderr=subprocess.PIPE, text=True
     ) as process:

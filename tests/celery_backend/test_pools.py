@@ -1,4 +1,7 @@
-"""The other pools of a worker: threads, gevent, eventlet where it runs, and none (solo)."""
+"""The other pools of a worker: threads, gevent, eventlet where it runs, and none (solo).
+
+The gate takes each with a window, which has a thread of its own; ``nox -s thorough`` also without.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,29 @@ from tests.celery_backend.celery_parts import (
 pytestmark = pytest.mark.timeout(180)
 
 
-@pytest.mark.parametrize("window_s", [0, 0.001])
+@pytest.fixture(scope="module")
+def broker_url():
+    with broker() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def server():
+    with result_server() as running:
+        yield running
+
+
+@pytest.mark.parametrize("window_s", [pytest.param(0, marks=pytest.mark.thorough), 0.001])
 @pytest.mark.parametrize("pool", ["threads", "gevent", "eventlet", "solo"])
-def test_a_pool(pool, window_s):
-    settings = {"result_backend_transport_options": {"batch_window": window_s}}
-    with broker() as broker_url, result_server() as server:
-        url = server.url()
-        app = app_for(broker_url, url, settings)
-        with worker(broker_url, url, settings, pool=pool, concurrency=20):
-            sent = [signature(app, "add", number, 1).delay() for number in range(200)]
-            assert [one.get(timeout=WAIT_S) for one in sent] == list(range(1, 201))
-            naps = [signature(app, "sleep", 0.05).delay() for _ in range(20)]
-            assert [one.get(timeout=WAIT_S) for one in naps] == [0.05] * 20
+def test_a_pool(broker_url, server, pool, window_s):
+    url = server.url()
+    settings = {
+        "task_default_queue": f"{pool}-{window_s}",
+        "result_backend_transport_options": {"batch_window": window_s},
+    }
+    app = app_for(broker_url, url, settings)
+    with worker(broker_url, url, settings, pool=pool, concurrency=20):
+        sent = [signature(app, "add", number, 1).delay() for number in range(200)]
+        assert [one.get(timeout=WAIT_S) for one in sent] == list(range(1, 201))
+        naps = [signature(app, "sleep", 0.05).delay() for _ in range(20)]
+        assert [one.get(timeout=WAIT_S) for one in naps] == [0.05] * 20

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.wheels import build_wheel, kvbench_wheel
+
 ROOT = Path(__file__).parents[2]
 THIRD_PARTY = ROOT / "tests" / "foreign" / "third_party"
-SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
-FOLDERS = ("kvbench", "backends", "specs")
 SLOW = "a_hundred_thousand_keys"
 """Takes half a minute where each key is a file, and shows nothing about the plugin."""
 TIMEOUT_S = 200
@@ -40,22 +40,12 @@ def run(folder: Path, site: Path, *command: str | Path) -> tuple[int, str]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with kvbench and the third party's package, installed from wheels."""
-    pytest.importorskip("setuptools", reason="builds wheels with the setuptools that is here")
     folder = tmp_path_factory.mktemp("third_party")
-    source, wheels, site = folder / "source", folder / "wheels", folder / "site"
-    source.mkdir()
-    skip = shutil.ignore_patterns("*.so", "__pycache__")
-    for name in SOURCES:
-        shutil.copy(ROOT / name, source)
-    for name in FOLDERS:
-        shutil.copytree(ROOT / name, source / name, ignore=skip)
+    site = folder / "site"
+    skip = shutil.ignore_patterns("__pycache__")
     shutil.copytree(THIRD_PARTY, folder / "pigeonhole", ignore=skip)
-    offline = ("--no-deps", "--no-index", "-q")
-    for project in (source, folder / "pigeonhole"):
-        build = ("-m", "pip", "wheel", "--no-build-isolation", *offline, "-w", wheels, project)
-        code, output = run(folder, site, *build)
-        assert code == 0, output
-    install = ("-m", "pip", "install", *offline, "--target", site, *wheels.glob("*.whl"))
+    wheels = [kvbench_wheel(folder), build_wheel(folder / "pigeonhole", folder / "wheels")]
+    install = ("-m", "pip", "install", "--no-deps", "--no-index", "-q", "--target", site, *wheels)
     code, output = run(folder, site, *install)
     assert code == 0, output
     return site
