@@ -1,8 +1,9 @@
 """How long one client can make the others wait: the longest PING beside it, with bounds.
 
 For each row a fresh server process, a process that PINGs on its own connection all the time, and
-this one, which does what the row says. All of it for uvloop and asyncio, with the compiled codec
-and the pure one. Run with ``nox -s bench``; ``-k`` picks a loop, a codec or a row.
+this one, which does what the row says. ``nox -s stalls`` takes each row on uvloop and asyncio, with
+the compiled codec and the pure one; ``nox -s bench`` one of the four, another for the next row.
+``-k`` picks a loop, a codec or a row.
 
 The bounds hold on an idle machine with two cores or more: a PING waits for the operating system,
 too. A row that misses its bound is run again, up to :data:`TRIES` times, and the best run counts:
@@ -20,7 +21,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -333,9 +334,20 @@ ROWS |= {
 }
 
 
-@pytest.mark.parametrize("codec", ["compiled", "pure"])
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-@pytest.mark.parametrize("row", ROWS)
+SERVERS = [(loop, codec) for loop in ("uvloop", "asyncio") for codec in ("compiled", "pure")]
+
+
+def sampled(rows: Iterable[str]) -> list:
+    """Each row on each server; all but one server of a row are marked as thorough."""
+    found = []
+    for number, row in enumerate(rows):
+        for place, (loop, codec) in enumerate(SERVERS):
+            marks = [pytest.mark.thorough] if (place - number) % len(SERVERS) else []
+            found.append(pytest.param(row, loop, codec, marks=marks))
+    return found
+
+
+@pytest.mark.parametrize(("row", "loop", "codec"), sampled(ROWS))
 def test_nobody_waits_long(row, loop, codec):
     bound_ms, play = ROWS[row]
     tries = []
