@@ -1,8 +1,8 @@
-"""A TCP proxy that plays a network: delay, jitter, bandwidth, cuts and resets.
+"""A TCP proxy that simulates a network: delay, jitter, bandwidth, cuts and resets.
 
-``conditions`` what it does · ``target`` where targets are · ``alarms`` exact times · ``pipe`` one
-direction of a connection · ``connection`` both of them · ``server`` listening and an orderly end ·
-``running`` a proxy in a process of its own.
+``conditions`` the settings · ``target`` addresses of targets · ``alarms`` exact timers · ``pipe``
+one direction of a connection · ``connection`` both directions · ``server`` listening and shutdown ·
+``running`` a proxy in a separate process.
 """
 
 from kvbench.proxy.conditions import Conditions

@@ -1,13 +1,13 @@
 """Callbacks at exact times, to a few microseconds.
 
-Event loops do not offer that: asyncio and uvloop round a timer up to a whole millisecond. On Linux
-a timerfd wakes the loop instead; its time is an absolute one of CLOCK_MONOTONIC, and it is no
-subject of timer slack. Elsewhere the loop's own timer has to do.
+Event loops do not offer this: asyncio and uvloop round timers up to a whole millisecond. On Linux a
+timerfd wakes the loop instead. It uses absolute times of CLOCK_MONOTONIC and has no timer slack. On
+other systems the loop's timer is used.
 
-Waking up takes its time as well: 40 to 80 µs were seen on an idle virtual machine, which would be a
-third of a delay of 0.25 ms. So the timer is set early by as much as it was late of late, and the
-rest is spent spinning, through the event loop, so that reading goes on. How late it was is held as
-a maximum that decays: one slow start costs a few dozen alarms some spinning.
+Waking up takes time as well: 40 to 80 µs were measured on an idle virtual machine, a third of a
+delay of 0.25 ms. So the timer is set earlier by its recent lateness, and the rest is spent spinning
+through the event loop, so that reading continues. The lateness is a decaying maximum: one slow
+start makes a few dozen alarms spin.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 LEAD_NS_MAX = 200_000
-"""The most that is spent spinning before an alarm. More is no wake-up but a busy core, and spinning
-would keep it busy."""
+"""The longest spin before an alarm. A later wake-up means a busy core, and spinning would keep it
+busy."""
 
 LOOP_LEAD_NS_MAX = 1_200_000
-"""The same where the loop's own timer is all there is: it is up to a millisecond late by design."""
+"""The same for the loop's timer, which is up to a millisecond late by design."""
 
 _LEAD_DECAY = 31 / 32
 
@@ -64,12 +64,12 @@ class Alarms:
         self._set()
 
     def close(self) -> None:
-        """Drop all that is pending. Closing twice is fine."""
+        """Drop all pending alarms. May be called twice."""
         self._pending.clear()
         self._timer.close()
 
     def _set(self) -> None:
-        """Arrange the next look at what is due: by the timer, or at once when it is near."""
+        """Schedule the next check for due alarms: by the timer, or at once when one is near."""
         if not self._pending:
             return
         wake_ns = max(1, self._pending[0][0] - self._lead_ns)
@@ -103,7 +103,7 @@ class Alarms:
 
 
 class _Timer(Protocol):
-    """Something that wakes the loop once, at about a time of ``time.monotonic_ns``."""
+    """A timer that wakes the loop once, at about a time of ``time.monotonic_ns``."""
 
     def set(self, wake_ns: int) -> None: ...
 
@@ -137,7 +137,7 @@ class _TimerSpec(ctypes.Structure):
 
 
 def _open_timerfd() -> int | None:
-    """A timerfd on the monotonic clock; None on a system without."""
+    """A timerfd on the monotonic clock; None on a system without timerfd."""
     if not sys.platform.startswith("linux"):
         return None
     try:
@@ -150,7 +150,7 @@ def _open_timerfd() -> int | None:
 class _TimerFd:
     """A timerfd that the loop watches.
 
-    Through ctypes, since the functions of ``os`` came with Python 3.13 only.
+    Uses ctypes, since ``os`` has these functions only from Python 3.13.
     """
 
     def __init__(
@@ -179,5 +179,5 @@ class _TimerFd:
         try:
             os.read(self._fd, 8)
         except BlockingIOError:
-            return  # It was set anew between the loop's look and this call.
+            return  # It was set again between the loop's poll and this call.
         self._wake()

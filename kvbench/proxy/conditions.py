@@ -7,26 +7,25 @@ from dataclasses import dataclass
 from kvbench.errors import UsageError
 
 DELAY_NS_MAX = 60 * 10**9
-"""A minute: longer than any client's timeout, so that a larger one is a mistake in the unit."""
+"""A minute: longer than any client's timeout. A larger value is a mistake in the unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """A network, as far as the proxy plays one.
+    """A simulated network.
 
     Attributes:
         delay_ns: added to each round trip, half of it in each direction. Connecting is not delayed.
-        jitter_ns: up to so much more for each round trip, at random: in each direction uniform
-            between nothing and half of it. Order is kept.
+        jitter_ns: random extra delay per round trip, up to this: in each direction uniform between
+            0 and half of it. Order is kept.
         bandwidth_bytes_per_s: of each direction, shared by all connections; None for no limit.
-        cut_after_bytes: a connection ends when so many bytes of it were passed on in one
-            direction; None for never.
-        reset: a connection ends by a TCP reset instead of a close. Without ``cut_after_bytes`` that
-            is at its first byte.
-        seed: of all that is random; the same seed gives the n-th connection the same jitter.
+        cut_after_bytes: a connection ends after this many bytes in one direction; None for never.
+        reset: a connection ends by a TCP reset instead of a close; without ``cut_after_bytes`` at
+            its first byte.
+        seed: of all randomness; the same seed gives the n-th connection the same jitter.
 
     Raises:
-        UsageError: a value that makes no sense.
+        UsageError: an invalid value.
     """
 
     delay_ns: int = 0
@@ -47,7 +46,7 @@ class Conditions:
 
     @property
     def bytes_until_cut(self) -> int | None:
-        """How many bytes a direction passes on before its connection ends; None for all."""
+        """How many bytes a direction forwards before its connection ends; None for all."""
         if self.cut_after_bytes is None and self.reset:
             return 0
         return self.cut_after_bytes

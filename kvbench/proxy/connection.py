@@ -1,8 +1,8 @@
 """One client's connection through the proxy: two sides, and a pipe in each direction.
 
-A half-close passes through: the sides are closed when both directions have ended. When one side
-breaks, so does the other, after what was on its way to it. What a side had sent just before it
-broke may be lost, as in TCP itself: an event loop gives up a socket at its first error.
+A half-close is forwarded: both sockets are closed when both directions have ended. When one side
+breaks, the other is reset after the data in flight to it was written. Data that a side sent just
+before it broke may be lost, as in TCP: an event loop closes a socket at its first error.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from kvbench.proxy.conditions import Conditions
 from kvbench.proxy.pipe import End, Line, Pipe
 
 _WRITE_BUFFER_BYTES = 256 << 10
-"""What a transport may hold for a receiver that does not read; the pipe holds the rest."""
+"""Buffer limit of a transport whose receiver does not read; the pipe holds the rest."""
 
 _FLUSH_PAUSE_S = 0.001
 _FLUSH_TRIES = 1000
-"""How often, at most, a reset looks whether the data before it is out."""
+"""Shortest interval at which a reset checks whether earlier data was sent."""
 
 _LINGER_0 = struct.pack("ii", 1, 0)
 """With this, closing a socket sends a reset (socket(7), SO_LINGER)."""
@@ -33,7 +33,7 @@ _LINGER_0 = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What all connections of a proxy share: the two lines, and the alarms that ring on arrival."""
+    """Shared by all connections of a proxy: the two lines, and the alarms."""
 
     conditions: Conditions
     to_target: Line
@@ -43,13 +43,13 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What went through a connection that has ended.
+    """Traffic of a closed connection.
 
     Attributes:
         number: of the connection, from 1.
-        to_target_bytes: passed on from the client to the target.
-        to_client_bytes: passed on from the target to the client.
-        duration_s: from accepting it until both sides were closed.
+        to_target_bytes: forwarded from the client to the target.
+        to_client_bytes: forwarded from the target to the client.
+        duration_s: from accept until both sides were closed.
     """
 
     number: int
@@ -59,15 +59,15 @@ class Traffic:
 
 
 class ProxyConnection:
-    """A client and the target, joined.
+    """A client and the target, connected.
 
     Args:
-        number: of the connection, from 1; with the seed it decides the jitter.
-        link: what is between the two.
-        on_closed: called once, when neither side is open and the target is not awaited.
+        number: of the connection, from 1; with the seed it determines the jitter.
+        link: the simulated network.
+        on_closed: called once, when both sides are closed and no connect to the target is pending.
 
     Attributes:
-        client: the side that was accepted.
+        client: the accepted side.
         target: the side that the proxy connects.
     """
 
@@ -92,7 +92,7 @@ class ProxyConnection:
         return Pipe(line, self._link.alarms, rng, conditions.bytes_until_cut, self._on_end)
 
     def traffic(self) -> Traffic:
-        """What went through it so far."""
+        """Its traffic so far."""
         return Traffic(
             self._number,
             self.client.outgoing.passed_bytes,
@@ -101,7 +101,7 @@ class ProxyConnection:
         )
 
     def finish(self) -> None:
-        """End it in order: read no more, pass on what is on its way, close."""
+        """Close gracefully: stop reading, forward what is in flight, close."""
         self.client.outgoing.end(End.HALF_CLOSE)
         self.client.incoming.end(End.HALF_CLOSE)
 
@@ -112,12 +112,12 @@ class ProxyConnection:
         self._close_when_empty()
 
     def abort(self) -> None:
-        """End it at once; what is on its way is lost."""
+        """Close immediately; data in flight is lost."""
         for transport in self._open:
             transport.abort()
 
     def opened(self, side: Side, transport: asyncio.Transport) -> None:
-        """One side is connected: its pipes can take and give."""
+        """One side is connected: its pipes can start."""
         transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
         self._open.append(transport)
         if side is self.target:
@@ -138,7 +138,7 @@ class ProxyConnection:
             self._on_closed(self)
 
     def _on_end(self, end: End) -> None:
-        """The end of a direction has arrived, after all its data."""
+        """The end of a direction was forwarded, after all its data."""
         if end is End.HALF_CLOSE:
             self._half_closes += 1
         if end is End.RESET or (end is End.CUT and self._link.conditions.reset):
@@ -148,7 +148,7 @@ class ProxyConnection:
                 transport.close()
 
     def _reset(self, tries: int = _FLUSH_TRIES) -> None:
-        """Reset both sides, once the kernel has what was written before."""
+        """Reset both sides, after the kernel has sent what was written before."""
         if tries and any(transport.get_write_buffer_size() for transport in self._open):
             loop = asyncio.get_running_loop()
             loop.call_later(_FLUSH_PAUSE_S, self._reset, tries - 1)
@@ -161,11 +161,11 @@ class ProxyConnection:
 
 
 class Side(asyncio.Protocol):
-    """One end of a connection, as the event loop sees it.
+    """One end of a connection: an asyncio protocol.
 
     Args:
         connection: notified when the side opens and closes.
-        outgoing: takes what comes from this side.
+        outgoing: gets the data received from this side.
         incoming: writes to this side.
     """
 
@@ -176,27 +176,27 @@ class Side(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Join its pipes."""
+        """Connect its pipes."""
         self._transport = cast("asyncio.Transport", transport)
         self._connection.opened(self, self._transport)
 
     def data_received(self, data: bytes) -> None:
-        """Put it on its way."""
+        """Put the data into the outgoing pipe."""
         self.outgoing.feed(data)
 
     def eof_received(self) -> bool:
-        """Put the half-close on its way; the other direction may go on."""
+        """Put the half-close into the pipe; the other direction may continue."""
         self.outgoing.end(End.HALF_CLOSE)
         return True
 
     def pause_writing(self) -> None:
-        """The receiver does not take what it gets."""
+        """The receiver does not read: pause."""
         self.incoming.pause()
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """The receiver reads again: resume."""
         self.incoming.resume()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Closed by us, or broken."""
+        """Closed by the proxy, or broken."""
         self._connection.lost(self, self._transport)

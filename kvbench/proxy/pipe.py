@@ -1,9 +1,9 @@
-"""One direction of a connection: what comes in is held for its time, then passed on, in order.
+"""One direction of a connection: data is held for the delay, then forwarded, in order.
 
-Data is delayed, not serialised: each chunk is due at its own arrival plus the delay, so that any
-amount may be in flight and a delay costs no throughput, up to what a pipe may hold. When it holds
-more, its source is not read until half of that has left: back-pressure reaches the sender as it
-would through a slow network. The same happens when the receiver does not take what it gets.
+Data is delayed, not serialised: each chunk is due at its arrival plus the delay. So any amount may
+be in flight, and a delay costs no throughput until the pipe is full. Then its source is not read
+until half of the data has left: the sender sees back-pressure, as with a slow network. The same
+happens when the receiver does not read.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ from enum import Enum
 from kvbench.proxy.alarms import Alarms
 
 HELD_BYTES_MAX = 8 << 20
-"""What one pipe holds before it stops reading: 80 MB/s at a delay of 0.1 s in each direction."""
+"""How much a pipe holds before it stops reading: 80 MB/s at 0.1 s delay per direction."""
 
 _CHUNK_COST_BYTES = 128
-"""What a chunk takes beside its data, so that a million small ones are bounded as well."""
+"""Overhead of a chunk, so that a million small ones are bounded as well."""
 
 _SEGMENT_BYTES = 1460
-"""Under a bandwidth, data leaves in pieces of a millisecond, but not of less than this: the payload
-of an Ethernet frame."""
+"""With a bandwidth limit, data leaves in pieces of a millisecond, but not smaller than this: the
+payload of an Ethernet frame."""
 
 
 class End(Enum):
-    """How a direction ends, after all that came before has been passed on."""
+    """How a direction ends, after all earlier data was forwarded."""
 
     HALF_CLOSE = "half-close"
-    """The sender is done; the other direction goes on."""
+    """The sender closed its side; the other direction may continue."""
     CUT = "cut"
     """The proxy ends the whole connection."""
     RESET = "reset"
-    """The sender's connection broke: so does the receiver's."""
+    """The sender's connection broke: the receiver's is reset, too."""
 
 
 class Line:
-    """One direction of the link that all connections share.
+    """One direction of the simulated network, shared by all connections.
 
     Args:
-        delay_ns: from one end to the other. It may be changed at any time, for what arrives later.
-        jitter_ns: the most that is added at random.
+        delay_ns: from one end to the other. It may be changed at any time, for later data.
+        jitter_ns: the maximum random extra delay.
         bandwidth_bytes_per_s: None for no limit.
     """
 
@@ -55,14 +55,14 @@ class Line:
         self._free_ns = 0
 
     def pieces(self, data: bytes) -> list[bytes]:
-        """The data as it is put on the line: whole, or under a bandwidth piece by piece."""
+        """Split the data for the line: one piece, or many with a bandwidth limit."""
         if self._bandwidth is None:
             return [data]
         size = max(_SEGMENT_BYTES, self._bandwidth // 1000)
         return [data[start : start + size] for start in range(0, len(data), size)]
 
     def arrival_ns(self, size_bytes: int, now_ns: int, rng: random.Random) -> int:
-        """When a piece that is put on the line now is at its other end."""
+        """When a piece that is sent now arrives at the other end."""
         sent_ns = now_ns
         if self._bandwidth is not None:
             sent_ns = max(now_ns, self._free_ns) + size_bytes * 10**9 // self._bandwidth
@@ -72,18 +72,18 @@ class Line:
 
 
 class Pipe:
-    """What is on its way from a source to a sink.
+    """Data in flight from a source to a sink.
 
     Args:
-        line: how long that takes.
-        alarms: rings when something has arrived.
+        line: determines the delay.
+        alarms: calls back when data is due.
         rng: the jitter of this pipe.
-        bytes_until_cut: how much is passed on before the connection is cut; None for all.
-        on_end: called with the end when it has arrived, after all data has been written.
+        bytes_until_cut: how much is forwarded before the connection is cut; None for all.
+        on_end: called with the end when it is due, after all data has been written.
 
     Attributes:
-        source: where data comes from; stops being read while the pipe is full.
-        sink: where data goes; None until it is connected, and again when it is lost.
+        source: where data comes from; not read while the pipe is full.
+        sink: where data goes; None until it is connected, and after it is lost.
         passed_bytes: written to the sink so far.
     """
 
@@ -127,7 +127,7 @@ class Pipe:
             self._pass_on()
 
     def end(self, end: End) -> None:
-        """Take the source's end; what it sends after that is dropped."""
+        """Take the source's end; later data is dropped."""
         if self._is_ended:
             return
         self._is_ended = True
@@ -137,22 +137,22 @@ class Pipe:
         self._pass_on()
 
     def connect(self, sink: asyncio.Transport) -> None:
-        """Start to pass on to ``sink``."""
+        """Start forwarding to ``sink``."""
         self.sink = sink
         self._pass_on()
 
     def lose_sink(self) -> None:
-        """Drop what is on its way: nobody is there to take it."""
+        """Drop the data in flight: the sink is gone."""
         self.sink = None
         self._is_ended = True
         self._on_the_way.clear()
 
     def pause(self) -> None:
-        """The sink takes no more for now."""
+        """The sink accepts no more for now."""
         self._is_sink_full = True
 
     def resume(self) -> None:
-        """The sink takes more again."""
+        """The sink accepts data again."""
         self._is_sink_full = False
         self._pass_on()
 
@@ -165,7 +165,7 @@ class Pipe:
             self._pause_source()
 
     def _pass_on(self) -> None:
-        """Write what has arrived, and come again for the next."""
+        """Write what is due, and schedule the next write."""
         now_ns = time.monotonic_ns()
         while self._on_the_way and not self._is_sink_full:
             if self.sink is None or self.sink.is_closing():

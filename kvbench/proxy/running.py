@@ -1,6 +1,6 @@
-"""A proxy in a process of its own, so that its work is not the load generator's.
+"""A proxy in a separate process, so that it does not slow down the load generator.
 
-The process ends with its parent, and runs where KVBENCH_SERVER_CPUS puts servers: see
+The process ends with its parent, and is pinned to the servers' cores, KVBENCH_SERVER_CPUS: see
 :mod:`kvbench.local_server`.
 """
 
@@ -20,19 +20,19 @@ _READY = "kvbench proxy listening on"
 
 @dataclass(frozen=True, slots=True)
 class RunningProxy:
-    """A proxy that listens.
+    """A running proxy.
 
     Attributes:
-        address: where clients connect, ``host:port``.
+        address: for clients, ``host:port``.
     """
 
     address: str
     _process: LocalServer
 
     def set_delay(self, delay_ns: int) -> None:
-        """Add another delay to each round trip from now on, on open connections as well.
+        """Change the added delay from now on, on open connections as well.
 
-        Takes about half a millisecond; what is on its way keeps its time.
+        Takes about half a millisecond; data in flight keeps its delay.
 
         Raises:
             UsageError: it is negative, or over a minute.
@@ -45,11 +45,11 @@ class RunningProxy:
 
 @contextmanager
 def running(target: str, conditions: Conditions | None = None) -> Iterator[RunningProxy]:
-    """A proxy before ``target`` for the length of a ``with`` block.
+    """A proxy in front of ``target`` for the duration of a ``with`` block.
 
     Args:
         target: ``host:port``; see :func:`kvbench.proxy.target.target_address` for a URL's.
-        conditions: what it does to connections; nothing by default.
+        conditions: the simulated network; none by default.
 
     Raises:
         KvConnectionError: the target cannot be reached.

@@ -1,7 +1,7 @@
-"""The proxy: listens on loopback, and joins each client with the target.
+"""The proxy: listens on loopback, and connects each client to the target.
 
-It is honest about its own cost: two more processes' switches for each round trip (some tens of
-microseconds) stand beside the delay, at a delay of 0 as well.
+The proxy has a cost: the process switches of each round trip add some tens of microseconds to the
+delay, even to a delay of 0.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from kvbench.proxy.pipe import Line
 from kvbench.proxy.target import format_address, parse_address
 
 LISTEN_HOST = "127.0.0.1"
-"""Loopback alone: whoever reached the proxy would reach the target with this machine's rights."""
+"""Only loopback: a client of the proxy reaches the target with this machine's rights."""
 
 CONNECT_TIMEOUT_S = 5.0
 DRAIN_TIMEOUT_S = 2.0
-"""How long an orderly stop waits, beyond the delay, until what is on its way has arrived."""
+"""How long shutdown waits, beyond the delay, for data in flight to arrive."""
 
 TRAFFIC_KEPT = 100
-"""The connections, latest last, whose traffic is kept one by one; sums are kept of all."""
+"""Connections whose traffic is recorded one by one, the latest; sums cover all."""
 
 _BACKLOG = 1024
 
@@ -37,22 +37,22 @@ _ERRNO = re.compile(r"\[Errno (\d+)\]")
 
 
 class Proxy:
-    """A proxy before one target. ``async with`` starts it, and stops it in order.
+    """A proxy in front of one target. ``async with`` starts it, and shuts it down gracefully.
 
     Args:
         target: ``host:port``.
-        conditions: what it does to connections.
+        conditions: the simulated network.
         port: where it listens; 0 takes a free one.
-        complain: called with a line when the target is lost, once until it is back.
+        complain: called with a message when the target is lost, once until it is back.
 
     Raises:
-        UsageError: the target is no address.
+        UsageError: the target is not an address.
 
     Attributes:
-        address: where clients connect, ``host:port``; empty until it listens.
-        traffic: of the last connections that ended.
+        address: for clients, ``host:port``; empty until it listens.
+        traffic: of the last closed connections.
         connections: how many were accepted.
-        to_target_bytes: passed on by connections that ended.
+        to_target_bytes: forwarded by closed connections.
         to_client_bytes: the same in the other direction.
     """
 
@@ -82,10 +82,10 @@ class Proxy:
         self._link: Link
 
     async def start(self) -> None:
-        """Listen, once the target is seen to accept connections.
+        """Listen, after checking that the target accepts connections.
 
         Raises:
-            KvConnectionError: it cannot be reached, or the port is taken.
+            KvConnectionError: it cannot be reached, or the port is in use.
         """
         await self._probe_target()
         loop = asyncio.get_running_loop()
@@ -114,12 +114,12 @@ class Proxy:
         )
 
     def set_delay(self, delay_ns: int) -> None:
-        """Add another delay to each round trip, from the next chunk on."""
+        """Change the added delay, from the next chunk on."""
         link = self._link
         link.to_target.delay_ns, link.to_client.delay_ns = _halves(delay_ns)
 
     async def stop(self) -> None:
-        """Accept no more, let arrive what is on its way, close. Stopping twice is fine."""
+        """Stop accepting, forward what is in flight, close. May be called twice."""
         if self._listener is None:
             return
         self._listener.close()
@@ -135,7 +135,7 @@ class Proxy:
         self._link.alarms.close()
 
     def abort(self) -> None:
-        """Close every connection at once; what is on its way is lost."""
+        """Close every connection immediately; data in flight is lost."""
         for connection in list(self._live):
             connection.abort()
 
@@ -170,7 +170,7 @@ class Proxy:
         return connection
 
     async def _join(self, connection: ProxyConnection) -> None:
-        """Connect the target's side."""
+        """Connect to the target."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -213,7 +213,7 @@ class Proxy:
                 async with asyncio.timeout(timeout_s):
                     await self._are_all_gone.wait()
             except TimeoutError:
-                pass  # Whoever called goes on to less orderly means.
+                pass  # The caller goes on to stop forcibly.
 
 
 def _halves(delay_ns: int) -> tuple[int, int]:
@@ -221,7 +221,7 @@ def _halves(delay_ns: int) -> tuple[int, int]:
 
 
 def _reason(error: OSError) -> str:
-    """Why, in the system's words."""
+    """The reason, in the system's words."""
     if isinstance(error, TimeoutError):
         return f"no answer within {CONNECT_TIMEOUT_S:g} s"
     if isinstance(error, socket.gaierror):

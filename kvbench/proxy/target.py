@@ -1,7 +1,7 @@
-"""Where a target is, and its URL through a proxy.
+"""A target's address, and its URL through a proxy.
 
 A target is ``host:port``, or the URL of a backend that is reached over TCP. A URL without a host
-starts a private server when it is opened, so there is nothing yet that a proxy could stand before.
+starts a private server when it is opened, so there is nothing yet to put a proxy in front of.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def parse_address(text: str) -> tuple[str, int]:
     """Host and port of ``host:port``, the brackets of an IPv6 address removed.
 
     Raises:
-        UrlError: it is none.
+        UrlError: it is not of that form.
     """
     match = HOST_PORT.fullmatch(text)
     if match is None:
@@ -37,11 +37,11 @@ def format_address(host: str, port: int) -> str:
 
 
 def target_address(target: str) -> str:
-    """The ``host:port`` of a target that is one already, or the URL of a server.
+    """The ``host:port`` of a target: an address, or the URL of a server.
 
     Raises:
         UsageError: it is neither, or the URL names no host, or no port where its scheme has no
-            usual one.
+            default port.
     """
     if "://" not in target:
         return format_address(*parse_address(target))
@@ -59,7 +59,7 @@ def target_address(target: str) -> str:
         raise UrlError(target, f"it names no server that runs: start one, and write {example}")
     port = port or backend.default_port
     if port is None:
-        raise UrlError(target, "it names no port, and its scheme has no usual one")
+        raise UrlError(target, "it names no port, and its scheme has no default port")
     return format_address(host, port)
 
 

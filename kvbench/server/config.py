@@ -9,7 +9,7 @@ from kvbench.errors import UsageError
 from kvbench.protocol.opcodes import DEFAULT_PORT, PAYLOAD_BYTES_MAX
 
 _MAX_PAYLOAD_LEAST = 1024
-"""Room for a key of 256 bytes and a value beside it: with less, hardly a request is possible."""
+"""Space for a key of 256 bytes and a value: with less, hardly any request fits."""
 
 _MAX_PAYLOAD_MOST = 0xFFFF_FFFF
 """The length of a frame is a u32."""
@@ -17,25 +17,25 @@ _MAX_PAYLOAD_MOST = 0xFFFF_FFFF
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """Where a server listens, and what it grants its clients.
+    """Where a server listens, and the limits for its clients.
 
     Attributes:
-        host: name or address; loopback unless someone decides otherwise.
+        host: name or address; loopback by default.
         port: TCP port; 0 takes a free one.
-        max_connections: clients at one time; a further one is told so and closed.
+        max_connections: simultaneous clients; more are rejected with an ERROR.
         max_payload_bytes: largest payload of a request. A reply may hold as much, and at least
             64 MiB, which is what every client accepts.
         protected_mode: whether to refuse every address but loopback ones.
-        idle_timeout_s: a client that neither sends nor takes anything for so long is closed, at
-            the latest a quarter of the time after that; 0 never closes one.
-        frame_timeout_s: a client that has begun to send a request and does not come to its end for
-            so long, and a second for each 64 KiB that came, is closed as well; 0 never closes one.
-        write_buffer_bytes: replies waiting for one client beyond which nothing more of it is read
-            or answered until it has taken them.
-        drain_timeout_s: how long an orderly stop waits for clients to take their replies.
+        idle_timeout_s: a client that neither sends nor receives for this long is disconnected, at
+            most a quarter of the time late; 0 disables this.
+        frame_timeout_s: a client that does not finish a request within this time, plus a second
+            for each 64 KiB received, is disconnected; 0 disables this.
+        write_buffer_bytes: when this much output waits for one client, the server stops reading
+            and answering its requests until the client has read the output.
+        drain_timeout_s: how long a graceful shutdown waits for clients to read their replies.
 
     Raises:
-        UsageError: a limit that makes no sense, named with what would.
+        UsageError: a limit is invalid; the message names the valid range.
     """
 
     host: str = "127.0.0.1"

@@ -2,20 +2,20 @@
 
 The rules:
 
-- What one read completes is answered with one write, as long as the replies stay small. Replies
-  are built until ``write_buffer_bytes`` of them are there, then written; when the transport cannot
-  pass them on, the remaining requests wait, and reading pauses. So a client that asks and never
-  reads costs its buffer and one reply, whatever it asks for (LIMIT-008).
-- Nothing takes long: :meth:`ServerConnection.work` stops when its share of time is over, and
-  :class:`~kvbench.server.turns.Turns` decides when it goes on. A large request is answered in
-  steps, a large reply is written in pieces; the requests behind it wait for it.
-- A client that ends its sending side (FIN) still gets all answers.
-- Whoever is turned away gets the reason. Closing a socket that has unread data makes the kernel
-  send RST, which can overtake the reply: so the server ends its own sending side, reads on and
-  drops what comes, and closes when the client has, or after :data:`LINGER_S`.
-- No timer for a request: the server's :meth:`ServerConnection.sweep` finds silent clients.
+- The replies to the requests of one read go out in one write while they are small. Replies are
+  built up to ``write_buffer_bytes``, then written. When the transport's buffer is full, the
+  remaining requests wait and reading pauses. A client that sends requests and never reads replies
+  uses its buffer and one reply, whatever it requests (LIMIT-008).
+- No call takes long: :meth:`ServerConnection.work` stops at the end of its time share, and
+  :class:`~kvbench.server.turns.Turns` decides when it continues. A large request is answered in
+  steps, and a large reply is written in pieces; later requests of the client wait for it.
+- A client that closes its sending side (FIN) still gets all replies.
+- A rejected client gets the reason. Closing a socket with unread data makes the kernel send RST,
+  which can overtake the reply. So the server closes its sending side, discards what it reads, and
+  closes when the client has closed, or after :data:`LINGER_S`.
+- Requests have no timers: the server's :meth:`ServerConnection.sweep` finds idle clients.
 
-Works on asyncio and uvloop, whose transports differ only in speed.
+Works on asyncio and uvloop; their transports differ only in speed.
 """
 
 from __future__ import annotations
@@ -36,42 +36,43 @@ from kvbench.server.jobs import LARGE_BYTES, Job
 from kvbench.server.turns import Turns
 
 LINGER_S = 5.0
-"""How long a client that was turned away may take to notice: its data is read and dropped."""
+"""How long a rejected client may take to close; its data is read and discarded."""
 
 FRAME_BYTES_PER_S = 64 * 1024
-"""A frame that is not finished in time gets a second more for so many of its bytes: a large one on
-a slow line is let through, and a client that sends a byte a minute is not."""
+"""The frame timeout grows by a second for this many bytes received: a large frame on a slow line
+is accepted, one byte a minute is not."""
 
 _PORTION_BYTES = LARGE_BYTES
 _PORTION_REPLY_BYTES = 64 * 1024
-"""Requests that are answered before the clock is looked at: with so many bytes of payload (see
-FRAME_COST_BYTES), or of replies, which cost less. Together they take a fraction of a share."""
+"""Requests answered between two readings of the clock: with this much payload (see
+FRAME_COST_BYTES), or this many bytes of replies, which cost less. Together they take a fraction of
+a share."""
 
 _LIGHT_BYTES = 1024
-"""So many bytes of small requests are answered in a tenth of a millisecond or two."""
+"""Small requests of this size together are answered in 0.1 to 0.2 ms."""
 
 _CAS = int(Opcode.CAS)
-"""The only request that may take long whatever its size: what it compares may be large."""
+"""The only request that may take long at any payload size: the stored value may be large."""
 
 _WRITE_BYTES = 256 * 1024
-"""A larger reply is written in pieces of this size: asyncio copies what the kernel refuses."""
+"""A larger reply is written in pieces of this size: asyncio copies what the kernel rejects."""
 
 _LINGERING_MAX = 64
-"""Refused clients that linger at one time: a flood of them must not use up the file descriptors."""
+"""Rejected clients that linger simultaneously: a flood must not exhaust the file descriptors."""
 
 _log = logging.getLogger("kvbench.server")
 
 
 class ServerConnection(asyncio.Protocol):
-    """A client's connection, from its accept to its end.
+    """A client's connection, from accept to close.
 
     Args:
-        dispatcher: answers requests; its stats count.
+        dispatcher: answers requests and counts them in its stats.
         config: the limits.
-        live: all connections of the server; this one enters it and leaves it by itself.
-        is_stopping: whether the server has begun to end: what was accepted just before gets no
-            service any more.
-        turns: decides when there is time for this connection.
+        live: all connections of the server; this one adds and removes itself.
+        is_stopping: whether the server is shutting down; connections accepted just before are not
+            served.
+        turns: schedules this connection.
     """
 
     __slots__ = (
@@ -102,7 +103,7 @@ class ServerConnection(asyncio.Protocol):
 
     _transport: asyncio.Transport
     closed: asyncio.Future[None]
-    """Done when the connection is gone. There from :meth:`connection_made` on."""
+    """Done when the connection is closed. Set by :meth:`connection_made`."""
 
     def __init__(
         self,
@@ -134,10 +135,10 @@ class ServerConnection(asyncio.Protocol):
         self._linger: asyncio.TimerHandle | None = None
         self._peer = ""
 
-    # --- What the event loop calls -----------------------------------------------------------
+    # --- Called by the event loop ------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client came: serve it, or reject it where the limit of connections is reached."""
+        """A client connected: serve it, or reject it when the connection limit is reached."""
         self._transport = cast(asyncio.Transport, transport)
         self.closed = asyncio.get_running_loop().create_future()
         self._live.add(self)
@@ -150,7 +151,7 @@ class ServerConnection(asyncio.Protocol):
         self._stats.connections_total += 1
         stream = transport.get_extra_info("socket")
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Finds out in the end when a client's machine vanished without a word.
+        # Detects a client whose machine disappeared without closing the connection.
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._transport.set_write_buffer_limits(high=self._config.write_buffer_bytes)
         _log.debug("connection from %s", self._peer)
@@ -158,7 +159,7 @@ class ServerConnection(asyncio.Protocol):
             self.finish()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came: answer what they complete."""
+        """Data received: answer the complete requests."""
         if self._is_ending:
             return
         self._stats.bytes_in += len(data)
@@ -167,26 +168,26 @@ class ServerConnection(asyncio.Protocol):
         self._turns.serve(self)
 
     def pause_writing(self) -> None:
-        """The client does not take its replies: read nothing more of it."""
+        """The client does not read its replies: stop reading its requests."""
         self._is_paused = True
         self.set_reading()
 
     def resume_writing(self) -> None:
-        """The client took its replies: go on where it was left."""
+        """The client reads its replies again: continue."""
         self._is_paused = False
         self._has_lived = True
         self._turns.serve(self)
         self.set_reading()
 
     def eof_received(self) -> bool:
-        """The client has nothing more to ask: it gets what is still on its way, then the end."""
+        """The client sends no more requests: send the outstanding replies, then close."""
         if self._linger is None and self._has_work:
             self._is_ending = True
             return True
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone, whoever ended it."""
+        """The connection is closed, by either side."""
         self._waiting = []
         self._job = self._unwritten = None
         self._is_ending = True
@@ -198,14 +199,14 @@ class ServerConnection(asyncio.Protocol):
             _log.debug("connection from %s ended: %s", self._peer, exc or "closed")
         self.closed.set_result(None)
 
-    # --- What the server calls ---------------------------------------------------------------
+    # --- Called by the server ----------------------------------------------------------------
 
     def sweep(self, now_ns: int) -> None:
-        """Close the connection when it shows no sign of life, or no end of a frame, for too long.
+        """Close the connection if it is idle, or a frame is incomplete, for too long.
 
         Args:
-            now_ns: the time of this sweep. What happened since the last one counts as now, so the
-                end comes late by the time between two sweeps at most.
+            now_ns: the time of this sweep. Activity since the last sweep counts as now, so the
+                close is late by at most the time between two sweeps.
         """
         buffer_bytes = self._transport.get_write_buffer_size()
         if buffer_bytes != self._swept_buffer_bytes or self._has_lived or self.is_queued:
@@ -226,21 +227,21 @@ class ServerConnection(asyncio.Protocol):
                 self._give_up("unfinished request")
 
     def finish(self) -> None:
-        """Take no more requests, answer those that came, then close."""
+        """Accept no more requests, answer those received, then close."""
         self._is_ending = True
         if not self._has_work:
             self._transport.close()
 
     def abort(self) -> None:
-        """Close at once; what was not sent is lost."""
+        """Close immediately; unsent data is lost."""
         self._transport.abort()
 
-    # --- What the turns call -----------------------------------------------------------------
+    # --- Called by Turns ---------------------------------------------------------------------
 
     def work(self, until_ns: int) -> bool:
-        """Answer and write until ``until_ns``; returns whether there is more that can be done now.
+        """Answer and write until ``until_ns``; returns whether more can be done now.
 
-        There is not when all is answered, or when the client must read before it gets more.
+        False when all is answered, or when the client must read first.
         """
         reader = self._reader
         while not self._is_paused and not self._transport.is_closing():
@@ -259,14 +260,14 @@ class ServerConnection(asyncio.Protocol):
 
     @property
     def has_little_to_do(self) -> bool:
-        """Whether nothing but a few bytes waits to be answered."""
+        """Whether only a few bytes wait to be answered."""
         is_new = self._job is None and self._unwritten is None and not self._waiting
         return is_new and self._reader.buffered_bytes <= _LIGHT_BYTES
 
     def set_reading(self) -> None:
-        """Read on, or do not, as all that is going on asks for.
+        """Pause or resume reading, depending on the state.
 
-        Not while the connection is queued: what is there must be answered first.
+        Reading is paused while the connection is queued: received requests are answered first.
         """
         if self._transport.is_closing() or (self._is_ending and self._linger is None):
             return
@@ -275,19 +276,19 @@ class ServerConnection(asyncio.Protocol):
         else:
             self._transport.resume_reading()
 
-    # --- Inside ------------------------------------------------------------------------------
+    # --- Private -----------------------------------------------------------------------------
 
     @property
     def _has_work(self) -> bool:
-        """Whether requests are there that have no answer yet, or replies that were not written."""
+        """Whether requests are unanswered or replies unwritten."""
         return bool(
             self._reader.has_more or self._waiting or self._job is not None or self._unwritten
         )
 
     def _answer(self, until_ns: int) -> bool:
-        """Answer waiting requests in order, until a buffer is full of replies or none is left.
+        """Answer waiting requests in order, until the buffer is full of replies or none is left.
 
-        Returns whether it stopped because it is ``until_ns``.
+        Returns whether it stopped because ``until_ns`` was reached.
         """
         replies: list[bytes] = []
         size = 0
@@ -305,7 +306,7 @@ class ServerConnection(asyncio.Protocol):
                 break
             is_over = self._turns.now_ns() >= until_ns
         if not all(replies):
-            raise MemoryError  # One is NO_REPLY: the connection closes.
+            raise MemoryError  # One reply is NO_REPLY: the connection closes.
         if size > _WRITE_BYTES:
             self._unwritten = memoryview(b"".join(replies))
         elif replies:
@@ -314,9 +315,9 @@ class ServerConnection(asyncio.Protocol):
         return is_over
 
     def _answer_portion(self, replies: list[bytes], until_ns: int) -> int:
-        """Answer a few requests, or begin a large one; the bytes of the replies."""
+        """Answer a few requests, or begin a large one; returns the replies' bytes."""
         frames = self._waiting or self._reader.take(_PORTION_BYTES)
-        # A large request is the last of its portion, so the loop need not look at sizes.
+        # A large request is the last of its portion, so the loop need not check sizes.
         large = frames.pop() if frames and len(frames[-1][1]) > LARGE_BYTES else None
         waiting = iter(frames)
         handle = self._dispatcher.handle
@@ -343,7 +344,7 @@ class ServerConnection(asyncio.Protocol):
         return size
 
     def _begin(self, opcode: int, payload: bytes, replies: list[bytes]) -> int:
-        """Begin a request that may take long; the bytes of its reply, if that is there already."""
+        """Begin a request that may take long; returns the reply's bytes if already available."""
         begun = self._dispatcher.begin(opcode, payload)
         if isinstance(begun, Job):
             self._job = begun
@@ -352,14 +353,14 @@ class ServerConnection(asyncio.Protocol):
         return len(begun)
 
     def _write_piece(self, rest: memoryview) -> None:
-        """Hand the next piece of a large reply to the transport."""
+        """Write the next piece of a large reply to the transport."""
         piece = rest[:_WRITE_BYTES]
         self._unwritten = rest[_WRITE_BYTES:] if len(rest) > _WRITE_BYTES else None
         self._stats.bytes_out += len(piece)
         self._transport.write(piece)
 
     def _complete(self) -> None:
-        """All is answered: refuse what is too large, or close where nothing more will come."""
+        """All is answered: reject an oversize request, or close if the client sends no more."""
         if self._reader.oversize_bytes and self._linger is None:
             self._refuse_oversize()
         elif self._is_ending and self._linger is None:
@@ -389,7 +390,7 @@ class ServerConnection(asyncio.Protocol):
         self._turn_away(f"all {self._config.max_connections} connections are taken: try later")
 
     def _turn_away(self, message: str) -> None:
-        """Send an ERROR, end the sending side, and drop what comes until the client is gone."""
+        """Send an ERROR, close the sending side, and discard input until the client closes."""
         self._is_ending = True
         reply = message_response(Status.ERROR, message)
         self._stats.bytes_out += len(reply)

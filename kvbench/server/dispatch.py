@@ -1,18 +1,18 @@
 """Request in, response out: every opcode of specs/wire-protocol.md, without I/O.
 
 The handler of an opcode is the method with its name; a second one that ends in ``_in_steps`` takes
-large payloads. A handler parses the whole payload before it touches the engine, so a malformed
-request changes nothing (FRAME-004), and makes one call of the engine, so each request happens at
-one instant (BATCH-005). Values are kept as the bytes that came in, tag included; only counters, CAS
-and locks look inside. What goes wrong has one place (refusals.py). No request can end a connection,
-let alone the server, with one exception: a reply that cannot be built any more, although the
-request has taken effect, is :data:`NO_REPLY`, and the connection closes. So whoever writes builds
-the reply before, or has one that is there.
+large payloads. A handler parses the whole payload before it calls the engine, so a malformed
+request changes nothing (FRAME-004). It makes one call of the engine, so each request is atomic
+(BATCH-005). Values are stored as received, tag included; only counters, CAS and locks decode them.
+refusals.py turns errors into responses. No request closes a connection or stops the server, with
+one exception: when a reply cannot be built although the request has taken effect, it is
+:data:`NO_REPLY`, and the connection closes. So a handler that writes builds its reply first, or
+uses a prebuilt one.
 
 Most requests are answered by one call of :meth:`Dispatcher.handle`. A request that may take longer
-than a moment (its payload is large, or it is a CAS, which compares) is better begun by
-:meth:`Dispatcher.begin`, which answers at once where it can, and else gives a :class:`Job`, to be
-driven in steps. Both ways end in the same code.
+(a large payload, or a CAS, which compares) should start with :meth:`Dispatcher.begin`. It answers
+immediately where it can, and otherwise returns a :class:`Job`, which is run in steps. Both ways
+share the same code.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ _I64_MIN = -0x8000_0000_0000_0000
 _I64_MAX = 0x7FFF_FFFF_FFFF_FFFF
 
 _ONE_FORM_TAGS = (Tag.NULL, Tag.INT, Tag.STRING, Tag.BYTES, Tag.BOOL)
-"""Values of these types are equal when their bytes are, and only then."""
+"""Values of these types are equal if and only if their bytes are equal."""
 
 NO_REPLY = b""
-"""In place of a reply that memory was too short for, to a request that has taken effect."""
+"""Replaces a reply that could not be allocated after the request took effect."""
 
 
 class Dispatcher:
     """Answers requests from an engine.
 
     Args:
-        engine: where the data is.
-        stats: what counts the requests.
-        reply_bytes_max: largest payload of a reply. Without it, an MGET that names one large key
-            65,535 times would ask the server for terabytes.
+        engine: the store.
+        stats: counts the requests.
+        reply_bytes_max: largest payload of a reply. Without this limit, an MGET that names one
+            large key 65,535 times would ask the server for terabytes.
     """
 
     __slots__ = (
@@ -77,8 +77,8 @@ class Dispatcher:
         self.stats = stats
         self._reply_bytes_max = reply_bytes_max
         self._value_bytes_bound = 64
-        """No stored value is longer; 64 covers counters. Grows with the requests that store."""
-        # By index: cheaper than a look-up by hash for every request.
+        """Upper bound of the length of stored values; 64 covers counters. Grows with writes."""
+        # A list: indexing is cheaper than a dict look-up for every request.
         self._handlers: list[Callable[[bytes], bytes] | None] = [None] * 256
         self._steps: dict[int, Callable[[bytes], Steps]] = {}
         for opcode in Opcode:
@@ -100,7 +100,7 @@ class Dispatcher:
             return refusal(opcode, error)
 
     def begin(self, opcode: int, payload: bytes) -> bytes | Job:
-        """Answer one request at once, if that takes a moment, or begin to. Never raises."""
+        """Answer one request immediately if it is small, or begin it. Never raises."""
         if opcode not in self._steps:
             return self.handle(opcode, payload)
         try:
@@ -180,7 +180,7 @@ class Dispatcher:
         def decide(is_there: bool, stored: bytes | None) -> Update[bytes, bytes]:
             number: Value = 0
             if is_there and stored is not None:
-                # The tag decides, so that a long value of another type is not decoded in vain.
+                # The tag decides, so a long value of another type need not be decoded.
                 number = decode_value(stored) if stored[0] == Tag.INT else None
             if not isinstance(number, int):
                 raise RefusedRequest("the value is not an Int")
@@ -196,7 +196,7 @@ class Dispatcher:
         return self._cas_by_bytes(payload) or finish(self._cas_in_steps(payload))
 
     def _cas_by_bytes(self, payload: bytes) -> bytes | None:
-        """A CAS that expects a value which only its own bytes are equal to; None for any other."""
+        """A CAS whose expected value is equal only to its own bytes; None for any other CAS."""
         key, ttl_ms, expected, new = requests.parse_cas(payload)
         if expected[0] not in _ONE_FORM_TAGS:
             return None
@@ -237,7 +237,7 @@ class Dispatcher:
         )
 
     def _update_lock(self, key: bytes, owner: bytes, update: Update[bytes, bool]) -> bytes:
-        """Do ``update`` if ``owner`` holds the lock; 0 when nobody does, ERROR when another."""
+        """Do ``update`` if ``owner`` holds the lock; 0 if it is free, ERROR if another does."""
         held = _owner_value(owner)
 
         def decide(is_there: bool, stored: bytes | None) -> Update[bytes, bool]:
@@ -317,7 +317,7 @@ class Dispatcher:
         return parser.keys
 
     def _count_batch(self, payload: bytes) -> None:
-        # A parsed batch begins with its count: repeated keys, too, are part of its size.
+        # A parsed batch starts with its count: repeated keys count towards its size.
         self.stats.batches[((payload[0] << 8) | payload[1]).bit_length()] += 1
 
     def _note_size(self, payload: bytes) -> None:
@@ -325,10 +325,10 @@ class Dispatcher:
             self._value_bytes_bound = len(payload)
 
     def _check_reply(self, values: list[bytes | None]) -> None:
-        """Refuse a reply over the limit before it is built.
+        """Reject a reply over the limit before it is built.
 
-        Measuring costs half as much as building, so it is done only where the bound on a value's
-        length leaves a doubt.
+        Measuring costs half as much as building. So it is done only when the upper bound on value
+        lengths does not rule out an oversize reply.
         """
         size = 2 + sum([1 if value is None else len(value) for value in values])
         if size > self._reply_bytes_max:
@@ -349,11 +349,11 @@ class Dispatcher:
         return responses.ok_response(json.dumps(fields).encode())
 
     def _hello(self, payload: bytes) -> bytes:
-        # What the client can do does not matter yet: it is parsed to refuse what is malformed.
+        # The client's capabilities are not used yet; parsing rejects malformed payloads.
         requests.parse_hello(payload)
         return responses.ok_response(requests.hello_payload(PROTOCOL_VERSION, list(EXTENSIONS)))
 
 
 def _owner_value(owner: bytes) -> bytes:
-    """A lock as it is stored: its owner as a String, visible to GET."""
+    """A stored lock: its owner as a String, readable by GET."""
     return encode_value(owner.decode("utf-8"))

@@ -1,11 +1,9 @@
-"""Requests that are answered in steps, so that nobody waits for the whole of a large one.
+"""Requests answered in steps, so that a large one does not block other clients.
 
-A job is a generator that yields None after each bounded step, and in the end the response. (It does
-not return it: a return value needs an allocation, when the store has been changed already.) While
-it waits,
-other connections are served and the store may change under it: so a job changes the store at one
-instant, in its last step, and what it decided before on what it saw is checked there again
-(:class:`Swap`).
+A job is a generator that yields None after each bounded step, and finally the response. (It does
+not return it: a return value needs an allocation after the store has been changed.) Between steps,
+other connections are served and the store may change. So a job changes the store once, in its last
+step, and checks there again what it decided earlier (:class:`Swap`).
 """
 
 from __future__ import annotations
@@ -20,14 +18,14 @@ from kvbench.server.refusals import STORING, refusal
 from kvbench.server.reserve import reserve
 
 LARGE_BYTES = 16 * 1024
-"""A request with a larger payload is answered in steps, if it has any. Parsing so much takes under
-two milliseconds in pure Python."""
+"""Larger payloads are processed in steps, if the opcode has any. Parsing this much takes under two
+milliseconds in pure Python."""
 
 STEP = 1000
-"""Small values walked in one step: about a millisecond in pure Python, 0.02 ms compiled."""
+"""Small values processed in one step: about 1 ms in pure Python, 0.02 ms compiled."""
 
 Steps = Generator[bytes | None, None, None]
-"""A request on its way: yields None between two steps, then the response."""
+"""A request in progress: yields None between two steps, then the response."""
 
 
 class _Walker(Protocol):
@@ -35,24 +33,24 @@ class _Walker(Protocol):
 
 
 def in_steps(walker: _Walker) -> Generator[None, None, None]:
-    """Drive a parser or a comparison to its end, a step at a time."""
+    """Run a parser or a comparison to its end, one step at a time."""
     while not walker.advance(STEP):
         yield
 
 
 def finish(steps: Steps) -> bytes:
-    """All steps at once; the response."""
+    """Run all steps at once; returns the response."""
     while (response := next(steps)) is None:
         pass
     return response
 
 
 class Job:
-    """One request on its way.
+    """One request in progress.
 
     Args:
         opcode: the request's.
-        steps: what is to do.
+        steps: the generator to run.
     """
 
     __slots__ = ("_opcode", "_steps")
@@ -62,7 +60,7 @@ class Job:
         self._steps = steps
 
     def advance(self) -> bytes | None:
-        """Do the next step; the response after the last one. Never raises."""
+        """Do the next step; returns the response after the last one. Never raises."""
         try:
             if reserve.is_spent and self._opcode in STORING:
                 reserve.withhold()
@@ -72,17 +70,17 @@ class Job:
 
 
 class Swap:
-    """What a CAS decides, over as many calls of ``engine.update`` as its comparison needs.
+    """The decision of a CAS, over as many calls of ``engine.update`` as its comparison needs.
 
-    The comparison goes on with the value that it began with, even when another client has replaced
-    that one: if they differ, the CAS took effect when it saw the value. If they are equal, the
-    value must still be there; else the comparison begins anew with what is there now.
+    The comparison continues with the value that it started with, even if another client has
+    replaced that value. If they differ, the CAS takes effect at the time it read the value. If they
+    are equal, the value must still be stored; otherwise the comparison restarts with the new value.
 
     Args:
-        expected: the value that must be there.
-        expected_check: the check that went over it.
+        expected: the value that must be stored.
+        expected_check: the completed check of ``expected``.
         new: the value to store.
-        ttl_ms: its TTL; 0 keeps the one that the key has.
+        ttl_ms: its TTL; 0 keeps the current TTL.
     """
 
     __slots__ = ("_comparison", "_expected", "_expected_check", "_new", "_seen", "_ttl_ms")
@@ -98,7 +96,7 @@ class Swap:
         self._comparison: ValueComparison | None = None
 
     def decide(self, is_there: bool, stored: bytes | None) -> Update[bytes, bytes | None]:
-        """For ``engine.update``: the result is the response, or None as long as there is none."""
+        """For ``engine.update``: the result is the response, or None if there is none yet."""
         if not is_there or stored is None:
             return Update(result=responses.NULL_RESPONSE)
         if self._comparison is None:

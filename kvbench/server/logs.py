@@ -1,12 +1,12 @@
-"""Log lines on standard error: prose for people, or one JSON object a line for machines.
+"""Log lines on standard error: text for people, or one JSON object a line for machines.
 
-A log call may carry ``extra={"facts": {...}}``: figures and names that a machine should not have to
-read out of prose. What a client sent cannot control a terminal or forge a line.
+A log call may carry ``extra={"facts": {...}}``: figures and names, so that a machine need not parse
+text. Data from clients cannot control a terminal or forge a line.
 
-Logging never holds the server up. A line goes into a bounded queue, and a thread writes it: where
-standard error is a pipe that is never read, only that thread waits. What does not fit is dropped
-and counted. Warnings that repeat, as a flood of refused clients makes them, are limited in number,
-and the next one that is written says how many were left out.
+Logging never blocks the server. A line goes into a bounded queue, and a thread writes it: if
+nothing reads standard error, only that thread waits. Lines that do not fit are dropped and counted.
+Repeated warnings, for example during a flood of rejected clients, are rate-limited; the next one
+written says how many were left out.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _ExceptionInfo = (
 )
 
 LINES_MAX = 1000
-"""Lines that wait to be written: some 100 kB."""
+"""Maximum number of queued lines: about 100 kB."""
 
 ALIKE_PER_S = 10
-"""Warnings of one kind that are written in a second."""
+"""Warnings of one kind written per second."""
 
 _KINDS_MAX = 100
-"""Kinds that are told apart at one time; ours are a handful."""
+"""Kinds distinguished at one time; the server has a handful."""
 
 _LAST_WORDS_S = 0.5
-"""How long the end of the process waits for the last lines to be written."""
+"""How long the process waits at exit for the last lines to be written."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -60,7 +60,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """A record as a line for people, its facts behind it."""
+    """A record as a line for people, followed by its facts."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(message)s")
@@ -72,20 +72,20 @@ class TextFormatter(logging.Formatter):
         return clean(" ".join(words))
 
     def formatException(self, ei: _ExceptionInfo) -> str:  # noqa: N802 - logging's name.
-        """The end of the traceback, its lines indented, so that none looks like a record."""
+        """The end of the traceback, indented so that no line looks like a record."""
         lines = super().formatException(ei).splitlines()[-_TRACEBACK_LINES_MAX:]
         return "\n".join([f"  {clean(line)}" for line in lines])
 
 
 class QueuedHandler(logging.Handler):
-    """Writes records to a file descriptor, from a thread, as long as somebody reads there.
+    """Writes records to a file descriptor, from a thread, while it has a reader.
 
     Args:
         descriptor: where to write; it stays open.
         clock: measures the seconds of :data:`ALIKE_PER_S`.
 
     Attributes:
-        dropped: lines that were not written so far, for either reason.
+        dropped: lines not written so far, because of the queue or the rate limit.
     """
 
     def __init__(self, descriptor: int, clock: Clock | None = None) -> None:
@@ -100,7 +100,7 @@ class QueuedHandler(logging.Handler):
         self._writer.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue a record's line, unless there were too many. Never waits."""
+        """Queue a record's line, unless the queue is full. Never blocks."""
         if self._lines.qsize() >= LINES_MAX or not self._is_wanted(record):
             self.dropped += 1
             return
@@ -111,7 +111,7 @@ class QueuedHandler(logging.Handler):
         self._lines.put(self.format(record))
 
     def close(self) -> None:
-        """Give the last lines a moment to be written."""
+        """Wait a moment until the last lines are written."""
         self._lines.put(None)
         self._writer.join(_LAST_WORDS_S)
         super().close()
@@ -131,7 +131,7 @@ class QueuedHandler(logging.Handler):
 
     def _write(self) -> None:
         while (line := self._lines.get()) is not None:
-            # Past sys.stderr, whose lock would otherwise be held when the process ends.
+            # Not through sys.stderr: its lock would be held when the process ends.
             data = f"{line}\n".encode("utf-8", "backslashreplace")
             try:
                 while data:
@@ -144,7 +144,7 @@ _installed: QueuedHandler | None = None
 
 
 def lines_dropped() -> int:
-    """Log lines of this process that were not written."""
+    """Number of log lines of this process that were not written."""
     return _installed.dropped if _installed is not None else 0
 
 
@@ -153,11 +153,11 @@ def configure_logs(level: str, *, as_json: bool) -> None:
 
     Args:
         level: ``debug``, ``info``, ``warning`` or ``error``.
-        as_json: JSON lines instead of prose.
+        as_json: JSON lines instead of text.
     """
     global _installed  # A process has one standard error.
     _installed = QueuedHandler(sys.stderr.fileno())
     _installed.setFormatter(JsonFormatter() if as_json else TextFormatter())
-    # What goes wrong in logging itself would be written to standard error, and wait there.
+    # Errors in logging itself would be written to standard error and could block.
     logging.raiseExceptions = False
     logging.basicConfig(level=level.upper(), handlers=[_installed], force=True)

@@ -1,7 +1,7 @@
-"""What a request gets that is not granted: one place turns errors into responses.
+"""Responses to rejected requests: this module alone turns errors into responses.
 
-A ProtocolError is INVALID, a :class:`RefusedRequest` an ERROR, and so is the end of memory: the
-engine has then changed nothing. Anything unforeseen is an ERROR and a log entry.
+A ProtocolError becomes INVALID. A :class:`RefusedRequest` and a MemoryError become ERROR; the
+engine has then changed nothing. Any other exception becomes an ERROR and a log entry.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from kvbench.protocol.opcodes import Effect, Opcode, Status
 from kvbench.server.reserve import reserve
 
 STORING = frozenset(opcode for opcode in Opcode if opcode.effect is Effect.STORES)
-"""What may need memory for good. Reading, deleting and TTLs go on without the reserve."""
+"""Requests that may allocate memory permanently. Others run without the memory reserve."""
 
 OUT_OF_MEMORY = responses.message_response(
     Status.ERROR, "out of memory: nothing was changed; delete keys, or try later"
 )
-"""Made in advance: there may be no memory to make it when it is needed."""
+"""Prebuilt: there may be no memory to build it when it is needed."""
 
 _log = logging.getLogger("kvbench.server")
 
 
-class RefusedRequest(Exception):  # noqa: N818 - not a failure: an answer, and private to the server.
-    """A well-formed request that cannot be granted. Its text is the ERROR's message."""
+class RefusedRequest(Exception):  # noqa: N818 - a response, not a failure; private to the server.
+    """A well-formed request that is rejected. Its text is the ERROR's message."""
 
 
 def refusal(opcode: int, error: Exception) -> bytes:
-    """The response to a request that ended with ``error``, the current one. Never raises."""
+    """The response to a request that raised ``error``, the current exception. Never raises."""
     try:
         return _response(opcode, error)
     except MemoryError:

@@ -1,10 +1,10 @@
-"""Memory kept back for the moment when there is none.
+"""Memory reserved for when the process runs out of it.
 
-A server that has used up its memory must still read, answer, close connections, set timers and
-delete keys: all of it needs a little. So some memory is taken at the start, and given back to the
-allocator at the first MemoryError. From then on the event loop lives on that. Requests that store
-must not use it up: half of it is withheld while they run, so they find room in what was free or has
-become free, or are refused. That ends when twice the reserve can be had.
+A server without free memory must still read, answer, close connections, set timers and delete keys.
+Each needs a little memory. So some is allocated at the start, and freed at the first MemoryError:
+from then on the event loop uses it. Requests that store must not use it up. So half of it is
+withheld while they run: they use other free memory, or are rejected. This ends when twice the
+reserve can be allocated again.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ from __future__ import annotations
 import mmap
 
 _PIECE_BYTES = 256 * 1024
-"""What the event loops read at once: the largest thing that they need."""
+"""Buffer size of a read in the event loops: their largest allocation."""
 
 _PIECES = 32
-"""Together 8 MiB of address space, never written to, so not of resident memory."""
+"""8 MiB of address space together, never written to, so not resident."""
 
 
 class Reserve:
-    """Memory of the process, kept back."""
+    """Reserved memory of the process."""
 
     __slots__ = ("_held", "is_spent")
 
     def __init__(self) -> None:
         self._held = _pieces(_PIECES)
         self.is_spent = False
-        """Whether the reserve has been given away and could not be had again so far."""
+        """Whether the reserve was freed and could not be allocated again so far."""
 
     def spend(self) -> None:
-        """Give the reserve to the allocator, unless that was done before. Allocates nothing."""
+        """Free the reserve, unless that was done already. Allocates nothing."""
         if not self.is_spent:
             self.is_spent = True
             self._held.clear()
 
     def withhold(self) -> None:
-        """Before a request that stores: take half of what was given away, or all of it for good.
+        """Before a request that stores: allocate half of the freed reserve, or all permanently.
 
         Raises:
-            MemoryError: there is not so much.
+            MemoryError: not enough memory.
         """
         if not self.is_spent or self._held:
             return
@@ -51,7 +51,7 @@ class Reserve:
             self.is_spent = False
 
     def release(self) -> None:
-        """After such requests: give back what was withheld."""
+        """After such requests: free the withheld half."""
         if self.is_spent:
             self._held.clear()
 
@@ -61,4 +61,4 @@ def _pieces(count: int) -> list[bytes]:
 
 
 reserve = Reserve()
-"""The reserve of this process: memory belongs to the process, whatever runs in it."""
+"""The reserve of this process. Memory belongs to the process, so there is one."""

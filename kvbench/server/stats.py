@@ -1,6 +1,6 @@
-"""What the server counts, for INFO. Counting is an addition to a slot; naming waits for INFO.
+"""Counters for INFO. Counting is one addition; names are looked up only by INFO.
 
-One thread counts and reads (the event loop's), so there is no lock.
+Only the event loop's thread counts and reads, so there is no lock.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ _BATCH_SIZE_BITS = 17
 """A batch counts up to 65,535 keys: 0 to 16 bits."""
 
 InfoValue = int | float | str | dict[str, int]
-"""What stands behind a name in INFO."""
+"""How INFO formats each name."""
 
 
 class Stats:
-    """Counters of one server's life.
+    """Counters of one server.
 
     Args:
         clock: measures the uptime.
         event_loop: ``uvloop`` or ``asyncio``.
 
     Attributes:
-        requests: how many requests came, by opcode.
-        batches: how many batch requests came, by the number of bits in their count of keys.
-        connections_now: clients that are being served.
-        connections_total: clients that were ever served.
-        connections_refused: clients that came when the limit was reached.
+        requests: number of requests, by opcode.
+        batches: number of batch requests, by the number of bits in their count of keys.
+        connections_now: connected clients.
+        connections_total: clients accepted since the start.
+        connections_refused: clients rejected because the limit was reached.
         bytes_in: bytes read from clients.
-        bytes_out: bytes of replies handed to the transport.
+        bytes_out: bytes of replies written to the transport.
     """
 
     __slots__ = (

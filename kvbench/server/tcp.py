@@ -1,16 +1,16 @@
-"""The server over TCP: listening, housekeeping, and an orderly end.
+"""The server over TCP: listening, timers, and graceful shutdown.
 
-Everything runs in one thread, the event loop's: the store changes between two requests, which is
-what makes a batch happen at one instant for all connections. Two timers run beside: one purges due
-keys in bounded steps, so that memory comes back without traffic and no request waits long; one
-looks for connections that are silent, or do not come to the end of a request.
+All code runs in the event loop's thread, so the store changes only between two requests. This makes
+a batch atomic for all connections. Two timers run: one purges expired keys in bounded steps, so
+that memory is freed without traffic and no request waits long; one looks for connections that are
+idle or do not finish a request.
 
-As long as there is no authentication, the only addresses to listen on are those of loopback, unless
-the configuration says otherwise (protected mode).
+There is no authentication yet, so the server listens on loopback addresses only, unless the
+configuration disables protected mode.
 
-An orderly end (:meth:`KvServer.stop`): accept no more, read once more what has already arrived,
-answer it, close each connection when it has its replies, and give up on those that do not take
-them in time.
+Graceful shutdown (:meth:`KvServer.stop`): stop accepting, read once more what has arrived, answer
+it, and close each connection after its replies. Clients that do not read their replies in time are
+disconnected.
 """
 
 from __future__ import annotations
@@ -37,31 +37,31 @@ from kvbench.server.stats import Stats
 from kvbench.server.turns import Turns
 
 PURGE_EVERY_S = 1.0
-"""How often due keys are looked for when none was left at the last look."""
+"""Interval of the purge when no expired keys were left."""
 
 PURGE_PAUSE_S = 0.001
-"""Between two steps of a purge while more is due: about as long as a step, so half of the time at
-least is for requests."""
+"""Interval between purge steps while more keys are due: about the length of a step, so at least
+half of the time is for requests."""
 
 SWEEPS_PER_TIMEOUT = 4
-"""Connections are looked at so many times in the shorter timeout, so that none is much overdue."""
+"""Checks of idle connections per timeout (the shorter one): limits how late a close can be."""
 
 _BACKLOG = 1024
-"""Connections that the kernel may complete before they are accepted: hundreds can come at once."""
+"""Listen backlog: hundreds of connections can arrive at once."""
 
 _log = logging.getLogger("kvbench.server")
 
 
 class KvServer:
-    """A server on one address. ``async with`` starts it, and stops it in order.
+    """A server on one address. ``async with`` starts it, and shuts it down gracefully.
 
     Args:
         config: where to listen, and the limits.
-        clock: the time of TTLs; a ManualClock makes them exact in a test.
+        clock: the time of TTLs; tests use a ManualClock for exact times.
 
     Attributes:
-        engine: the data.
-        stats: what INFO tells.
+        engine: the store.
+        stats: the counters of INFO.
     """
 
     def __init__(self, config: ServerConfig, *, clock: Clock | None = None) -> None:
@@ -81,7 +81,7 @@ class KvServer:
 
     @property
     def address(self) -> str:
-        """Where clients connect: ``host:port``, IPv6 in brackets. There once it listens."""
+        """Address for clients: ``host:port``, IPv6 in brackets. Set once it listens."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{host}:{self._port}"
 
@@ -89,8 +89,8 @@ class KvServer:
         """Listen.
 
         Raises:
-            KvConnectionError: the address is taken, not allowed, or unknown on this machine.
-            UsageError: the address is not a loopback one, and the mode is protected.
+            KvConnectionError: the address is in use, not permitted, or not of this machine.
+            UsageError: the address is not loopback, and protected mode is on.
         """
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_on_loop_error)
@@ -110,13 +110,13 @@ class KvServer:
             self._sweep(min(timeouts) / SWEEPS_PER_TIMEOUT)
 
     async def stop(self) -> None:
-        """Answer what was received, then close everything. Stopping twice is fine."""
+        """Answer received requests, then close everything. May be called twice."""
         if self._listener is None:
             return
         self._listener.close()
         self._listener = None
         self._is_stopping = True
-        # Two turns of the event loop read what the kernel already holds for us.
+        # Two iterations of the event loop read what the kernel has already received.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         for timer in self._timers.values():
@@ -130,7 +130,7 @@ class KvServer:
         await self._wait_until_gone(1.0)
 
     def abort(self) -> None:
-        """Close every connection at once; replies that were not sent are lost."""
+        """Close every connection immediately; unsent replies are lost."""
         for connection in list(self._live):
             connection.abort()
 
@@ -154,7 +154,7 @@ class KvServer:
             await asyncio.wait(closed, timeout=timeout_s)
 
     def _purge(self) -> None:
-        """Drop a bounded number of due keys, and come again: soon when more are due."""
+        """Purge a bounded number of expired keys, and reschedule: soon when more are due."""
         dropped = 0
         try:
             dropped = self.engine.purge()
@@ -184,7 +184,7 @@ async def serve(
     clock: Clock | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> int:
-    """Serve until SIGTERM or SIGINT, then end in order; the exit code of the process.
+    """Serve until SIGTERM or SIGINT, then shut down gracefully; returns the exit code.
 
     Args:
         config: where to listen, and the limits.
@@ -192,11 +192,11 @@ async def serve(
         ready: called once with the address when clients can connect.
 
     Returns:
-        0 after an orderly end; 128 and the signal's number when a second signal cut that short.
+        0 after a graceful shutdown; 128 plus the signal number if a second signal cut it short.
 
     Raises:
-        KvConnectionError: it cannot listen there.
-        UsageError: the mode is protected, and the address is not a loopback one.
+        KvConnectionError: the server cannot listen there.
+        UsageError: protected mode is on, and the address is not loopback.
     """
     loop = asyncio.get_running_loop()
     server = KvServer(config, clock=clock)
@@ -224,14 +224,14 @@ async def serve(
 
 
 def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What went wrong outside of a request. The loop has closed the connection concerned."""
+    """Log an error outside of a request. The loop has closed the connection concerned."""
     if isinstance(context.get("exception"), MemoryError):
         reserve.spend()
     loop.default_exception_handler(context)
 
 
 async def _listening_socket(config: ServerConfig) -> socket.socket:
-    """Listen on the first address that a name stands for, so that there is one to announce."""
+    """Listen on the first address of a name, so that there is one address to announce."""
     host, port = config.host, config.port
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
@@ -241,8 +241,8 @@ async def _listening_socket(config: ServerConfig) -> socket.socket:
         if config.protected_mode and not _is_loopback(str(address[0])):
             raise UsageError(
                 f"refused to listen on {host} ({address[0]}): the server has no password, so "
-                "whoever reaches it reads and changes everything; listen on 127.0.0.1, or say "
-                "--no-protected-mode where only people whom you trust can connect"
+                "everyone who can connect can read and change all data; listen on 127.0.0.1, or "
+                "use --no-protected-mode if you trust everyone who can connect"
             )
         return socket.create_server(address, family=family, backlog=_BACKLOG)
     except (OSError, UnicodeError) as error:
@@ -262,7 +262,7 @@ def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> KvCon
 
 
 def _advice(error: OSError | UnicodeError) -> str:
-    """What is wrong with an address, and what to do about it."""
+    """What is wrong with an address, and how to fix it."""
     if isinstance(error, UnicodeError | socket.gaierror):
         return "no such host; --host takes an address of this machine, such as 127.0.0.1"
     reason = os.strerror(error.errno) if error.errno else str(error)

@@ -1,17 +1,14 @@
-"""Who is served next: one server-wide queue, so that no client can stop the others.
+"""Fair scheduling: one server-wide queue, so that no client can block the others.
 
-A turn is what happens between two looks of the event loop at the network. All connections together
-get a few milliseconds of it, however many are busy, so that a request that comes meanwhile is seen
-soon after. The rules:
+A turn is the time between two polls of the network by the event loop. All connections together get
+a few milliseconds of it, however many are busy, so a new request is read soon. The rules:
 
-- What just came is served at once, as long as this turn has time left: the usual case, without a
-  queue.
-- A connection that has more to do than its share waits in the queue, and is not read from until
-  its backlog is done: its memory stays bounded, and uvloop, which reads a socket up to 32 times in
-  a row, does not come back to it at once.
+- New requests are served immediately while the turn has time left: the usual case, without a queue.
+- A connection with more work than its share waits in the queue, and is not read from until its
+  backlog is done. This bounds its memory, and keeps uvloop, which reads a socket up to 32 times in
+  a row, from reading it again at once.
 - When the turn has no time left, a connection with a few bytes goes before those with many, so a
-  small request waits neither behind a flood nor behind a hundred. Those get a share in each turn
-  nevertheless, one after the other.
+  small request does not wait for large ones. Those still get a share in each turn, in order.
 """
 
 from __future__ import annotations
@@ -24,40 +21,40 @@ from kvbench.clock import NS_PER_MS, Clock, SystemClock
 from kvbench.server.reserve import reserve
 
 SHARE_NS = NS_PER_MS
-"""What a connection gets before it must wait: some 1,000 small requests."""
+"""A connection's share before it must wait: about 1,000 small requests."""
 
 ARRIVALS_NS = 2 * NS_PER_MS
-"""What is spent in a turn on connections that just got something, before they must queue, too."""
+"""Time per turn for connections with new data; after that they are queued, too."""
 
 QUEUE_NS = 2 * NS_PER_MS
-"""What is spent in a turn on the queue; up to half of it on those with a few bytes."""
+"""Time per turn for the queue; up to half of it for connections with a few bytes."""
 
 
 class Worker(Protocol):
-    """Someone who can be served: a connection."""
+    """What Turns schedules: a connection."""
 
     is_queued: bool
 
     @property
     def has_little_to_do(self) -> bool:
-        """Whether all of its work takes much less than a share."""
+        """Whether all of its work needs much less than a share."""
         ...
 
     def work(self, until_ns: int) -> bool:
-        """Do what there is to do until about ``until_ns``; returns whether there is more."""
+        """Work until about ``until_ns``; returns whether more is to do."""
         ...
 
     def set_reading(self) -> None:
-        """``is_queued`` has changed: take in nothing more while it is set."""
+        """``is_queued`` changed: read nothing while it is set."""
         ...
 
     def abort(self) -> None:
-        """End at once."""
+        """Close immediately."""
         ...
 
 
 class Turns:
-    """Shares the time of the event loop among workers.
+    """Shares the event loop's time among workers.
 
     Args:
         clock: measures the shares.
@@ -71,7 +68,7 @@ class Turns:
         self._is_due = False
 
     def serve(self, worker: Worker) -> None:
-        """Serve a worker that has something to do: now, or in its turn."""
+        """Serve a worker that has work: now, or from the queue."""
         self._come_again_if_due()
         if worker.is_queued:
             return
@@ -98,7 +95,7 @@ class Turns:
             self._is_due = True
 
     def _come_again_if_due(self) -> None:
-        """Make sure that the queue is served, also when memory was too short for that before."""
+        """Make sure that the queue will be served, also if memory was too short before."""
         if not self._is_due and (self._light or self._busy):
             self._come_again()
 
@@ -114,7 +111,7 @@ class Turns:
             self._come_again_if_due()
 
     def _serve_queue(self, queue: deque[Worker], until_ns: int) -> None:
-        """Serve the first in the queue, and further ones until ``until_ns``."""
+        """Serve the first worker in the queue, and more until ``until_ns``."""
         now_ns = self.now_ns()
         while queue:
             worker = queue.popleft()
@@ -130,11 +127,11 @@ class Turns:
 
 
 def _work(worker: Worker, until_ns: int) -> bool:
-    """Let a worker work; when memory runs out under it, end it, and nobody else."""
+    """Let a worker run; if it runs out of memory, close it, and no other."""
     try:
         return worker.work(until_ns)
     except MemoryError:
-        # Replies may be lost, so the client must not take a later one for the one it waits for.
+        # Replies may be lost: a later one must not be matched to the wrong request.
         reserve.spend()
         worker.abort()
         return False
