@@ -225,7 +225,7 @@ class Backend(BackendDescription, ABC):
         raise _unsupported(self, "lock")
 
     def unlock(self, key: str, owner: str) -> bool:
-        """Release a lock; False when it is not held. KvServerError when another owns it."""
+        """Release a lock; False when it is not held. KvRefusedError when another owns it."""
         raise _unsupported(self, "unlock")
 
     def extend_lock(self, key: str, owner: str, ttl: float) -> bool:

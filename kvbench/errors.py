@@ -13,7 +13,8 @@
     └── KvError                  talking to a store failed
         ├── KvConnectionError    no connection, or it broke; calls in flight may have been applied
         ├── KvTimeoutError       no answer in time (also a TimeoutError); may have been applied
-        ├── KvServerError        the server answered ERROR or INVALID; nothing was applied
+        ├── KvRefusedError       the store refused; nothing was applied unless the message says so
+        │   └── KvServerError    a server of the wire protocol answered ERROR or INVALID
         ├── KvProtocolError      the server answered bytes that make no sense; connection closed
         ├── KvReentryError       a call in the middle of another one of its thread; nothing was sent
         ├── PoolTimeoutError     no pooled connection came free in time; nothing was sent
@@ -99,8 +100,12 @@ class KvTimeoutError(KvError, TimeoutError):
     """No answer within the request timeout: the request may have been applied."""
 
 
-class KvServerError(KvError):
-    """The server refused: ``status`` is ERROR (2) or INVALID (3). Nothing was applied."""
+class KvRefusedError(KvError):
+    """The store refused a request. Nothing was applied, unless the message says what was."""
+
+
+class KvServerError(KvRefusedError):
+    """A server of the wire protocol refused: ``status`` is ERROR (2) or INVALID (3)."""
 
     def __init__(self, status: int, message: str) -> None:
         self.status = status

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, ParamSpec, Self, TypeVar
 
 from kvbench.backend import Backend
-from kvbench.errors import KvConnectionError, KvServerError, UnsupportedError, UrlError
+from kvbench.errors import KvConnectionError, KvRefusedError, UnsupportedError, UrlError
 from kvbench.model import (
     BatchKind,
     Pairs,
@@ -168,11 +168,11 @@ class SimpleBackend(Backend):
 
         Raises:
             KvConnectionError: this backend is closed; nothing was called.
-            KvServerError: ``call`` raised one of :attr:`store_errors`.
+            KvRefusedError: ``call`` raised one of :attr:`store_errors`.
         """
         if self._is_closed:
             raise KvConnectionError("this backend is closed: open it again")
         try:
             return call(*args, **kwargs)
         except self.store_errors as error:
-            raise KvServerError(2, f"{self.summary}: {error}") from error
+            raise KvRefusedError(f"{self.summary}: {error}") from error

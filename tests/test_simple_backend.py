@@ -11,7 +11,7 @@ from kvbench.conformance.runner import Options, check_target
 from kvbench.conformance.selection import Selection
 from kvbench.conformance.suites import BACKEND
 from kvbench.conformance.target import Target
-from kvbench.errors import KvConnectionError, KvServerError, UnsupportedError, UsageError
+from kvbench.errors import KvConnectionError, KvRefusedError, UnsupportedError, UsageError
 from kvbench.model import BatchKind
 from kvbench.verdicts import Outcome
 
@@ -110,7 +110,7 @@ def test_a_ttl_is_refused_and_nothing_stored():
 def test_the_stores_errors_become_ours():
     with pytest.raises(KvConnectionError, match="shelf://broken: no such shelf"):
         Shelf.open("shelf://broken")
-    with Shelf.open("shelf://one") as store, pytest.raises(KvServerError, match="fell down"):
+    with Shelf.open("shelf://one") as store, pytest.raises(KvRefusedError, match="fell down"):
         store.get("broken")
 
 

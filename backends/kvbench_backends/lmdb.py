@@ -15,12 +15,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeVar
 
-from kvbench.errors import KvConnectionError, KvServerError
+from kvbench.errors import KvConnectionError, KvRefusedError
 from kvbench.model import BatchKind
 from kvbench_backends.folders import check_folder
+from kvbench_backends.foreign_errors import Table, Translation
 from kvbench_backends.record_store import RecordBackend, RecordStore, SharedStores, Writer
 from kvbench_backends.records import is_live, now
 
@@ -122,7 +122,7 @@ def _open(folder: Path) -> RecordStore:
     try:
         check_folder(folder, lambda: _is_own(folder))
         return _Environment(folder)
-    except (lmdb.Error, OSError, KvServerError) as error:
+    except (lmdb.Error, OSError, KvRefusedError) as error:
         raise KvConnectionError(f"{folder}: {error}") from None
 
 
@@ -175,24 +175,10 @@ def _remove_expired(transaction: _Transaction) -> None:
         transaction.delete(name)
 
 
-class _Translation:
-    """A reusable context that turns py-lmdb's errors into ours."""
+def _errors() -> Table:
+    import lmdb
 
-    def __enter__(self) -> None:
-        """Nothing to set up."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            return
-        import lmdb
-
-        if isinstance(error, lmdb.Error):
-            raise KvServerError(2, f"LMDB: {error}") from None
+    return {lmdb.Error: lambda error: KvRefusedError(f"LMDB: {error}")}
 
 
-_TRANSLATED = _Translation()
+_TRANSLATED = Translation(_errors)

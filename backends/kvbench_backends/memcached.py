@@ -35,7 +35,7 @@ from kvbench.errors import (
     BackendUnavailableError,
     KvConnectionError,
     KvError,
-    KvServerError,
+    KvRefusedError,
     UnsupportedError,
     UrlError,
 )
@@ -206,7 +206,7 @@ class MemcachedBackend(Backend):
         """As :meth:`Backend.mset`; pipelined.
 
         Raises:
-            KvServerError: some keys were refused; it names them, and the others are stored.
+            KvRefusedError: some keys were refused; it names them, and the others are stored.
         """
         items, expiry = pairs_to_dict(pairs), expiry_time(self._client, ttl)
         self._store([(key, set_command(key, value, expiry)) for key, value in items.items()])
@@ -227,12 +227,12 @@ class MemcachedBackend(Backend):
             keys = ", ".join([repr(key) for key, _ in refused[:5]])
             why = refused[0][1].decode(errors="replace")
             counts = f"{len(refused)} of {len(commands)} keys"
-            raise KvServerError(
-                2, f"memcached refused {counts}, and stored the others: {keys} ({why})"
+            raise KvRefusedError(
+                f"memcached refused {counts}, and stored the others: {keys} ({why})"
             )
 
     def mdel(self, keys: Sequence[str]) -> int:
-        """As :meth:`Backend.mdel`; pipelined. KvServerError: some keys may have been removed."""
+        """As :meth:`Backend.mdel`; pipelined. KvRefusedError: some keys may have been removed."""
         return sum(self._delete_all(list(dict.fromkeys(encode_keys(keys)))))
 
     def mexists(self, keys: Sequence[str]) -> list[bool]:

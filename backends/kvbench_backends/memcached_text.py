@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from kvbench.duplex import send_while_receiving
 from kvbench.errors import (
     KvConnectionError,
-    KvError,
     KvProtocolError,
-    KvServerError,
+    KvRefusedError,
     KvTimeoutError,
 )
 from kvbench.model import Value, check_bytes, check_key, check_keys, ttl_to_ms
+from kvbench_backends.foreign_errors import Table, Translation
 
 if TYPE_CHECKING:
     import pymemcache
@@ -115,7 +114,7 @@ def exchange_values(client: pymemcache.Client, commands: list[bytes]) -> list[by
     """Send meta gets with the flag ``v`` in one flush; returns the values, None for a miss.
 
     Raises:
-        KvServerError: memcached refused some of them; all have been answered.
+        KvRefusedError: memcached refused some of them; all have been answered.
     """
     received = bytearray()
     found: list[bytes | None] = []
@@ -167,40 +166,35 @@ def _close_after_errors(client: pymemcache.Client, lines: list[bytes]) -> None:
 
 
 def check_answers(answers: list[bytes], *known: bytes) -> None:
-    """KvServerError for the first answer that begins with none of ``known``."""
+    """KvRefusedError for the first answer that begins with none of ``known``."""
     for answer in answers:
         if not answer.startswith(known):
-            raise KvServerError(2, f"memcached: {answer.decode(errors='replace')}")
+            raise KvRefusedError(f"memcached: {answer.decode(errors='replace')}")
 
 
-class _Translation:
-    """A reusable context that turns pymemcache's errors into ours: one table, one seam."""
+def _errors() -> Table:
+    import pymemcache.exceptions as theirs
 
-    def __enter__(self) -> None:
-        """Nothing to set up."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None or isinstance(error, KvError):
-            return
-        import pymemcache.exceptions as theirs
-
-        if isinstance(error, TimeoutError):
-            raise KvTimeoutError(f"no answer in time: {error}") from None
-        if isinstance(error, theirs.MemcacheUnexpectedCloseError):
-            raise KvConnectionError("memcached closed the connection") from None
-        if isinstance(error, OSError):
-            raise KvConnectionError(str(error)) from None
-        if isinstance(error, theirs.MemcacheUnknownError | ValueError):
-            raise KvProtocolError(f"this is not memcached's language: {error}") from None
-        if isinstance(error, theirs.MemcacheError):
-            words = error.args[0] if error.args else kind.__name__
-            text = words.decode(errors="replace") if isinstance(words, bytes) else str(words)
-            raise KvServerError(2, f"memcached: {text}") from None
+    return {
+        TimeoutError: lambda error: KvTimeoutError(f"no answer in time: {error}"),
+        theirs.MemcacheUnexpectedCloseError: lambda _: KvConnectionError(
+            "memcached closed the connection"
+        ),
+        OSError: lambda error: KvConnectionError(str(error)),
+        theirs.MemcacheUnknownError: _not_memcached,
+        ValueError: _not_memcached,
+        theirs.MemcacheError: _refused,
+    }
 
 
-TRANSLATED = _Translation()
+def _not_memcached(error: Exception) -> KvProtocolError:
+    return KvProtocolError(f"the answer does not follow memcached's protocol: {error}")
+
+
+def _refused(error: Exception) -> KvRefusedError:
+    words = error.args[0] if error.args else type(error).__name__
+    text = words.decode(errors="replace") if isinstance(words, bytes) else str(words)
+    return KvRefusedError(f"memcached: {text}")
+
+
+TRANSLATED = Translation(_errors)

@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Self, cast
 
-from kvbench.backend import Backend
+from kvbench.backend import Backend, ClosedStore
 from kvbench.clock import Clock, SystemClock
 from kvbench.engine import Engine, Update
-from kvbench.errors import KvConnectionError, KvServerError, UrlError
+from kvbench.errors import KvRefusedError, UrlError
 from kvbench.model import (
     I64_MAX,
     I64_MIN,
@@ -31,7 +31,6 @@ from kvbench.model import (
     pairs_to_dict,
     ttl_to_ms,
 )
-from kvbench.protocol.opcodes import Status
 from kvbench.protocol.values import decode_value, encode_value, values_equal
 
 _SHARED_TYPES = frozenset({type(None), bool, float, Decimal, bytes})
@@ -64,7 +63,7 @@ class MemoryBackend(Backend):
 
     def close(self) -> None:
         """Forget all data. Later calls are refused: they would look like misses."""
-        self._engine = cast("Engine[str, Value]", _CLOSED)
+        self._engine = cast("Engine[str, Value]", ClosedStore())
 
     def describe(self) -> Mapping[str, str]:
         """Names the engine."""
@@ -168,10 +167,10 @@ class MemoryBackend(Backend):
     def _add(self, key: str, delta: int) -> int:
         def add(present: bool, value: Value) -> Update[Value, int]:
             if present and type(value) is not int:
-                raise KvServerError(Status.ERROR, f"the value is no Int: {type(value).__name__}")
+                raise KvRefusedError(f"the value is no Int: {type(value).__name__}")
             total = (value if isinstance(value, int) else 0) + delta
             if not I64_MIN <= total <= I64_MAX:
-                raise KvServerError(Status.ERROR, "the result does not fit in 64 bits")
+                raise KvRefusedError("the result does not fit in 64 bits")
             return Update(total, write=True, value=total)
 
         return self._engine.update(key, add)
@@ -214,7 +213,7 @@ class MemoryBackend(Backend):
             if not present:
                 return Update(False)
             if value != owner or type(value) is not str:
-                raise KvServerError(Status.ERROR, "the lock is held by another owner")
+                raise KvRefusedError("the lock is held by another owner")
             return change
 
         return self._engine.update(key, decide)
@@ -239,16 +238,6 @@ class MemoryBackend(Backend):
         if isinstance(owned, list | dict):
             self._holds_containers = True
         return owned
-
-
-class _Closed:
-    """Stands where the engine of a closed backend was."""
-
-    def __getattr__(self, name: str) -> object:
-        raise KvConnectionError("this backend is closed: open it again")
-
-
-_CLOSED = _Closed()
 
 
 def _is_plain(values: Collection[Value]) -> bool:

@@ -18,12 +18,12 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
 from typing import ClassVar, TypeVar, cast
 
-from kvbench.errors import KvConnectionError, KvServerError
+from kvbench.errors import KvConnectionError, KvRefusedError
 from kvbench.model import BatchKind
 from kvbench_backends.folders import check_folder
+from kvbench_backends.foreign_errors import Table, Translation
 from kvbench_backends.record_store import RecordBackend, RecordStore, SharedStores, Writer
 from kvbench_backends.records import is_live, now
 
@@ -163,20 +163,13 @@ def _in_words(error: Exception) -> str:
     return str(error)
 
 
-class _Translation:
-    """A reusable context that turns rocksdict's errors, which are bare Exceptions, into ours."""
-
-    def __enter__(self) -> None:
-        """Nothing to set up."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is Exception:
-            raise KvServerError(2, f"RocksDB: {error}") from None
+def _errors() -> Table:
+    # rocksdict raises bare Exceptions; one of a class of its own is a mistake in a program.
+    return {Exception: lambda error: _refused(error) if type(error) is Exception else None}
 
 
-_TRANSLATED = _Translation()
+def _refused(error: Exception) -> KvRefusedError:
+    return KvRefusedError(f"RocksDB: {error}")
+
+
+_TRANSLATED = Translation(_errors)

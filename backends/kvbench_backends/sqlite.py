@@ -26,8 +26,9 @@ from typing import ClassVar, Self, cast
 
 from kvbench.backend import Backend
 from kvbench.errors import (
+    KvbenchError,
     KvConnectionError,
-    KvServerError,
+    KvRefusedError,
     KvTimeoutError,
     UnsupportedError,
     UrlError,
@@ -43,6 +44,7 @@ from kvbench.model import (
     pairs_to_dict,
     ttl_to_ms,
 )
+from kvbench_backends.foreign_errors import Table, Translation
 from kvbench_backends.sqlite_files import drop_guest, is_guest, open_file
 
 _SYNCHRONOUS = ("OFF", "NORMAL", "FULL", "EXTRA")
@@ -151,7 +153,7 @@ class SqliteBackend(Backend):
 
     def describe(self) -> Mapping[str, str]:
         """SQLite's version and the durability: kvbench's choice, or the application's."""
-        with _translated():
+        with _TRANSLATED:
             mode = self._execute("PRAGMA journal_mode").fetchone()[0]
             level = self._execute("PRAGMA synchronous").fetchone()[0]
         return {
@@ -163,35 +165,35 @@ class SqliteBackend(Backend):
     def get(self, key: str) -> Value:
         """As :meth:`Backend.get`."""
         check_key(key)
-        with _translated():
+        with _TRANSLATED:
             row = self._execute(self._sql.value, (key, _now_ms())).fetchone()
         return row[0] if row else None
 
     def set(self, key: str, value: Value, ttl: float | None = None) -> None:
         """As :meth:`Backend.set`."""
         row = _row(key, value, ttl)
-        with _translated():
+        with _TRANSLATED:
             self._execute(self._sql.upsert, row)
 
     def delete(self, key: str) -> bool:
         """As :meth:`Backend.delete`."""
         check_key(key)
-        with _translated():
+        with _TRANSLATED:
             return self._execute(self._sql.delete, (key, _now_ms())).rowcount > 0
 
     def exists(self, key: str) -> bool:
         """As :meth:`Backend.exists`."""
         check_key(key)
-        with _translated():
+        with _TRANSLATED:
             return self._execute(self._sql.deadline, (key, _now_ms())).fetchone() is not None
 
     def mget(self, keys: Sequence[str]) -> list[Value]:
         """As :meth:`Backend.mget`; one SELECT."""
         check_keys(keys)
         if _has_nul(keys):
-            with _translated(), self._transaction():
+            with _TRANSLATED, self._transaction():
                 return [self.get(key) for key in keys]
-        with _translated():
+        with _TRANSLATED:
             rows = self._execute(self._sql.values_among, (json.dumps(keys), _now_ms()))
             found: dict[str, Value] = dict(rows)
         return list(map(found.get, keys))
@@ -206,25 +208,25 @@ class SqliteBackend(Backend):
         self._write_rows([_row(key, value, ttl) for key, value, ttl in entries])
 
     def _write_rows(self, rows: list[tuple[str, bytes, int]]) -> None:
-        with _translated(), self._transaction():
+        with _TRANSLATED, self._transaction():
             self._connection.executemany(self._sql.upsert, rows)
 
     def mdel(self, keys: Sequence[str]) -> int:
         """As :meth:`Backend.mdel`; one DELETE."""
         check_keys(keys)
         if _has_nul(keys):
-            with _translated(), self._transaction():
+            with _TRANSLATED, self._transaction():
                 return sum([self.delete(key) for key in keys])
-        with _translated():
+        with _TRANSLATED:
             return self._execute(self._sql.delete_among, (json.dumps(keys), _now_ms())).rowcount
 
     def mexists(self, keys: Sequence[str]) -> list[bool]:
         """As :meth:`Backend.mexists`; one SELECT."""
         check_keys(keys)
         if _has_nul(keys):
-            with _translated(), self._transaction():
+            with _TRANSLATED, self._transaction():
                 return [self.exists(key) for key in keys]
-        with _translated():
+        with _TRANSLATED:
             rows = self._execute(self._sql.keys_among, (json.dumps(keys), _now_ms()))
             found = {row[0] for row in rows}
         return [key in found for key in keys]
@@ -233,7 +235,7 @@ class SqliteBackend(Backend):
         """As :meth:`Backend.expire`."""
         check_key(key)
         now_ms = _now_ms()
-        with _translated():
+        with _TRANSLATED:
             arguments = (_deadline_ms(ttl), key, now_ms)
             return self._execute(self._sql.set_deadline, arguments).rowcount > 0
 
@@ -241,7 +243,7 @@ class SqliteBackend(Backend):
         """As :meth:`Backend.ttl`."""
         check_key(key)
         now_ms = _now_ms()
-        with _translated():
+        with _TRANSLATED:
             row = self._execute(self._sql.deadline, (key, now_ms)).fetchone()
         if row is None:
             return None
@@ -250,13 +252,13 @@ class SqliteBackend(Backend):
     def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
         """As :meth:`Backend.setnx`; one INSERT, which takes over an expired row."""
         row = _row(key, value, ttl)
-        with _translated():
+        with _TRANSLATED:
             return self._execute(self._sql.insert, (*row, _now_ms())).rowcount > 0
 
     def getdel(self, key: str) -> Value:
         """As :meth:`Backend.getdel`; one transaction."""
         check_key(key)
-        with _translated(), self._transaction():
+        with _TRANSLATED, self._transaction():
             value = self.get(key)
             self.delete(key)
             return value
@@ -266,7 +268,7 @@ class SqliteBackend(Backend):
         check_key(key)
         wanted, data = check_bytes(key, expected), check_bytes(key, new)
         new_deadline_ms = _deadline_ms(ttl)
-        with _translated(), self._transaction():
+        with _TRANSLATED, self._transaction():
             row = self._execute(self._sql.record, (key, _now_ms())).fetchone()
             if row is None:
                 return None
@@ -304,21 +306,31 @@ def _path(url: str) -> tuple[str, bool]:
     return path, bool(has_query)
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turns sqlite3's errors into ours."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error):
-            raise KvTimeoutError(f"another process holds the database: {error}") from None
-        raise KvServerError(2, f"SQLite: {error}") from None
-    except sqlite3.ProgrammingError as error:
-        if "closed" in str(error):
-            raise KvConnectionError("this backend is closed: open it again") from None
-        raise UnsupportedError(f"SQLite: {error}") from None
-    except sqlite3.Error as error:
-        raise KvServerError(2, f"SQLite: {error}") from None
+def _refused(error: sqlite3.Error) -> KvRefusedError:
+    return KvRefusedError(f"SQLite: {error}")
+
+
+def _locked_or_refused(error: sqlite3.OperationalError) -> KvbenchError:
+    if "locked" in str(error):
+        return KvTimeoutError(f"another process holds the database: {error}")
+    return _refused(error)
+
+
+def _closed_or_unsupported(error: sqlite3.ProgrammingError) -> KvbenchError:
+    if "closed" in str(error):
+        return KvConnectionError("this backend is closed: open it again")
+    return UnsupportedError(f"SQLite: {error}")
+
+
+def _errors() -> Table:
+    return {
+        sqlite3.OperationalError: _locked_or_refused,
+        sqlite3.ProgrammingError: _closed_or_unsupported,
+        sqlite3.Error: _refused,
+    }
+
+
+_TRANSLATED = Translation(_errors)
 
 
 def _has_nul(keys: Sequence[str]) -> bool:

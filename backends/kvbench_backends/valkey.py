@@ -24,9 +24,7 @@ from urllib.parse import urlsplit
 
 from kvbench import eviction
 from kvbench.backend import Backend
-from kvbench.errors import (
-    KvServerError,
-)
+from kvbench.errors import KvRefusedError
 from kvbench.local_server import LocalServer
 from kvbench.model import (
     I64_MIN,
@@ -332,7 +330,7 @@ class ValkeyBackend(Backend):
         with TRANSLATED:
             answer = run(self._client, script, key, owner, *arguments)
         if answer == DIFFERENT:
-            raise KvServerError(2, "the lock is held by another owner, or the key is no lock")
+            raise KvRefusedError("the lock is held by another owner, or the key is no lock")
         return answer != ABSENT
 
 

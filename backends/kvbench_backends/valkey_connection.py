@@ -10,18 +10,18 @@ import platform
 import re
 import shutil
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from kvbench.errors import (
     BackendUnavailableError,
     KvConnectionError,
-    KvServerError,
+    KvRefusedError,
     KvTimeoutError,
     UrlError,
 )
 from kvbench.local_server import LocalServer, free_port
+from kvbench_backends.foreign_errors import Table, Translation
 
 if TYPE_CHECKING:
     import redis
@@ -35,33 +35,23 @@ _START_ATTEMPTS = 5
 """A free port can be taken between the look and the start; five times in a row it is not chance."""
 
 
-class _Translation:
-    """A reusable context that turns redis-py's errors into ours: one table, one seam."""
+def _errors() -> Table:
+    import redis.exceptions as theirs
 
-    def __enter__(self) -> None:
-        """Nothing to set up."""
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            return
-        import redis.exceptions as theirs
-
-        if isinstance(error, theirs.TimeoutError):
-            raise KvTimeoutError(f"no answer in time: {error}") from None
-        if isinstance(error, theirs.AuthenticationError):
-            raise KvConnectionError(f"the server refused the login: {error}") from None
-        if isinstance(error, theirs.ConnectionError | OSError):
-            raise KvConnectionError(str(error)) from None
-        if isinstance(error, theirs.RedisError):
-            raise KvServerError(2, _COMMAND.sub("", str(error))) from None
+    return {
+        theirs.TimeoutError: lambda error: KvTimeoutError(f"no answer in time: {error}"),
+        theirs.AuthenticationError: _login_refused,
+        theirs.ConnectionError: lambda error: KvConnectionError(str(error)),
+        OSError: lambda error: KvConnectionError(str(error)),
+        theirs.RedisError: lambda error: KvRefusedError(_COMMAND.sub("", str(error))),
+    }
 
 
-TRANSLATED = _Translation()
+def _login_refused(error: Exception) -> KvConnectionError:
+    return KvConnectionError(f"the server refused the login: {error}")
+
+
+TRANSLATED = Translation(_errors)
 
 
 def connect(url: str) -> redis.Redis:

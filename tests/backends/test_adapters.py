@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import kvbench
-from kvbench.errors import KvConnectionError, KvServerError, UnsupportedError, UsageError
+from kvbench.errors import KvConnectionError, KvRefusedError, UnsupportedError, UsageError
 from kvbench.model import Capability
 from kvbench.registry import backend_class
 
@@ -110,10 +110,10 @@ def test_counters_and_locks(store):
     assert [store.incr("n"), store.incr("n", 5), store.decr("n", 2)] == [1, 6, 4]
     assert store.decr("n:absent", -(2**62)) == 2**62
     store.set("n:text", b"x")
-    with pytest.raises(KvServerError):
+    with pytest.raises(KvRefusedError):
         store.incr("n:text")
     assert store.lock("l", "me", 50) is True and store.lock("l", "me", 50) is False
-    with pytest.raises(KvServerError):
+    with pytest.raises(KvRefusedError):
         store.unlock("l", "you")
     assert store.extend_lock("l", "me", 90) is True and store.unlock("l", "me") is True
     assert store.unlock("l", "me") is False and store.extend_lock("l", "me", 1) is False

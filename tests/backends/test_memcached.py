@@ -19,7 +19,7 @@ from kvbench.errors import (
     BackendUnavailableError,
     KvConnectionError,
     KvProtocolError,
-    KvServerError,
+    KvRefusedError,
     UnsupportedError,
     UsageError,
 )
@@ -116,11 +116,11 @@ def test_every_swap_of_two_writers_counts(store):
 @needs_memcached
 def test_a_batch_that_is_refused_in_part_names_what_was_refused(store):
     store.set("large", b"old")
-    with pytest.raises(KvServerError, match=r"1 of 3 keys.*'large'.*too large"):
+    with pytest.raises(KvRefusedError, match=r"1 of 3 keys.*'large'.*too large"):
         store.mset({"one": b"1", "large": b"x" * 2_000_000, "two": b"2"})
     assert store.mget(["one", "two"]) == [b"1", b"2"], "and the connection works again"
     assert store.get("large") is None, "memcached drops the old value, too"
-    with pytest.raises(KvServerError, match="too large"):
+    with pytest.raises(KvRefusedError, match="too large"):
         store.set("large", b"x" * 2_000_000)
     assert store.mdel(["one", "large", "two"]) == 2
 
@@ -206,7 +206,7 @@ def test_pipelined_gets_cut_values_that_look_like_answers(store):
 
 @needs_memcached
 def test_a_pipelined_set_that_is_refused_names_its_key(store):
-    with pytest.raises(KvServerError, match="refused 1 of 3 keys, and stored the others: 'large'"):
+    with pytest.raises(KvRefusedError, match="refused 1 of 3 keys, and stored the others: 'large'"):
         store.pipelined_set([("one", b"1"), ("large", b"x" * 2_000_000), ("two", b"2")])
     assert store.pipelined_get(["one", "large", "two"]) == [b"1", None, b"2"]
 

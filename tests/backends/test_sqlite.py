@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from kvbench_backends.sqlite import SqliteBackend
 
-from kvbench.errors import KvConnectionError, KvServerError, UsageError
+from kvbench.errors import KvConnectionError, KvRefusedError, UsageError
 from kvbench.model import Capability
 from tests.waiting import wait_until
 
@@ -258,5 +258,5 @@ def test_a_guest_measures_the_applications_own_durability(path):
 def test_a_full_disk_is_an_error_of_ours(tmp_path):
     with SqliteBackend.open(f"sqlite://{tmp_path}/kv.db") as store:
         store._execute("PRAGMA max_page_count = 10")
-        with pytest.raises(KvServerError, match="full"):
+        with pytest.raises(KvRefusedError, match="full"):
             store.set("k", bytes(1_000_000))

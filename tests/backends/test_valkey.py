@@ -13,7 +13,7 @@ from kvbench.conformance.runner import Options, check_target
 from kvbench.conformance.selection import Selection
 from kvbench.conformance.suites import BACKEND
 from kvbench.conformance.targets import open_target
-from kvbench.errors import KvConnectionError, KvServerError
+from kvbench.errors import KvConnectionError, KvRefusedError
 from kvbench.local_server import LocalServer, free_port
 from kvbench.specs import clauses
 from kvbench.verdicts import Outcome
@@ -121,7 +121,7 @@ def test_minus_two_to_the_63rd_is_subtracted_exactly(valkey, before, after):
 def test_minus_two_to_the_63rd_is_refused_where_it_has_no_room(valkey, value):
     if value is not None:
         valkey.set("n", value)
-    with pytest.raises(KvServerError):
+    with pytest.raises(KvRefusedError):
         valkey.decr("n", I64_MIN)
     assert valkey.get("n") == value
     valkey.delete("n")
@@ -137,7 +137,7 @@ def test_keys_of_another_kind_are_refused_and_left_alone(valkey):
         lambda: valkey.unlock("list", "1"),
         lambda: valkey.extend_lock("list", "1", 5),
     ):
-        with pytest.raises(KvServerError, match="wrong kind"):
+        with pytest.raises(KvRefusedError, match="wrong kind"):
             call()
     assert valkey.lock("list", "1", 5) is False
     assert valkey._client.lrange("list", 0, -1) == [b"1"] and valkey.ttl("list") == -1
@@ -148,7 +148,7 @@ def test_a_refusal_within_a_pipeline_is_raised_and_the_next_call_gets_its_own_re
     """All replies are read before the first error is raised, so none is left for the next call."""
     valkey._client.rpush("list", b"1")
     valkey.pipelined_set({"a": b"1", "b": b"2"})
-    with pytest.raises(KvServerError, match="wrong kind"):
+    with pytest.raises(KvRefusedError, match="wrong kind"):
         valkey.pipelined_get(["a", "list", "b"])
     assert valkey.pipelined_get(["b", "a"]) == [b"2", b"1"]
     assert valkey.pipelined_delete(["a", "list", "b", "a"]) == [True, True, True, False]
@@ -163,7 +163,7 @@ def test_errors_of_pipelines_and_transactions_do_not_repeat_values(valkey):
             lambda: valkey.pipelined_set(secret),
             lambda: valkey.mset_each([(key, value, 5) for key, value in secret.items()]),
         ):
-            with pytest.raises(KvServerError) as caught:
+            with pytest.raises(KvRefusedError) as caught:
                 call()
             assert "secret" not in str(caught.value) and "memory" in str(caught.value)
     finally:

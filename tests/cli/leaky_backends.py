@@ -12,7 +12,7 @@ from urllib.parse import quote_plus, unquote, urlsplit
 
 from kvbench import registry
 from kvbench.backend import Backend
-from kvbench.errors import KvConnectionError, KvServerError
+from kvbench.errors import KvConnectionError, KvRefusedError
 from kvbench.model import BatchKind, Capability
 from tests.worker_adapters import publish
 
@@ -67,7 +67,7 @@ class LeakyErrors(LeakyFacts):
     """Single calls work; a batch call fails, and its error quotes the password."""
 
     def mget(self, keys):
-        raise KvServerError(2, f"refused: {self.leaks()}")
+        raise KvRefusedError(f"refused: {self.leaks()}")
 
     def mset(self, pairs, ttl=None):
         raise RuntimeError(f"no wonder: {self.leaks()}")
@@ -102,7 +102,7 @@ class EvilAdapter(LeakyFacts):
         return {"product": EVIL, EVIL: EVIL}
 
     def mset(self, pairs, ttl=None):
-        raise KvServerError(2, EVIL)
+        raise KvRefusedError(EVIL)
 
 
 SCHEMES = {

@@ -16,7 +16,7 @@ from kvbench_backends.memory import MemoryBackend
 
 from kvbench.backend import Backend
 from kvbench.engine import Update
-from kvbench.errors import KvbenchError, KvError, KvServerError, UnsupportedError
+from kvbench.errors import KvbenchError, KvError, KvRefusedError, UnsupportedError
 from kvbench.model import (
     I64_MAX,
     I64_MIN,
@@ -613,7 +613,7 @@ class CountersWrap(MemoryBackend):
     def _add(self, key, delta):
         try:
             return super()._add(key, delta)
-        except KvServerError:
+        except KvRefusedError:
             total = (super()._add(key, 0) + delta + 2**63) % 2**64 - 2**63
             self.set(key, total)
             return total
@@ -721,8 +721,8 @@ class TellsValues(MemoryBackend):
     def incr(self, key, delta=1):
         try:
             return super().incr(key, delta)
-        except KvServerError as error:
-            raise KvServerError(2, f"{self.get(key)!r} is no integer") from error
+        except KvRefusedError as error:
+            raise KvRefusedError(f"{self.get(key)!r} is no integer") from error
 
 
 @breaks("BDECL-001")
@@ -896,7 +896,7 @@ class CountsInDigits(HoldsBytes):
             digits = value if present else b"0"
             total = self.number(digits) + delta
             if not I64_MIN <= total <= I64_MAX:
-                raise KvServerError(2, "the result does not fit in 64 bits")
+                raise KvRefusedError("the result does not fit in 64 bits")
             return Update(total, write=True, value=self.digits(total))
 
         return self._engine.update(key, add)
@@ -904,7 +904,7 @@ class CountsInDigits(HoldsBytes):
     def number(self, digits):
         is_integer = re.fullmatch(rb"0|-?[1-9][0-9]*", digits)
         if not is_integer or not I64_MIN <= int(digits) <= I64_MAX:
-            raise KvServerError(2, "the value is no integer")
+            raise KvRefusedError("the value is no integer")
         return int(digits)
 
     def digits(self, number):
@@ -926,4 +926,4 @@ class CountsAnyDigits(CountsInDigits):
         try:
             return int(digits)
         except ValueError:
-            raise KvServerError(2, "the value is no integer") from None
+            raise KvRefusedError("the value is no integer") from None

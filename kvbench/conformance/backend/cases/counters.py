@@ -11,7 +11,7 @@ from kvbench.conformance.backend.cases.base import LONG_TTL_S
 from kvbench.conformance.backend.context import BackendContext
 from kvbench.conformance.backend.suite import backend_case
 from kvbench.conformance.findings import DoesNotApply
-from kvbench.errors import KvServerError
+from kvbench.errors import KvRefusedError
 from kvbench.model import Value
 
 I64_MIN, I64_MAX = -(2**63), 2**63 - 1
@@ -70,7 +70,7 @@ def results_beyond_64_bits(ctx: BackendContext) -> None:
     up, down, absent = ctx.keys(3)
     ctx.store.incr(up, I64_MAX)
     ctx.store.incr(down, I64_MIN)
-    error = (KvServerError,)
+    error = (KvRefusedError,)
     ctx.expect_error(error, lambda: ctx.store.incr(up), "incr at the upper bound")
     ctx.expect_error(error, lambda: ctx.store.decr(up, -1), "decr by -1 at the upper bound")
     ctx.expect_error(error, lambda: ctx.store.incr(up, I64_MAX), "incr by the upper bound")
@@ -88,8 +88,8 @@ def values_that_are_no_integers(ctx: BackendContext) -> None:
     key = ctx.key()
     for value in (b"text", b"", b"1.5", b"9223372036854775808", b"1 ", b" 1", b"0x1", b"1_0"):
         ctx.store.set(key, value)
-        ctx.expect_error((KvServerError,), lambda: ctx.store.incr(key), f"incr of {value!r}")
-        ctx.expect_error((KvServerError,), lambda: ctx.store.decr(key), f"decr of {value!r}")
+        ctx.expect_error((KvRefusedError,), lambda: ctx.store.incr(key), f"incr of {value!r}")
+        ctx.expect_error((KvRefusedError,), lambda: ctx.store.decr(key), f"decr of {value!r}")
         ctx.expect(ctx.store.get(key), value, "get after a refused incr")
 
 
@@ -106,7 +106,7 @@ def counters_are_ints(ctx: BackendContext) -> None:
     others: tuple[Value, ...] = (True, 1.0, "1", b"1", Decimal(1), None, [1], {"a": 1})
     for value in others:
         ctx.store.set(key, value)
-        ctx.expect_error((KvServerError,), lambda: ctx.store.incr(key), f"incr of {value!r}")
+        ctx.expect_error((KvRefusedError,), lambda: ctx.store.incr(key), f"incr of {value!r}")
         ctx.expect(ctx.store.get(key), value, "get after a refused incr")
 
 
@@ -127,7 +127,7 @@ def counters_are_digits(ctx: BackendContext) -> None:
     ctx.expect(ctx.store.mget([key, new]), [b"10", b"-3"], "mget of counters")
     for digits in (b"007", b"+1", b"-0", b"--1", b"-", b"1\n", b"1\0", "١".encode()):
         ctx.store.set(key, digits)
-        ctx.expect_error((KvServerError,), lambda: ctx.store.incr(key), f"incr of {digits!r}")
+        ctx.expect_error((KvRefusedError,), lambda: ctx.store.incr(key), f"incr of {digits!r}")
         ctx.expect(ctx.store.get(key), digits, "get after a refused incr")
 
 

@@ -11,7 +11,7 @@ from kvbench.backend import Backend
 from kvbench.conformance.backend.calls import LOCK_TTL_S
 from kvbench.conformance.backend.context import BackendContext
 from kvbench.conformance.backend.suite import backend_case
-from kvbench.errors import KvServerError
+from kvbench.errors import KvRefusedError
 
 LOCKS = ("locks",)
 
@@ -91,11 +91,11 @@ def nobody_else_releases(ctx: BackendContext) -> None:
     ctx.store.lock(key, "me", LOCK_TTL_S)
     for owner in ("you", "ME", "me ", "m", "mé"):
         call = partial(ctx.store.unlock, key, owner)
-        ctx.expect_error((KvServerError,), call, f"unlock by {owner!r} of what 'me' holds")
+        ctx.expect_error((KvRefusedError,), call, f"unlock by {owner!r} of what 'me' holds")
     _expect_held(ctx, key, "me")
     ctx.store.set(plain, b"me")
     call = partial(ctx.store.unlock, plain, "you")
-    ctx.expect_error((KvServerError,), call, "unlock of an ordinary key")
+    ctx.expect_error((KvRefusedError,), call, "unlock of an ordinary key")
     ctx.expect(ctx.store.get(plain), b"me", "get of the ordinary key")
 
 
@@ -134,17 +134,17 @@ def nobody_else_extends(ctx: BackendContext) -> None:
     held = ctx.store.exists(key)
     try:
         answer = extend()
-    except KvServerError:
+    except KvRefusedError:
         pass
     else:
         # A slow machine may find the lock ended: then nothing was extended either.
         ctx.expect((held, answer) == (True, True), False, "extend_lock by another owner succeeds")
         if ctx.clock is not None:
-            ctx.expect_error((KvServerError,), extend, "extend_lock by another owner")
+            ctx.expect_error((KvRefusedError,), extend, "extend_lock by another owner")
     ctx.pass_short_ttl()
     ctx.expect(ctx.store.lock(key, "you", LOCK_TTL_S), True, "lock after the TTL of the first")
     ctx.expect_error(
-        (KvServerError,),
+        (KvRefusedError,),
         lambda: ctx.store.extend_lock(key, "me", LOCK_TTL_S),
         "extend_lock of a lock that another owner holds",
     )

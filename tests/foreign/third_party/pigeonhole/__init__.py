@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from kvbench.backend import Backend
-from kvbench.errors import KvConnectionError, KvServerError, UnsupportedError, UsageError
+from kvbench.errors import KvConnectionError, KvRefusedError, UnsupportedError, UsageError
 from kvbench.model import Capability, Value, check_bytes, check_key
 
 
@@ -89,4 +89,4 @@ class PigeonholeBackend(Backend):
         except FileNotFoundError:
             return
         except OSError as error:
-            raise KvServerError(f"{self._folder}: {error.strerror}") from None
+            raise KvRefusedError(f"{self._folder}: {error.strerror}") from None
