@@ -1,4 +1,8 @@
-"""Tasks, groups, chords and chains with real parts: broker, result server, prefork worker."""
+"""Tasks, groups, chords and chains with real parts: broker, result server, prefork worker.
+
+The gate runs them with a window, where a result is stored later than its task ends; ``nox -s
+thorough`` also without, as the app of the how-to runs in the gate.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +46,13 @@ def server():
         yield running
 
 
-@pytest.fixture(scope="module", params=[0, 0.001], ids=["each-at-once", "in-windows"])
+WINDOWS = [
+    pytest.param(0, marks=pytest.mark.thorough, id="each-at-once"),
+    pytest.param(0.001, id="in-windows"),
+]
+
+
+@pytest.fixture(scope="module", params=WINDOWS)
 def app(request, broker_url, server):
     """An app with a worker of two processes, without a window and with one of a millisecond."""
     settings = {**SETTINGS, "result_backend_transport_options": {"batch_window": request.param}}
@@ -232,7 +242,7 @@ def test_results_expire(server):
     assert app.AsyncResult("brief").state == "PENDING"
 
 
-@pytest.mark.parametrize("window_s", [0, 0.001])
+@pytest.mark.parametrize("window_s", WINDOWS)
 def test_a_server_that_starts_anew_in_the_middle_gives_no_wrong_result(broker_url, window_s):
     """Results of before are gone, for it keeps nothing; those of after are right, none is lost."""
     settings = {
