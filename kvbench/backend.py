@@ -24,9 +24,10 @@ Contract, for both faces:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import wraps
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
 from kvbench.clock import Clock
 from kvbench.errors import KvConnectionError, UnsupportedError
@@ -43,6 +44,9 @@ from kvbench.model import (
     pairs_to_dict,
     ttl_to_ms,
 )
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 BATCH_OPERATIONS = (*[operation.value for operation in BatchOperation], "mset_each")
 """Operations that have a batch kind, in the order in which they are listed."""
@@ -234,19 +238,19 @@ class Backend(BackendDescription, ABC):
 
     def pipelined_get(self, keys: Sequence[str]) -> list[Value]:
         """What :meth:`get` answers to each of ``keys``, in their order; one flush."""
-        raise _unsupported(self, "pipelining")
+        raise _unsupported(self, "pipelined_get")
 
     def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
         """:meth:`set` for each pair of a mapping or of pairs, in their order; one flush."""
-        raise _unsupported(self, "pipelining")
+        raise _unsupported(self, "pipelined_set")
 
     def pipelined_delete(self, keys: Sequence[str]) -> list[bool]:
         """What :meth:`delete` answers to each of ``keys``: of a repeated key the first is True."""
-        raise _unsupported(self, "pipelining")
+        raise _unsupported(self, "pipelined_delete")
 
     def pipelined_exists(self, keys: Sequence[str]) -> list[bool]:
         """What :meth:`exists` answers to each of ``keys``, in their order; one flush."""
-        raise _unsupported(self, "pipelining")
+        raise _unsupported(self, "pipelined_exists")
 
     def __enter__(self) -> Self:
         return self
@@ -258,6 +262,18 @@ class Backend(BackendDescription, ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _refusing(
+    method: Callable[Concatenate[Backend, _P], _T],
+) -> Callable[Concatenate[AsyncBackend, _P], Coroutine[Any, Any, _T]]:
+    """The awaited twin of an optional method: UnsupportedError until an adapter overrides it."""
+
+    @wraps(method)
+    async def refuse(self: AsyncBackend, /, *_: _P.args, **__: _P.kwargs) -> _T:
+        raise _unsupported(self, method.__name__)
+
+    return refuse
 
 
 class AsyncBackend(BackendDescription, ABC):
@@ -314,63 +330,20 @@ class AsyncBackend(BackendDescription, ABC):
         check_keys(keys)
         return [await self.exists(key) for key in keys]
 
-    async def expire(self, key: str, ttl: float | None) -> bool:
-        """As :meth:`Backend.expire`."""
-        raise _unsupported(self, "expire")
-
-    async def ttl(self, key: str) -> float | None:
-        """As :meth:`Backend.ttl`."""
-        raise _unsupported(self, "ttl")
-
-    async def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
-        """As :meth:`Backend.setnx`."""
-        raise _unsupported(self, "setnx")
-
-    async def getdel(self, key: str) -> Value:
-        """As :meth:`Backend.getdel`."""
-        raise _unsupported(self, "getdel")
-
-    async def incr(self, key: str, delta: int = 1) -> int:
-        """As :meth:`Backend.incr`."""
-        raise _unsupported(self, "incr")
-
-    async def decr(self, key: str, delta: int = 1) -> int:
-        """As :meth:`Backend.decr`."""
-        raise _unsupported(self, "decr")
-
-    async def cas(
-        self, key: str, expected: Value, new: Value, ttl: float | None = None
-    ) -> bool | None:
-        """As :meth:`Backend.cas`."""
-        raise _unsupported(self, "cas")
-
-    async def lock(self, key: str, owner: str, ttl: float) -> bool:
-        """As :meth:`Backend.lock`."""
-        raise _unsupported(self, "lock")
-
-    async def unlock(self, key: str, owner: str) -> bool:
-        """As :meth:`Backend.unlock`."""
-        raise _unsupported(self, "unlock")
-
-    async def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
-        """As :meth:`Backend.extend_lock`."""
-        raise _unsupported(self, "extend_lock")
-
-    async def pipelined_get(self, keys: Sequence[str]) -> list[Value]:
-        """As :meth:`Backend.pipelined_get`."""
-        raise _unsupported(self, "pipelining")
-
-    async def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """As :meth:`Backend.pipelined_set`."""
-        raise _unsupported(self, "pipelining")
-
-    async def pipelined_delete(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.pipelined_delete`."""
-        raise _unsupported(self, "pipelining")
-
-    async def pipelined_exists(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.pipelined_exists`."""
-        raise _unsupported(self, "pipelining")
+    expire = _refusing(Backend.expire)
+    ttl = _refusing(Backend.ttl)
+    setnx = _refusing(Backend.setnx)
+    getdel = _refusing(Backend.getdel)
+    incr = _refusing(Backend.incr)
+    decr = _refusing(Backend.decr)
+    cas = _refusing(Backend.cas)
+    lock = _refusing(Backend.lock)
+    unlock = _refusing(Backend.unlock)
+    extend_lock = _refusing(Backend.extend_lock)
+    pipelined_get = _refusing(Backend.pipelined_get)
+    pipelined_set = _refusing(Backend.pipelined_set)
+    pipelined_delete = _refusing(Backend.pipelined_delete)
+    pipelined_exists = _refusing(Backend.pipelined_exists)
 
     async def __aenter__(self) -> Self:
         return self

@@ -18,6 +18,8 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, ParamSpec, Self, TypeVar
 
+from typing_extensions import override
+
 from kvbench.backend import Backend
 from kvbench.errors import KvConnectionError, KvRefusedError, UnsupportedError, UrlError
 from kvbench.model import (
@@ -106,8 +108,8 @@ class SimpleBackend(Backend):
         except cls.store_errors as error:
             raise KvConnectionError(f"{redact_url(url)}: {error}") from error
 
+    @override
     def close(self) -> None:
-        """As :meth:`Backend.close`."""
         if not self._is_closed:
             try:
                 self.store_call(self.close_store)
@@ -118,40 +120,46 @@ class SimpleBackend(Backend):
         """The summary as the product's name."""
         return {"product": self.summary}
 
+    @override
     def get(self, key: str) -> Value:
-        """As :meth:`Backend.get`."""
         check_key(key)
         return self.store_call(self.read_value, key)
 
+    @override
     def set(self, key: str, value: Value, ttl: float | None = None) -> None:
-        """As :meth:`Backend.set`; UnsupportedError for a TTL, and nothing is stored."""
+        """UnsupportedError for a TTL, and nothing is stored."""
         self.store_call(self.write_value, key, self._storable(key, value, ttl))
 
+    @override
     def delete(self, key: str) -> bool:
-        """As :meth:`Backend.delete`."""
         check_key(key)
         return self.store_call(self.remove_key, key)
 
+    @override
     def exists(self, key: str) -> bool:
-        """As :meth:`Backend.exists`: whether there is a value to read."""
+        """Whether there is a value to read."""
         return self.get(key) is not None
 
+    @override
     def mget(self, keys: Sequence[str]) -> list[Value]:
-        """As :meth:`Backend.mget`, through :meth:`read_values`."""
+        """Through :meth:`read_values`."""
         check_keys(keys)
         return list(self.store_call(self.read_values, keys))
 
+    @override
     def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """As :meth:`Backend.mset`, through :meth:`write_values`."""
+        """Through :meth:`write_values`."""
         self.mset_each([(key, value, ttl) for key, value in pairs_to_dict(pairs).items()])
 
+    @override
     def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
-        """As :meth:`Backend.mset_each`, for entries without a TTL; all or none are taken."""
+        """For entries without a TTL; all or none are taken."""
         values = {key: self._storable(key, value, ttl) for key, value, ttl in entries}
         self.store_call(self.write_values, values)
 
+    @override
     def mdel(self, keys: Sequence[str]) -> int:
-        """As :meth:`Backend.mdel`, through :meth:`remove_keys`."""
+        """Through :meth:`remove_keys`."""
         check_keys(keys)
         return self.store_call(self.remove_keys, list(dict.fromkeys(keys)))
 

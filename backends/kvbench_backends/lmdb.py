@@ -77,16 +77,13 @@ class _Environment:
             raise
 
     def close(self) -> None:
-        """As :meth:`RecordStore.close`."""
         self._lmdb.close()
 
     def get(self, name: bytes) -> bytes | None:
-        """As :meth:`RecordStore.get`."""
         with self._lock, _TRANSLATED, self._begin(write=False) as transaction:
             return transaction.get(name)
 
     def get_all(self, names: list[bytes]) -> list[bytes | None]:
-        """As :meth:`RecordStore.get_all`."""
         with (
             self._lock,
             _TRANSLATED,
@@ -96,7 +93,7 @@ class _Environment:
             return list(map(dict(cursor.getmulti(names)).get, names))
 
     def write(self, change: Callable[[Writer], _T]) -> _T:
-        """As :meth:`RecordStore.write`: again each time that the map had to grow."""
+        """Again each time that the map had to grow."""
         return self._transact(lambda transaction: change(_Writer(transaction)))
 
     def _transact(self, change: Callable[[_Transaction], _T]) -> _T:

@@ -29,6 +29,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self, cast
 from urllib.parse import urlsplit
 
+from typing_extensions import override
+
 from kvbench import eviction
 from kvbench.backend import Backend, ClosedStore
 from kvbench.errors import (
@@ -109,8 +111,9 @@ class MemcachedBackend(Backend):
         self._is_open = True
 
     @classmethod
+    @override
     def open(cls, url: str) -> Self:
-        """As :meth:`Backend.open`. UnsupportedError when the server is older than 1.6."""
+        """UnsupportedError when the server is older than 1.6."""
         host, port = _address(url)
         server = None
         if not host:
@@ -153,8 +156,9 @@ class MemcachedBackend(Backend):
             return {}
         return {eviction.FACT: eviction.rule_at("LRU", settings.get(b"maxbytes"))}
 
+    @override
     def close(self) -> None:
-        """As :meth:`Backend.close`; a private server is stopped."""
+        """A private server is stopped."""
         if self._is_open:
             self._is_open = False
             self._client.close()
@@ -170,14 +174,15 @@ class MemcachedBackend(Backend):
         facts = {"product": "memcached", "version": self._version, "client": client}
         return facts | self._eviction
 
+    @override
     def get(self, key: str) -> Value:
-        """As :meth:`Backend.get`."""
         name = encode_key(key)
         with TRANSLATED:
             return cast("bytes | None", self._client.get(name))
 
+    @override
     def set(self, key: str, value: Value, ttl: float | None = None) -> None:
-        """As :meth:`Backend.set`. A value too large for the server removes the old one, too."""
+        """A value too large for the server removes the old one, too."""
         name, data, expiry = (
             encode_key(key),
             check_bytes(key, value),
@@ -186,24 +191,27 @@ class MemcachedBackend(Backend):
         with TRANSLATED:
             self._client.set(name, data, expiry)
 
+    @override
     def delete(self, key: str) -> bool:
-        """As :meth:`Backend.delete`."""
         name = encode_key(key)
         with TRANSLATED:
             return bool(self._client.delete(name))
 
+    @override
     def exists(self, key: str) -> bool:
-        """As :meth:`Backend.exists`; does not fetch the value."""
+        """Does not fetch the value."""
         return self.mexists([key])[0]
 
+    @override
     def mget(self, keys: Sequence[str]) -> list[Value]:
-        """As :meth:`Backend.mget`; one command ``get``."""
+        """One command ``get``."""
         names = encode_keys(keys)
         with TRANSLATED:
             return list(map(self._client.get_many(names).get, names))
 
+    @override
     def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """As :meth:`Backend.mset`; pipelined.
+        """Pipelined sets.
 
         Raises:
             KvRefusedError: some keys were refused; it names them, and the others are stored.
@@ -211,8 +219,9 @@ class MemcachedBackend(Backend):
         items, expiry = pairs_to_dict(pairs), expiry_time(self._client, ttl)
         self._store([(key, set_command(key, value, expiry)) for key, value in items.items()])
 
+    @override
     def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
-        """As :meth:`Backend.mset_each`; pipelined. Errors as :meth:`mset`."""
+        """Pipelined. Errors as :meth:`mset`."""
         client = self._client
         commands = {
             key: set_command(key, data, expiry_time(client, ttl)) for key, data, ttl in entries
@@ -231,26 +240,30 @@ class MemcachedBackend(Backend):
                 f"memcached refused {counts}, and stored the others: {keys} ({why})"
             )
 
+    @override
     def mdel(self, keys: Sequence[str]) -> int:
-        """As :meth:`Backend.mdel`; pipelined. KvRefusedError: some keys may have been removed."""
+        """Pipelined. KvRefusedError: some keys may have been removed."""
         return sum(self._delete_all(list(dict.fromkeys(encode_keys(keys)))))
 
+    @override
     def mexists(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.mexists`; pipelined meta gets, which fetch no values."""
+        """Pipelined meta gets, which fetch no values."""
         return self.pipelined_exists(keys)
 
+    @override
     def pipelined_get(self, keys: Sequence[str]) -> list[Value]:
-        """As :meth:`Backend.pipelined_get`; meta gets."""
+        """Meta gets."""
         commands = [b"mg %b v\r\n" % name for name in encode_keys(keys)]
         return cast("list[Value]", exchange_values(self._client, commands))
 
+    @override
     def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """As :meth:`Backend.pipelined_set`; errors as :meth:`mset`."""
+        """Errors as :meth:`mset`."""
         items, expiry = pair_list(pairs), expiry_time(self._client, ttl)
         self._store([(key, set_command(key, value, expiry)) for key, value in items])
 
+    @override
     def pipelined_delete(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.pipelined_delete`."""
         return self._delete_all(encode_keys(keys))
 
     def _delete_all(self, names: list[bytes]) -> list[bool]:
@@ -258,20 +271,23 @@ class MemcachedBackend(Backend):
         check_answers(answers, b"DELETED", b"NOT_FOUND")
         return [answer == b"DELETED" for answer in answers]
 
+    @override
     def pipelined_exists(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.pipelined_exists`; meta gets, which fetch no values."""
+        """Meta gets, which fetch no values."""
         answers = exchange(self._client, [b"mg %b\r\n" % name for name in encode_keys(keys)])
         check_answers(answers, b"HD", b"EN")
         return [answer == b"HD" for answer in answers]
 
+    @override
     def expire(self, key: str, ttl: float | None) -> bool:
-        """As :meth:`Backend.expire`; the command ``touch``."""
+        """The command ``touch``."""
         name, expiry = encode_key(key), expiry_time(self._client, ttl)
         with TRANSLATED:
             return bool(self._client.touch(name, expiry))
 
+    @override
     def ttl(self, key: str) -> float | None:
-        """As :meth:`Backend.ttl`, in whole seconds."""
+        """Whole seconds."""
         left_s = self._left_s(encode_key(key))
         if left_s is None:
             return None
@@ -284,8 +300,9 @@ class MemcachedBackend(Backend):
         check_answers(answers, b"HD", b"EN")
         return None if answers[0] == b"EN" else int(answers[0].removeprefix(b"HD t"))
 
+    @override
     def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
-        """As :meth:`Backend.setnx`; the command ``add``."""
+        """The command ``add``."""
         name, data, expiry = (
             encode_key(key),
             check_bytes(key, value),
@@ -294,8 +311,9 @@ class MemcachedBackend(Backend):
         with TRANSLATED:
             return bool(self._client.add(name, data, expiry))
 
+    @override
     def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
-        """As :meth:`Backend.cas`; ``gets`` and ``cas``, and again when another came between."""
+        """``gets`` and ``cas``, and again when another came between."""
         name, wanted, data = encode_key(key), check_bytes(key, expected), check_bytes(key, new)
         expiry = expiry_time(self._client, ttl)
         while True:

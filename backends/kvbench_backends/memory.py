@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Self, cast
 
+from typing_extensions import override
+
 from kvbench.backend import Backend, ClosedStore
 from kvbench.clock import Clock, SystemClock
 from kvbench.engine import Engine, Update
@@ -69,82 +71,82 @@ class MemoryBackend(Backend):
         """Names the engine."""
         return {"product": "kvbench engine"}
 
+    @override
     def get(self, key: str) -> Value:
-        """As :meth:`Backend.get`."""
         check_key(key)
         value = self._engine.get(key)
         return _copy(value) if self._holds_containers else value
 
+    @override
     def set(self, key: str, value: Value, ttl: float | None = None) -> None:
-        """As :meth:`Backend.set`."""
         check_key(key)
         self._engine.set(key, self._own(key, value), ttl_to_ms(ttl) if ttl is not None else 0)
 
+    @override
     def delete(self, key: str) -> bool:
-        """As :meth:`Backend.delete`."""
         check_key(key)
         return self._engine.delete(key)
 
+    @override
     def exists(self, key: str) -> bool:
-        """As :meth:`Backend.exists`."""
         check_key(key)
         return self._engine.exists(key)
 
+    @override
     def mget(self, keys: Sequence[str]) -> list[Value]:
-        """As :meth:`Backend.mget`."""
         check_keys(keys)
         values = self._engine.mget(keys)
         return list(map(_copy, values)) if self._holds_containers else values
 
+    @override
     def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """As :meth:`Backend.mset`."""
         items = pairs_to_dict(pairs)
         check_keys(items.keys())
         if not _is_plain(items.values()):
             items = {key: self._own(key, value) for key, value in items.items()}
         self._engine.mset(items, ttl_to_ms(ttl))
 
+    @override
     def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
-        """As :meth:`Backend.mset_each`."""
         owned = []
         for key, value, ttl in entries:
             check_key(key)
             owned.append((key, self._own(key, value), ttl_to_ms(ttl)))
         self._engine.mset_each(owned)
 
+    @override
     def mdel(self, keys: Sequence[str]) -> int:
-        """As :meth:`Backend.mdel`."""
         check_keys(keys)
         count = self._engine.mdel(keys)
         if count is None:
             raise MemoryError("the keys are deleted, but there was no memory to count them")
         return count
 
+    @override
     def mexists(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.mexists`."""
         check_keys(keys)
         return self._engine.mexists(keys)
 
+    @override
     def expire(self, key: str, ttl: float | None) -> bool:
-        """As :meth:`Backend.expire`."""
         check_key(key)
         return self._engine.expire(key, ttl_to_ms(ttl))
 
+    @override
     def ttl(self, key: str) -> float | None:
-        """As :meth:`Backend.ttl`."""
         check_key(key)
         left_ms = self._engine.ttl(key)
         if left_ms is None:
             return None
         return left_ms / 1000 if left_ms > 0 else -1.0
 
+    @override
     def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
-        """As :meth:`Backend.setnx`."""
         check_key(key)
         return self._engine.setnx(key, self._own(key, value), ttl_to_ms(ttl))
 
+    @override
     def getdel(self, key: str) -> Value:
-        """As :meth:`Backend.getdel`."""
         check_key(key)
 
         def take(present: bool, value: Value) -> Update[Value, Value]:
@@ -152,14 +154,14 @@ class MemoryBackend(Backend):
 
         return self._engine.update(key, take)
 
+    @override
     def incr(self, key: str, delta: int = 1) -> int:
-        """As :meth:`Backend.incr`."""
         check_key(key)
         check_delta(key, delta)
         return self._add(key, delta)
 
+    @override
     def decr(self, key: str, delta: int = 1) -> int:
-        """As :meth:`Backend.decr`."""
         check_key(key)
         check_delta(key, delta)
         return self._add(key, -delta)
@@ -175,8 +177,8 @@ class MemoryBackend(Backend):
 
         return self._engine.update(key, add)
 
+    @override
     def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
-        """As :meth:`Backend.cas`."""
         check_key(key)
         wanted, owned, ttl_ms = self._own(key, expected), self._own(key, new), ttl_to_ms(ttl)
 
@@ -189,18 +191,18 @@ class MemoryBackend(Backend):
 
         return self._engine.update(key, swap)
 
+    @override
     def lock(self, key: str, owner: str, ttl: float) -> bool:
-        """As :meth:`Backend.lock`."""
         check_key(key)
         check_owner(owner)
         return self._engine.setnx(key, owner, lock_ttl_to_ms(ttl))
 
+    @override
     def unlock(self, key: str, owner: str) -> bool:
-        """As :meth:`Backend.unlock`."""
         return self._held(key, Update(True, remove=True), owner)
 
+    @override
     def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
-        """As :meth:`Backend.extend_lock`."""
         ttl_ms = lock_ttl_to_ms(ttl)
         return self._held(key, Update(True, write=True, value=owner, ttl_ms=ttl_ms), owner)
 

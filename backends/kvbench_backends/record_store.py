@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol, Self, TypeVar, cast
 
+from typing_extensions import override
+
 from kvbench.backend import Backend, ClosedStore
 from kvbench.errors import UrlError
 from kvbench.model import (
@@ -121,26 +123,28 @@ class RecordBackend(Backend):
         self._is_open = True
 
     @classmethod
+    @override
     def open(cls, url: str) -> Self:
-        """As :meth:`Backend.open`; UsageError also for a folder with other data."""
+        """UsageError also for a folder with other data."""
         folder = url.partition("://")[2]
         if not folder:
             raise UrlError(url, f"name a folder, e.g. {cls.url_example}")
         return cls(Path(folder))
 
+    @override
     def close(self) -> None:
-        """As :meth:`Backend.close`; the store closes with its last backend."""
+        """The store closes with its last backend."""
         if self._is_open:
             self._is_open = False
             self.stores.release(self._folder)
             self._store = cast("RecordStore", ClosedStore())
 
     @abstractmethod
-    def describe(self) -> Mapping[str, str]:
-        """As :meth:`Backend.describe`."""
+    @override
+    def describe(self) -> Mapping[str, str]: ...
 
+    @override
     def get(self, key: str) -> Value:
-        """As :meth:`Backend.get`."""
         return content(self._record(key), now())
 
     def _record(self, key: str) -> bytes | None:
@@ -148,43 +152,43 @@ class RecordBackend(Backend):
         check_key(key)
         return self._store.get(key.encode())
 
+    @override
     def set(self, key: str, value: Value, ttl: float | None = None) -> None:
-        """As :meth:`Backend.set`."""
         name, record = row(key, value, ttl)
         self._store.write(lambda writer: writer.put(name, record))
 
+    @override
     def delete(self, key: str) -> bool:
-        """As :meth:`Backend.delete`."""
         return self.mdel([key]) == 1
 
+    @override
     def exists(self, key: str) -> bool:
-        """As :meth:`Backend.exists`."""
         return is_live(self._record(key), now())
 
+    @override
     def mget(self, keys: Sequence[str]) -> list[Value]:
-        """As :meth:`Backend.mget`."""
         found, at = self._records(keys), now()
         return [content(record, at) for record in found]
 
+    @override
     def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """As :meth:`Backend.mset`."""
         rows = [row(key, value, ttl) for key, value in pairs_to_dict(pairs).items()]
         self._store.write(lambda writer: writer.put_all(rows))
 
+    @override
     def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
-        """As :meth:`Backend.mset_each`."""
         rows = [row(key, value, ttl) for key, value, ttl in entries]
         self._store.write(lambda writer: writer.put_all(rows))
 
+    @override
     def mdel(self, keys: Sequence[str]) -> int:
-        """As :meth:`Backend.mdel`."""
         check_keys(keys)
         names = [key.encode() for key in keys]
         removed, at = self._store.write(lambda writer: writer.remove(names)), now()
         return sum([is_live(record, at) for record in removed])
 
+    @override
     def mexists(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.mexists`."""
         found, at = self._records(keys), now()
         return [is_live(record, at) for record in found]
 
@@ -193,8 +197,8 @@ class RecordBackend(Backend):
         check_keys(keys)
         return self._store.get_all([key.encode() for key in keys])
 
+    @override
     def expire(self, key: str, ttl: float | None) -> bool:
-        """As :meth:`Backend.expire`."""
         check_key(key)
         name, ends = key.encode(), deadline(ttl)
 
@@ -207,12 +211,12 @@ class RecordBackend(Backend):
 
         return self._store.write(change)
 
+    @override
     def ttl(self, key: str) -> float | None:
-        """As :meth:`Backend.ttl`."""
         return seconds_left(self._record(key), now())
 
+    @override
     def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
-        """As :meth:`Backend.setnx`."""
         name, record = row(key, value, ttl)
 
         def store(writer: Writer) -> bool:
@@ -223,15 +227,15 @@ class RecordBackend(Backend):
 
         return self._store.write(store)
 
+    @override
     def getdel(self, key: str) -> Value:
-        """As :meth:`Backend.getdel`."""
         check_key(key)
         names = [key.encode()]
         [removed] = self._store.write(lambda writer: writer.remove(names))
         return content(removed, now())
 
+    @override
     def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
-        """As :meth:`Backend.cas`."""
         name, record = row(key, new, ttl)
         wanted = check_bytes(key, expected)
 

@@ -57,40 +57,33 @@ class _Database:
         self._write(deletes=[name for name, record in rows if not is_live(record, at)])
 
     def close(self) -> None:
-        """As :meth:`RecordStore.close`."""
         self._family.close()
         self._rocksdb.close()
         # RocksDB unlocks the folder when nothing refers to the database any more.
         del self._handle, self._family, self._rocksdb
 
     def get(self, name: bytes) -> bytes | None:
-        """As :meth:`RecordStore.get`."""
         with _TRANSLATED:
             return self._family.get(name)
 
     def get_all(self, names: list[bytes]) -> list[bytes | None]:
-        """As :meth:`RecordStore.get_all`."""
         with _TRANSLATED:
             # Their type for keys is a list of anything that a dict of theirs can hold.
             found = self._family.get(cast("list[str | int | float | bytes | bool]", names))
             return cast("list[bytes | None]", found)
 
     def write(self, change: Callable[[Writer], _T]) -> _T:
-        """As :meth:`RecordStore.write`."""
         with self._lock:
             return change(self)
 
     def put(self, name: bytes, record: bytes) -> None:
-        """As :meth:`Writer.put`."""
         with _TRANSLATED:
             self._family.put(name, record)
 
     def put_all(self, rows: list[tuple[bytes, bytes]]) -> None:
-        """As :meth:`Writer.put_all`."""
         self._write(puts=rows)
 
     def remove(self, names: list[bytes]) -> list[bytes | None]:
-        """As :meth:`Writer.remove`."""
         distinct = list(dict.fromkeys(names))
         found = self.get_all(distinct)
         self._write(deletes=[n for n, record in zip(distinct, found, strict=True) if record])

@@ -24,6 +24,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Self, cast
 
+from typing_extensions import override
+
 from kvbench.backend import Backend
 from kvbench.errors import (
     KvbenchError,
@@ -111,8 +113,9 @@ class SqliteBackend(Backend):
         self._sql = _Sql(table)
 
     @classmethod
+    @override
     def open(cls, url: str) -> Self:
-        """As :meth:`Backend.open`; the file and its table are made when they are not there.
+        """The file and its table are made when they are not there.
 
         UsageError also when the file is an application's; see :mod:`.sqlite_files`.
         """
@@ -129,8 +132,9 @@ class SqliteBackend(Backend):
             raise
         return backend
 
+    @override
     def close(self) -> None:
-        """As :meth:`Backend.close`; a guest's table is dropped."""
+        """A guest's table is dropped."""
         try:
             if is_guest(self._table):
                 drop_guest(self._connection, self._table)
@@ -162,33 +166,34 @@ class SqliteBackend(Backend):
             "durability": f"{mode.upper()}, synchronous={_SYNCHRONOUS[level]}",
         }
 
+    @override
     def get(self, key: str) -> Value:
-        """As :meth:`Backend.get`."""
         check_key(key)
         with _TRANSLATED:
             row = self._execute(self._sql.value, (key, _now_ms())).fetchone()
         return row[0] if row else None
 
+    @override
     def set(self, key: str, value: Value, ttl: float | None = None) -> None:
-        """As :meth:`Backend.set`."""
         row = _row(key, value, ttl)
         with _TRANSLATED:
             self._execute(self._sql.upsert, row)
 
+    @override
     def delete(self, key: str) -> bool:
-        """As :meth:`Backend.delete`."""
         check_key(key)
         with _TRANSLATED:
             return self._execute(self._sql.delete, (key, _now_ms())).rowcount > 0
 
+    @override
     def exists(self, key: str) -> bool:
-        """As :meth:`Backend.exists`."""
         check_key(key)
         with _TRANSLATED:
             return self._execute(self._sql.deadline, (key, _now_ms())).fetchone() is not None
 
+    @override
     def mget(self, keys: Sequence[str]) -> list[Value]:
-        """As :meth:`Backend.mget`; one SELECT."""
+        """One SELECT."""
         check_keys(keys)
         if _has_nul(keys):
             with _TRANSLATED, self._transaction():
@@ -198,21 +203,24 @@ class SqliteBackend(Backend):
             found: dict[str, Value] = dict(rows)
         return list(map(found.get, keys))
 
+    @override
     def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """As :meth:`Backend.mset`; one transaction."""
+        """One transaction."""
         items = pairs_to_dict(pairs)
         self._write_rows([_row(key, value, ttl) for key, value in items.items()])
 
+    @override
     def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
-        """As :meth:`Backend.mset_each`; one transaction."""
+        """One transaction."""
         self._write_rows([_row(key, value, ttl) for key, value, ttl in entries])
 
     def _write_rows(self, rows: list[tuple[str, bytes, int]]) -> None:
         with _TRANSLATED, self._transaction():
             self._connection.executemany(self._sql.upsert, rows)
 
+    @override
     def mdel(self, keys: Sequence[str]) -> int:
-        """As :meth:`Backend.mdel`; one DELETE."""
+        """One DELETE."""
         check_keys(keys)
         if _has_nul(keys):
             with _TRANSLATED, self._transaction():
@@ -220,8 +228,9 @@ class SqliteBackend(Backend):
         with _TRANSLATED:
             return self._execute(self._sql.delete_among, (json.dumps(keys), _now_ms())).rowcount
 
+    @override
     def mexists(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.mexists`; one SELECT."""
+        """One SELECT."""
         check_keys(keys)
         if _has_nul(keys):
             with _TRANSLATED, self._transaction():
@@ -231,16 +240,16 @@ class SqliteBackend(Backend):
             found = {row[0] for row in rows}
         return [key in found for key in keys]
 
+    @override
     def expire(self, key: str, ttl: float | None) -> bool:
-        """As :meth:`Backend.expire`."""
         check_key(key)
         now_ms = _now_ms()
         with _TRANSLATED:
             arguments = (_deadline_ms(ttl), key, now_ms)
             return self._execute(self._sql.set_deadline, arguments).rowcount > 0
 
+    @override
     def ttl(self, key: str) -> float | None:
-        """As :meth:`Backend.ttl`."""
         check_key(key)
         now_ms = _now_ms()
         with _TRANSLATED:
@@ -249,22 +258,25 @@ class SqliteBackend(Backend):
             return None
         return -1.0 if row[0] == _NEVER_MS else (row[0] - now_ms) / 1000
 
+    @override
     def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
-        """As :meth:`Backend.setnx`; one INSERT, which takes over an expired row."""
+        """One INSERT, which takes over an expired row."""
         row = _row(key, value, ttl)
         with _TRANSLATED:
             return self._execute(self._sql.insert, (*row, _now_ms())).rowcount > 0
 
+    @override
     def getdel(self, key: str) -> Value:
-        """As :meth:`Backend.getdel`; one transaction."""
+        """One transaction."""
         check_key(key)
         with _TRANSLATED, self._transaction():
             value = self.get(key)
             self.delete(key)
             return value
 
+    @override
     def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
-        """As :meth:`Backend.cas`; one transaction."""
+        """One transaction."""
         check_key(key)
         wanted, data = check_bytes(key, expected), check_bytes(key, new)
         new_deadline_ms = _deadline_ms(ttl)

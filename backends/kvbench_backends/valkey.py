@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from urllib.parse import urlsplit
 
+from typing_extensions import override
+
 from kvbench import eviction
 from kvbench.backend import Backend
 from kvbench.errors import KvRefusedError
@@ -97,8 +99,8 @@ class ValkeyBackend(Backend):
         self._has_msetex = False
 
     @classmethod
+    @override
     def open(cls, url: str) -> Self:
-        """As :meth:`Backend.open`."""
         server = None
         if url.startswith("valkey://") and not urlsplit(url).netloc:
             server, url = start_private_server(url)
@@ -129,8 +131,9 @@ class ValkeyBackend(Backend):
         except theirs.ResponseError:
             return False  # Before version 7 a server cannot list its commands.
 
+    @override
     def close(self) -> None:
-        """As :meth:`Backend.close`; a private server is stopped."""
+        """A private server is stopped."""
         self._client.close()
         if self._server is not None:
             self._server.stop()
@@ -141,41 +144,43 @@ class ValkeyBackend(Backend):
 
         return {**self._info, "client": f"redis-py {redis.__version__}"}
 
+    @override
     def get(self, key: str) -> Value:
-        """As :meth:`Backend.get`."""
         check_key(key)
         with TRANSLATED:
             return cast("bytes | None", self._client.get(key))
 
+    @override
     def set(self, key: str, value: Value, ttl: float | None = None) -> None:
-        """As :meth:`Backend.set`."""
         check_key(key)
         data = check_bytes(key, value)
         with TRANSLATED:
             self._client.set(key, data, px=ttl_to_ms(ttl) or None)
 
+    @override
     def delete(self, key: str) -> bool:
-        """As :meth:`Backend.delete`."""
         check_key(key)
         with TRANSLATED:
             return bool(self._client.delete(key))
 
+    @override
     def exists(self, key: str) -> bool:
-        """As :meth:`Backend.exists`."""
         check_key(key)
         with TRANSLATED:
             return bool(self._client.exists(key))
 
+    @override
     def mget(self, keys: Sequence[str]) -> list[Value]:
-        """As :meth:`Backend.mget`; the command MGET."""
+        """The command MGET."""
         check_keys(keys)
         if not keys:
             return []
         with TRANSLATED:
             return cast("list[Value]", self._client.mget(keys))
 
+    @override
     def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """As :meth:`Backend.mset`; MSET, or with a TTL MSETEX where the server has it."""
+        """MSET, or with a TTL MSETEX where the server has it."""
         items = pairs_to_dict(pairs)
         check_keys(items.keys())
         data = _all_bytes(items)
@@ -190,8 +195,9 @@ class ValkeyBackend(Backend):
             else:
                 self._set_all(self._client.pipeline(), [(k, v, ttl_ms) for k, v in data.items()])
 
+    @override
     def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
-        """As :meth:`Backend.mset_each`; a MULTI/EXEC transaction of SETs."""
+        """A MULTI/EXEC transaction of SETs."""
         writes = []
         for key, value, ttl in entries:
             check_key(key)
@@ -207,24 +213,26 @@ class ValkeyBackend(Backend):
             pipeline.set(key, value, px=ttl_ms or None)
         pipeline.execute()
 
+    @override
     def mdel(self, keys: Sequence[str]) -> int:
-        """As :meth:`Backend.mdel`; the command DEL."""
+        """The command DEL."""
         check_keys(keys)
         if not keys:
             return 0
         with TRANSLATED:
             return int(self._client.delete(*keys))
 
+    @override
     def mexists(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.mexists`; pipelined, for EXISTS with several keys only counts."""
+        """Pipelined, for EXISTS with several keys only counts."""
         return self.pipelined_exists(keys)
 
+    @override
     def pipelined_get(self, keys: Sequence[str]) -> list[Value]:
-        """As :meth:`Backend.pipelined_get`."""
         return self._pipelined("get", keys)
 
+    @override
     def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """As :meth:`Backend.pipelined_set`."""
         ttl_ms = ttl_to_ms(ttl)
         items = pair_list(pairs)
         check_keys([key for key, _ in items])
@@ -232,12 +240,12 @@ class ValkeyBackend(Backend):
         with TRANSLATED:
             self._set_all(self._client.pipeline(transaction=False), writes)
 
+    @override
     def pipelined_delete(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.pipelined_delete`."""
         return list(map(bool, self._pipelined("delete", keys)))
 
+    @override
     def pipelined_exists(self, keys: Sequence[str]) -> list[bool]:
-        """As :meth:`Backend.pipelined_exists`."""
         return list(map(bool, self._pipelined("exists", keys)))
 
     def _pipelined(self, method: str, keys: Sequence[str]) -> list[Any]:
@@ -250,8 +258,8 @@ class ValkeyBackend(Backend):
         with TRANSLATED:
             return list(pipeline.execute())
 
+    @override
     def expire(self, key: str, ttl: float | None) -> bool:
-        """As :meth:`Backend.expire`."""
         check_key(key)
         ttl_ms = ttl_to_ms(ttl)
         with TRANSLATED:
@@ -259,8 +267,8 @@ class ValkeyBackend(Backend):
                 return bool(self._client.pexpire(key, ttl_ms))
             return bool(self._client.persist(key) or self._client.exists(key))
 
+    @override
     def ttl(self, key: str) -> float | None:
-        """As :meth:`Backend.ttl`."""
         check_key(key)
         with TRANSLATED:
             left_ms = int(self._client.pttl(key))
@@ -268,28 +276,31 @@ class ValkeyBackend(Backend):
             return None if left_ms == -2 else -1.0
         return left_ms / 1000
 
+    @override
     def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
-        """As :meth:`Backend.setnx`."""
         check_key(key)
         data = check_bytes(key, value)
         with TRANSLATED:
             return bool(self._client.set(key, data, px=ttl_to_ms(ttl) or None, nx=True))
 
+    @override
     def getdel(self, key: str) -> Value:
-        """As :meth:`Backend.getdel`; a server needs version 6.2."""
+        """A server needs version 6.2."""
         check_key(key)
         with TRANSLATED:
             return cast("bytes | None", self._client.getdel(key))
 
+    @override
     def incr(self, key: str, delta: int = 1) -> int:
-        """As :meth:`Backend.incr`; the command INCRBY."""
+        """The command INCRBY."""
         check_key(key)
         check_delta(key, delta)
         with TRANSLATED:
             return int(self._client.incrby(key, delta))
 
+    @override
     def decr(self, key: str, delta: int = 1) -> int:
-        """As :meth:`Backend.decr`; the command INCRBY with the delta's opposite."""
+        """The command INCRBY with the delta's opposite."""
         check_key(key)
         check_delta(key, delta)
         with TRANSLATED:
@@ -297,30 +308,34 @@ class ValkeyBackend(Backend):
                 return int(cast("bytes", run(self._client, ADD_2_TO_63, key)))
             return int(self._client.incrby(key, -delta))
 
+    @override
     def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
-        """As :meth:`Backend.cas`; a script."""
+        """A Lua script."""
         check_key(key)
         wanted, data, ttl_ms = check_bytes(key, expected), check_bytes(key, new), ttl_to_ms(ttl)
         with TRANSLATED:
             answer = run(self._client, SWAP, key, wanted, data, ttl_ms)
         return None if answer == ABSENT else answer != DIFFERENT
 
+    @override
     def lock(self, key: str, owner: str, ttl: float) -> bool:
-        """As :meth:`Backend.lock`; SET with NX and PX. The key holds the owner's name."""
+        """SET with NX and PX. The key holds the owner's name."""
         check_key(key)
         check_owner(owner)
         ttl_ms = lock_ttl_to_ms(ttl)
         with TRANSLATED:
             return bool(self._client.set(key, owner, px=ttl_ms, nx=True))
 
+    @override
     def unlock(self, key: str, owner: str) -> bool:
-        """As :meth:`Backend.unlock`; a script."""
+        """A Lua script."""
         check_key(key)
         check_owner(owner)
         return self._if_held(UNLOCK, key, owner)
 
+    @override
     def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
-        """As :meth:`Backend.extend_lock`; a script."""
+        """A Lua script."""
         check_key(key)
         check_owner(owner)
         return self._if_held(EXTEND, key, owner, lock_ttl_to_ms(ttl))

@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Self
 
+from typing_extensions import override
+
 from kvbench.backend import AsyncBackend, Backend
 from kvbench.client.address import Address
 from kvbench.client.aio import KvClient
@@ -60,8 +62,8 @@ class WireBackend(SyncKvClient, Backend):
     _server: LocalServer | None = None
 
     @classmethod
+    @override
     def open(cls, url: str) -> Self:
-        """As :meth:`Backend.open`."""
         address, server = _locate(url)
         try:
             backend = cls.connect(address)
@@ -73,8 +75,9 @@ class WireBackend(SyncKvClient, Backend):
             backend._server, backend.private_url = server, f"kvb://{backend.address}"
         return backend
 
+    @override
     def close(self) -> None:
-        """As :meth:`Backend.close`; a private server is stopped."""
+        """A private server is stopped."""
         try:
             super().close()
         finally:
@@ -103,8 +106,8 @@ class AsyncWireBackend(KvClient, AsyncBackend):
     _facts: Mapping[str, str] = {}
 
     @classmethod
+    @override
     async def open(cls, url: str) -> Self:
-        """As :meth:`Backend.open`."""
         address, server = _locate(url)
         try:
             backend = await cls.connect(address)
@@ -128,8 +131,9 @@ class AsyncWireBackend(KvClient, AsyncBackend):
             capabilities = []  # A server of the family without extensions refuses HELLO.
         return _facts(await self.info(), capabilities)
 
+    @override
     async def close(self) -> None:
-        """As :meth:`Backend.close`; a private server is stopped."""
+        """A private server is stopped."""
         try:
             await super().close()
         finally:

@@ -23,6 +23,8 @@ from enum import StrEnum
 from importlib.metadata import version
 from typing import TypeVar, cast
 
+from typing_extensions import override
+
 from kvbench.backend import AsyncBackend, Backend, BackendDescription
 from kvbench.blocking import BlockingBackend
 from kvbench.model import BatchOperation, Capability, Value
@@ -125,8 +127,8 @@ class SyncSession(Session):
         self.description = backend
         self.facts = self._tell()
 
+    @override
     def time_slice(self, operation: BatchOperation, arm: Arm, batches: Iterable[Batch]) -> Slice:
-        """As :meth:`Session.time_slice`."""
         run = _sync_pass(self.backend, operation, arm)
         with _gc_off():
             cpu_ns, start_ns = time.process_time_ns(), time.perf_counter_ns()
@@ -151,8 +153,8 @@ class AsyncSession(Session):
         self.description = self._inner
         self.facts = {**self._tell(), "event_loop": loop_name}
 
+    @override
     def time_slice(self, operation: BatchOperation, arm: Arm, batches: Iterable[Batch]) -> Slice:
-        """As :meth:`Session.time_slice`."""
         run = _async_pass(self._inner, operation, arm)
 
         async def timed() -> Slice:
