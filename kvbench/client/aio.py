@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from kvbench.client import commands
+from typing_extensions import override
+
 from kvbench.client.address import Address
 from kvbench.client.commands import Command
 from kvbench.client.connection import ClientConnection
 from kvbench.client.decoding import AT_ONCE_BYTES, check_reply_bound
 from kvbench.client.forks import LEFT_TO_PARENT, watch
+from kvbench.client.operations import AsyncOperations
 from kvbench.client.sockets import check_timeouts, no_connection
-from kvbench.client.streams import Streaming
 from kvbench.errors import KvConnectionError, KvServerError
-from kvbench.model import Pairs, Value
 from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class Connecting(Generic[C]):
         await self._client.close()
 
 
-class KvClient(Streaming):
+class KvClient(AsyncOperations):
     """A client of the wire protocol. Made by :meth:`connect`.
 
     Every call may raise KvConnectionError, KvTimeoutError, KvServerError or KvProtocolError (see
@@ -181,6 +181,7 @@ class KvClient(Streaming):
             connection.leave_to_parent()
         self._live.clear()
 
+    @override
     async def _call(self, command: Command[T]) -> T:
         connection = self._connection
         if connection is None or not connection.protocol.is_usable:
@@ -195,6 +196,7 @@ class KvClient(Streaming):
             return await connection.large_result(command, request)
         return connection.result(command, response)
 
+    @override
     async def _call_each(self, parts: list[Command[T]]) -> list[T]:
         """All requests at once, in one turn of the loop; the results in their order."""
         connection = self._connection
@@ -223,121 +225,9 @@ class KvClient(Streaming):
             raise refused
         return found
 
+    @override
     async def _call_all(self, parts: list[Command[T]]) -> list[T]:
         return [await self._call(part) for part in parts]
-
-    async def ping(self) -> bool:
-        """True when the server answers."""
-        return await self._call(commands.ping())
-
-    async def info(self) -> dict[str, object]:
-        """What the server tells of itself, at least ``entries``."""
-        return await self._call(commands.info())
-
-    async def hello(self) -> tuple[int, list[str]]:
-        """The server's protocol version and the capabilities that it announces."""
-        return await self._call(commands.hello())
-
-    async def get(self, key: str) -> Value:
-        """The key's value, None when it is absent."""
-        return await self._call(commands.get(self._prefix, key))
-
-    async def set(self, key: str, value: Value, ttl: float | None = None) -> None:
-        """Store a value, with a TTL in seconds or none; replaces both."""
-        await self._call(commands.set(self._prefix, key, value, ttl))
-
-    async def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
-        """Store a value if the key is absent; returns whether it did."""
-        return await self._call(commands.setnx(self._prefix, key, value, ttl))
-
-    async def delete(self, key: str) -> bool:
-        """Remove a key; returns whether it was there."""
-        return await self._call(commands.delete(self._prefix, key))
-
-    async def exists(self, key: str) -> bool:
-        """Whether the key is there."""
-        return await self._call(commands.exists(self._prefix, key))
-
-    async def getdel(self, key: str) -> Value:
-        """Remove a key; returns the value that it had, None when it was absent."""
-        return await self._call(commands.getdel(self._prefix, key))
-
-    async def incr(self, key: str, delta: int = 1) -> int:
-        """Add to an Int, from 0 when the key is absent; returns the new value."""
-        return await self._call(commands.incr(self._prefix, key, delta))
-
-    async def decr(self, key: str, delta: int = 1) -> int:
-        """Subtract from an Int, from 0 when the key is absent; returns the new value."""
-        return await self._call(commands.decr(self._prefix, key, delta))
-
-    async def cas(
-        self, key: str, expected: Value, new: Value, ttl: float | None = None
-    ) -> bool | None:
-        """Replace ``expected`` by ``new``: True swapped, False mismatch, None when absent."""
-        return await self._call(commands.cas(self._prefix, key, expected, new, ttl))
-
-    async def expire(self, key: str, ttl: float | None) -> bool:
-        """Give a key a new TTL, or with None no TTL; returns whether it was there."""
-        return await self._call(commands.expire(self._prefix, key, ttl))
-
-    async def ttl(self, key: str) -> float | None:
-        """Seconds that the key has left, -1.0 without a TTL, None when it is absent."""
-        return await self._call(commands.ttl(self._prefix, key))
-
-    async def lock(self, key: str, owner: str, ttl: float) -> bool:
-        """Take a lock for ``ttl`` seconds; returns whether it was free."""
-        return await self._call(commands.lock(self._prefix, key, owner, ttl))
-
-    async def unlock(self, key: str, owner: str) -> bool:
-        """Release a lock; False when it is not held, KvServerError when another owns it."""
-        return await self._call(commands.unlock(self._prefix, key, owner))
-
-    async def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
-        """Give a held lock a new TTL; False when it is not held."""
-        return await self._call(commands.extend_lock(self._prefix, key, owner, ttl))
-
-    async def mget(self, keys: Iterable[str]) -> list[Value]:
-        """The values of ``keys`` in their order, None where a key is absent.
-
-        Over 65,535 keys it takes several requests, and is then not atomic; so do its siblings.
-        """
-        return commands.joined(await self._call_all(commands.mget(self._prefix, keys)))
-
-    async def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """Store a mapping or (key, value) pairs with one TTL; the last pair of a key wins."""
-        await self._call_all(commands.mset(self._prefix, pairs, ttl))
-
-    async def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
-        """Store (key, value, ttl) entries, each with a TTL of its own."""
-        await self._call_all(commands.mset_each(self._prefix, entries))
-
-    async def mdel(self, keys: Iterable[str]) -> int:
-        """Remove ``keys``; returns how many were there. A repeated key counts once."""
-        return sum(await self._call_all(commands.mdel(self._prefix, keys)))
-
-    async def mexists(self, keys: Iterable[str]) -> list[bool]:
-        """Whether each of ``keys`` is there, in their order."""
-        return commands.joined(await self._call_all(commands.mexists(self._prefix, keys)))
-
-    async def pipelined_get(self, keys: Iterable[str]) -> list[Value]:
-        """A GET for each key, sent together: what :meth:`get` answers to each, in their order.
-
-        Not a batch: each request is applied by itself. Its siblings do the same; when the server
-        refuses some of the requests, they raise the first KvServerError, and the others stand.
-        """
-        return await self._call_each(commands.each(commands.get, self._prefix, keys))
-
-    async def pipelined_set(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """A SET for each pair of a mapping or of pairs, sent together, applied in their order."""
-        await self._call_each(commands.set_each(self._prefix, pairs, ttl))
-
-    async def pipelined_delete(self, keys: Iterable[str]) -> list[bool]:
-        """A DEL for each key, sent together: whether each was there."""
-        return await self._call_each(commands.each(commands.delete, self._prefix, keys))
-
-    async def pipelined_exists(self, keys: Iterable[str]) -> list[bool]:
-        """An EXISTS for each key, sent together: whether each is there."""
-        return await self._call_each(commands.each(commands.exists, self._prefix, keys))
 
     async def __aenter__(self) -> Self:
         return self

@@ -80,6 +80,7 @@ class ConnectionPool:
     def __init__(self, config: PoolConfig, clock: Clock | None = None) -> None:
         self.config = config
         self._address = Address.parse(config.address)
+        self._prefix = self._address.prefix
         self._clock: Clock = clock if clock is not None else SystemClock()
         self._idle: deque[tuple[KvClient, int]] = deque()
         self._lent: set[KvClient] = set()
