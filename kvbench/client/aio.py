@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Generator
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from typing_extensions import override
@@ -44,12 +43,7 @@ class Connecting(Generic[C]):
     async def __aenter__(self) -> C:
         return await self._client._opened()
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
 
@@ -101,6 +95,7 @@ class KvClient(AsyncOperations):
         place = Address.parse(address)
         return Connecting(cls(place, connect_timeout, request_timeout, max_reply_bytes))
 
+    @override
     async def close(self) -> None:
         """Close; calls in flight fail. Closing twice is fine; later calls: KvConnectionError."""
         self._closed_reason = self._closed_reason or "the client is closed: connect a new one"
@@ -228,14 +223,3 @@ class KvClient(AsyncOperations):
     @override
     async def _call_all(self, parts: list[Command[T]]) -> list[T]:
         return [await self._call(part) for part in parts]
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()

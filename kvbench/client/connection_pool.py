@@ -24,7 +24,6 @@ from __future__ import annotations
 import asyncio
 from bisect import insort
 from collections import deque
-from types import TracebackType
 from typing import Self
 
 from kvbench.client.address import Address
@@ -63,12 +62,7 @@ class AcquiredClient:
         self._client = client = await self._pool._take()
         return client
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         client, self._client = self._client, None
         if client is not None:
             self._pool._give_back(client)

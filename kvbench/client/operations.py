@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from typing_extensions import override
 
@@ -24,6 +24,10 @@ class AsyncOperations(Streaming):
 
     _prefix: bytes
     """What stands before each key on the wire: the namespace."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close what the calls are sent on."""
 
     @abstractmethod
     async def _call(self, command: Command[T]) -> T:
@@ -151,3 +155,9 @@ class AsyncOperations(Streaming):
     async def pipelined_exists(self, keys: Iterable[str]) -> list[bool]:
         """An EXISTS for each key, sent together: whether each is there."""
         return await self._call_each(commands.each(commands.exists, self._prefix, keys))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

@@ -6,8 +6,7 @@ those of :mod:`kvbench.client.operations`. Arguments are checked before a connec
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from typing_extensions import override
 
@@ -39,14 +38,3 @@ class KvPool(ConnectionPool, AsyncOperations):
     async def _call_each(self, parts: list[Command[T]]) -> list[T]:
         async with self.acquire() as client:
             return await client._call_each(parts)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()

@@ -6,7 +6,6 @@ What goes on at the connection is :mod:`kvbench.client.blocking`'s; here are the
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from types import TracebackType
 from typing import Self
 
 from kvbench.client import commands
@@ -155,10 +154,5 @@ class SyncKvClient(BlockingClient):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -12,7 +12,6 @@ import re
 import socket
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 
 from kvbench.errors import KvConnectionError
 from kvbench.proxy.alarms import Alarms
@@ -140,17 +139,10 @@ class Proxy:
             connection.abort()
 
     async def __aenter__(self) -> Proxy:
-        """Start."""
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
     def _accept(self) -> ProxyConnection:

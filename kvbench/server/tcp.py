@@ -22,7 +22,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 from kvbench.clock import Clock, SystemClock
@@ -135,17 +134,10 @@ class KvServer:
             connection.abort()
 
     async def __aenter__(self) -> KvServer:
-        """Start."""
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
     async def _wait_until_gone(self, timeout_s: float) -> None:
