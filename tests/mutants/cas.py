@@ -8,7 +8,7 @@ from kvbench.engine import Update
 from kvbench.model import Value
 from kvbench.protocol import requests, responses
 from kvbench.protocol.values import decode_value, encode_value, values_equal
-from kvbench.server.dispatch import Dispatcher, Refused
+from kvbench.server.dispatch import Dispatcher, RefusedRequest
 
 from .parts import breaks
 
@@ -79,7 +79,7 @@ class CasRefuses(_Comparing):
     """CAS that does not match is refused."""
 
     def differs(self, stored: bytes, new: bytes, ttl_ms: int) -> Update[bytes, bool | None]:
-        raise Refused("another value")
+        raise RefusedRequest("another value")
 
 
 @breaks("CAS-003")

@@ -7,7 +7,7 @@ from kvbench.errors import ProtocolError
 from kvbench.protocol import requests, responses
 from kvbench.protocol.opcodes import Opcode, Status, Tag
 from kvbench.protocol.values import encode_value
-from kvbench.server.dispatch import Dispatcher, Refused
+from kvbench.server.dispatch import Dispatcher, RefusedRequest
 
 from .parts import Rewriting, breaks, number, ok
 
@@ -26,12 +26,12 @@ class _Counting(Dispatcher):
         if stored is None:
             return 0
         if stored[0] != Tag.INT:
-            raise Refused("the value is not an Int")
+            raise RefusedRequest("the value is not an Int")
         return number(stored[1:])
 
     def total(self, start: int, delta: int) -> int:
         if not -(2**63) <= start + delta <= _I64_MAX:
-            raise Refused("out of range")
+            raise RefusedRequest("out of range")
         return start + delta
 
     def kept(self, total: int) -> bytes:
@@ -92,7 +92,7 @@ class IncrNeedsAKey(_Counting):
 
     def start(self, stored: bytes | None) -> int:
         if stored is None:
-            raise Refused("no such key")
+            raise RefusedRequest("no such key")
         return super().start(stored)
 
 
@@ -236,7 +236,7 @@ class DecrNegates(Dispatcher):
 
     def _decr(self, payload: bytes) -> bytes:
         if requests.parse_counter(payload)[1] == -(2**63):
-            raise Refused("-delta is out of range")
+            raise RefusedRequest("-delta is out of range")
         return super()._decr(payload)
 
 

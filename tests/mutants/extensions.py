@@ -5,7 +5,7 @@ from __future__ import annotations
 from kvbench.errors import ProtocolError
 from kvbench.protocol import requests, responses
 from kvbench.protocol.opcodes import EXTENSIONS, Opcode, Tag
-from kvbench.server.dispatch import Dispatcher, Refused
+from kvbench.server.dispatch import Dispatcher, RefusedRequest
 
 from .parts import Lacking, Plain, breaks, invalid, is_refusal, ok
 
@@ -63,7 +63,7 @@ class OneVersionOnly(_Greeting):
 
     def greeting(self, version: int) -> bytes:
         if version != 1:
-            raise Refused("another version")
+            raise RefusedRequest("another version")
         return super().greeting(version)
 
 
@@ -74,7 +74,7 @@ class KnownCapabilitiesOnly(Dispatcher):
     def _hello(self, payload: bytes) -> bytes:
         _, names = requests.parse_hello(payload)
         if not set(names) <= set(EXTENSIONS):
-            raise Refused("no such capability")
+            raise RefusedRequest("no such capability")
         return super()._hello(payload)
 
 

@@ -7,7 +7,7 @@ from kvbench.errors import ProtocolError
 from kvbench.protocol import requests, responses
 from kvbench.protocol.opcodes import Tag
 from kvbench.protocol.values import encode_value
-from kvbench.server.dispatch import Dispatcher, Refused
+from kvbench.server.dispatch import Dispatcher, RefusedRequest
 
 from .parts import breaks, ok
 
@@ -158,7 +158,7 @@ class UnlockNeedsALock(Dispatcher):
 
     def _unlock(self, payload: bytes) -> bytes:
         if not self._engine.exists(requests.parse_unlock(payload)[0]):
-            raise Refused("no such lock")
+            raise RefusedRequest("no such lock")
         return super()._unlock(payload)
 
 
@@ -229,7 +229,7 @@ class UnlockAnswersZero(Dispatcher):
     def _unlock(self, payload: bytes) -> bytes:
         try:
             return super()._unlock(payload)
-        except Refused:
+        except RefusedRequest:
             return ok(b"\0")
 
 

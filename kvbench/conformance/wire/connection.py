@@ -1,8 +1,8 @@
 """A connection of the wire suite: it sends raw bytes, reads replies, and records both.
 
-What may come is :mod:`kvbench.protocol.client`'s: a target that sends more responses than requests
-fails every case, and so does NULL with a payload. Reads are bounded: a target that is silent fails
-the case, it does not stop the suite. FIN and RST are both "closed".
+A target that sends more responses than requests fails every case, and so does NULL with a payload
+(CONN-002, STATUS-003). Reads are bounded: a target that is silent fails the case, it does not stop
+the suite. FIN and RST are both "closed".
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import socket
 from collections.abc import Callable
 
 from kvbench.conformance.findings import CaseFailed
+from kvbench.conformance.wire.frames import HEADER_BYTES, declared_bytes, frame, take_frames
 from kvbench.conformance.wire.trace import Trace, WireReply
-from kvbench.protocol.client import ClientProtocol
-from kvbench.protocol.frames import HEADER_BYTES, frame
+from kvbench.protocol.opcodes import Status
 
 REPLY_TIMEOUT_S = 5.0
 """A target that takes longer for one reply is silent. Loopback takes well under a millisecond."""
@@ -76,10 +76,10 @@ class WireConnection:
         self._trace = trace
         self._check = check
         self._reply_timeout_s = reply_timeout_s
-        self._protocol: ClientProtocol[None] = ClientProtocol(
-            "the target", reply_timeout_s, REPLY_BYTES_MAX
-        )
         self._sent_requests = RequestCount()
+        self._due_count = 0
+        self._stream = bytearray()
+        self._fault = ""
         self._replies: list[WireReply] = []
         try:
             self._socket = socket.create_connection(address, timeout=reply_timeout_s)
@@ -99,7 +99,7 @@ class WireConnection:
         """
         self._check(data, pieces)
         self._trace.data(self.name, ">", data, pieces)
-        self._await_responses(self._sent_requests.feed(data))
+        self._due_count += self._sent_requests.feed(data)
         step = pieces or max(1, len(data))
         try:
             for start in range(0, len(data), step):
@@ -107,20 +107,13 @@ class WireConnection:
         except OSError as error:
             self._trace.note(self.name, f"sending failed: {error}")
 
-    def _await_responses(self, count: int) -> None:
-        """So many responses more are due. The bytes of their requests go as the case wants."""
-        if self._protocol.is_usable:
-            for _ in range(count):
-                self._protocol.send(b"", 0.0, None)
-            self._protocol.data_to_send()
-
     def request(self, opcode: int, payload: bytes = b"") -> WireReply:
         """Send one request and read its response."""
         self.send(frame(opcode, payload))
         return self.read()
 
     def exchange(self, request_frame: bytes) -> WireReply:
-        """Send one whole frame, as kvbench.protocol.requests makes them; read its response."""
+        """Send one whole frame; read its response."""
         self.send(request_frame)
         return self.read()
 
@@ -206,9 +199,29 @@ class WireConnection:
             self._trace.note(self.name, "closed by the target")
             return False
         self._trace.data(self.name, "<", data)
-        self._replies += [
-            WireReply(*request.responses[0]) for request in self._protocol.receive(data)
-        ]
-        if self._protocol.is_closed:
-            raise CaseFailed("one response to each request", self._protocol.end_reason)
+        if not self._fault:
+            self._accept(data)
+        if self._fault:
+            raise CaseFailed("one response to each request", self._fault)
         return True
+
+    def _accept(self, data: bytes) -> None:
+        """Cut responses from what came, and note what no target may send.
+
+        Of a piece that holds more than is due nothing is believed: any of it may be too much.
+        """
+        if not self._due_count and data[0] == Status.ERROR:
+            message = data[HEADER_BYTES:].decode("utf-8", "replace")
+            self._fault = f"the target turned the connection away: {message}"
+            return
+        self._stream += data
+        replies = [WireReply(*parts) for parts in take_frames(self._stream)]
+        self._due_count -= len(replies)
+        if self._due_count < 0 or (self._due_count == 0 and self._stream):
+            self._fault = "more responses came than were due"
+            return
+        if any(reply.status == Status.NULL and reply.payload for reply in replies):
+            self._fault = "a NULL came with a payload"
+        elif declared_bytes(self._stream) > REPLY_BYTES_MAX:
+            self._fault = f"a reply of {declared_bytes(self._stream)} bytes is over the limit"
+        self._replies += replies

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from types import EllipsisType
 from typing import Self
 
 from typing_extensions import override
@@ -17,13 +18,15 @@ from typing_extensions import override
 from kvbench.conformance.case import CaseContext
 from kvbench.conformance.findings import CaseFailed, SetupFailed
 from kvbench.conformance.isolation import ForeignKeyError, fresh_prefix
+from kvbench.conformance.wire.codec import encode
 from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S, WireConnection
+from kvbench.conformance.wire.frames import frame
 from kvbench.conformance.wire.guard import EMPTY_KEY, StreamGuard
+from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.trace import Trace, exchanges
-from kvbench.protocol import requests
-from kvbench.protocol.frames import frame
+from kvbench.conformance.wire.values import encode_value
+from kvbench.model import Value
 from kvbench.protocol.opcodes import Opcode, Status
-from kvbench.protocol.values import encode_value
 from kvbench.verdicts import Exchange
 
 NET_TTL_MS = 3_600_000
@@ -155,7 +158,7 @@ class WireContext(CaseContext):
         return sorted(self._keys)
 
     def stored(
-        self, connection: WireConnection, key: str, value: object, ttl_ms: int | None = None
+        self, connection: WireConnection, key: str, value: Value, ttl_ms: int | None = None
     ) -> None:
         """Store a value as a step before the one that is checked; by default with the net's TTL.
 
@@ -163,15 +166,17 @@ class WireContext(CaseContext):
             SetupFailed: it was not OK.
         """
         ttl_ms = self.net_ttl_ms if ttl_ms is None else ttl_ms
-        request = requests.set_request(Opcode.SET, b"", key, value, ttl_ms)
+        request = encode(Action("set", (key,), (value,), ttl_ms))
         reply = connection.exchange(request)
         if reply.status != Status.OK:
             raise SetupFailed(f"SET before the check answered {reply}")
 
-    def expect_value(self, connection: WireConnection, key: str, value: object) -> None:
+    def expect_value(
+        self, connection: WireConnection, key: str, value: Value | EllipsisType
+    ) -> None:
         """Fail the case unless GET answers this very value, or NULL for ``...``."""
-        reply = connection.exchange(requests.key_request(Opcode.GET, b"", key))
-        if value is ...:
+        reply = connection.exchange(encode(Action("get", (key,))))
+        if isinstance(value, EllipsisType):
             reply.expect(Status.NULL, b"")
         else:
             reply.expect(Status.OK, encode_value(value))

@@ -16,16 +16,15 @@ import socket
 import time
 
 from kvbench.conformance.findings import CaseFailed, SetupFailed
-from kvbench.conformance.wire.codec import encode
+from kvbench.conformance.wire.codec import HELLO_FRAME, decode_hello, encode
 from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S, WireConnection
 from kvbench.conformance.wire.context import NET_TTL_MS, WireContext
+from kvbench.conformance.wire.frames import frame
 from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.trace import WireReply
 from kvbench.errors import KvConnectionError, ProtocolError
 from kvbench.model import Capability
-from kvbench.protocol import requests
-from kvbench.protocol.frames import frame
-from kvbench.protocol.opcodes import PROTOCOL_VERSION, Effect, Opcode, RequestLayout, Status
+from kvbench.protocol.opcodes import Effect, Opcode, RequestLayout, Status
 
 _CORE = {Opcode.GET, Opcode.SET, Opcode.DEL, Opcode.EXISTS, Opcode.PING, Opcode.INFO}
 
@@ -151,12 +150,11 @@ def _doubt(context: WireContext) -> str:
 
 def _announced(context: WireContext) -> list[str] | None:
     """The names that HELLO announces; None when there is no HELLO, or its answer is no list."""
-    hello = requests.hello_payload(PROTOCOL_VERSION, [])
-    reply = _ask(context.connect(), frame(Opcode.HELLO, hello))
+    reply = _ask(context.connect(), HELLO_FRAME)
     if reply is None or reply.status != Status.OK:
         return None
     try:
-        return list(requests.parse_hello(reply.payload)[1])
+        return decode_hello(reply.payload)[1]
     except ProtocolError:
         return []  # It has HELLO, and answers it wrongly: a case of its own says so.
 
@@ -164,14 +162,13 @@ def _announced(context: WireContext) -> list[str] | None:
 def _probes(context: WireContext) -> dict[str, list[bytes]]:
     """For each operation outside the core, requests that a server with it has to grant."""
     absent, number, lock = context.key("absent"), context.key("number"), context.key("lock")
-    _ask(context.connect(), requests.set_request(Opcode.SET, b"", number, 5, 0))
-    hello = requests.hello_payload(PROTOCOL_VERSION, [])
+    _ask(context.connect(), encode(Action("set", (number,), (5,))))
     probes = {
         opcode.word: [encode(action) for action in _asked(opcode, absent, number, lock)]
         for opcode in Opcode
         if not opcode.is_core and opcode.effect is not Effect.NONE
     }
-    return probes | {"hello": [frame(Opcode.HELLO, hello)]}
+    return probes | {"hello": [HELLO_FRAME]}
 
 
 def _asked(opcode: Opcode, absent: str, number: str, lock: str) -> list[Action]:

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kvbench.conformance.isolation import ForeignKeyError
-from kvbench.protocol.frames import HEADER_BYTES
+from kvbench.conformance.wire.frames import HEADER_BYTES
 from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX, Effect, Opcode, RequestLayout, Tag
 
 EMPTY_KEY = b""

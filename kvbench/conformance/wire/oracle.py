@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
+from kvbench.conformance.wire.values import equal_to_cas
 from kvbench.model import Value
-from kvbench.protocol.values import values_equal
 
 _I64 = range(-(2**63), 2**63)
 
@@ -116,7 +116,7 @@ def same_result(left: Result, right: Result) -> bool:
         return True
     if isinstance(left, Answer) or isinstance(right, Answer):
         return left is right
-    return values_equal(_plain(left), _plain(right))
+    return equal_to_cas(_plain(left), _plain(right))
 
 
 def shown(result: Result) -> str:
@@ -249,7 +249,7 @@ def _cas(state: State, action: Action) -> Effect:
     expected, new = action.values
     if found is None:
         return Effect(Answer.ABSENT, state, "CAS-003", "CAS-003", "CAS-003")
-    if not values_equal(found.value, expected):
+    if not equal_to_cas(found.value, expected):
         rule = "CAS-002" if type(found.value) is type(expected) else "CAS-005"
         return Effect(0, state, rule, rule, "CAS-002")
     after = _with(state, action, Entry(new, action.ttl_ms or found.ttl_ms))

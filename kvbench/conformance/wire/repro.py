@@ -24,12 +24,12 @@ from kvbench import __version__, specs
 from kvbench.conformance.case import EFFORT_RIGOROUS, Case
 from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.frames import take_frames
 from kvbench.conformance.wire.trace import TraceEvent, WireReply
 from kvbench.conformance.wire.vectors import STEPS_MAX, check_numbers
 from kvbench.decoding import decode
 from kvbench.errors import UsageError
 from kvbench.foreign_text import clean
-from kvbench.protocol.frames import FrameReader
 from kvbench.specs import KEY_TOKEN, Bytes, ExpectedReply, Hex, Payload, Repeat, Vector, VectorStep
 from kvbench.verdicts import Exchange
 
@@ -233,14 +233,15 @@ def _vector_from(case: Case, context: WireContext, error: CaseFailed) -> tuple[V
 
 def _drafts(context: WireContext) -> list[_Draft]:
     drafts: list[_Draft] = []
-    readers: dict[str, FrameReader] = {}
+    streams: dict[str, bytearray] = {}
     previous_ms = 0.0
     for event in context.trace.events:
         if event.direction == ">":
             drafts.append(_sent(event, context.prefix, event.at_ms - previous_ms))
         elif event.direction == "<":
-            reader = readers.setdefault(event.connection, FrameReader())
-            replies = [WireReply(*parts) for parts in reader.feed(event.data)]
+            stream = streams.setdefault(event.connection, bytearray())
+            stream += event.data
+            replies = [WireReply(*parts) for parts in take_frames(stream)]
             if not drafts or drafts[-1].connection != event.connection or drafts[-1].finish:
                 drafts.append(_Draft(event.connection))
             drafts[-1].replies += replies

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Self, cast
 
 from kvbench.conformance.findings import CaseFailed
+from kvbench.conformance.wire.frames import declared_bytes, take_frames
+from kvbench.conformance.wire.values import decode_value
 from kvbench.errors import ProtocolError
-from kvbench.protocol.frames import FrameReader
-from kvbench.protocol.opcodes import Opcode, Status
-from kvbench.protocol.values import decode_value
+from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX, Opcode, Status
 from kvbench.specs import STATUSES, ExpectedReply, Payload, StatusName
 from kvbench.verdicts import Exchange
 
@@ -130,15 +130,15 @@ def _exchange(event: TraceEvent) -> Exchange:
 
 def _describe(data: bytes, *, is_request: bool) -> str:
     """The frames in ``data``, each in a few words."""
-    reader = FrameReader()
+    stream = bytearray(data)
     parts = [
         _describe_request(code, payload) if is_request else _describe_reply(code, payload)
-        for code, payload in reader.feed(data)
+        for code, payload in take_frames(stream)
     ]
-    if reader.oversize_bytes:
-        parts.append(f"a header that declares {reader.oversize_bytes} bytes")
-    elif reader.buffered_bytes:
-        parts.append(f"{reader.buffered_bytes} bytes of an unfinished frame")
+    if declared_bytes(stream) > PAYLOAD_BYTES_MAX:
+        parts.append(f"a header that declares {declared_bytes(stream)} bytes")
+    elif stream:
+        parts.append(f"{len(stream)} bytes of an unfinished frame")
     shown = "; ".join(parts[:8])
     return f"{shown}; ... {len(parts)} in all" if len(parts) > 8 else shown
 

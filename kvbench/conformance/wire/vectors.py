@@ -18,16 +18,14 @@ from collections.abc import Iterable
 
 from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.isolation import ForeignKeyError
+from kvbench.conformance.wire.codec import values_of
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
-from kvbench.conformance.wire.equality import same_value
 from kvbench.conformance.wire.guard import StreamGuard
 from kvbench.conformance.wire.trace import WireReply
-from kvbench.errors import ProtocolError, UsageError
-from kvbench.model import Value
+from kvbench.conformance.wire.values import same_value
+from kvbench.errors import UsageError
 from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX, Status
-from kvbench.protocol.responses import parse_values
-from kvbench.protocol.values import decode_value
 from kvbench.specs import (
     KEY_TOKEN,
     STATUSES,
@@ -97,25 +95,13 @@ def _means_the_same(expected: ExpectedReply, reply: WireReply) -> bool:
     """Whether the payload holds the expected values in another encoding of theirs."""
     if reply.status != Status.OK or not isinstance(expected.payload, str | list):
         return False
-    left, right = _values(unhex(expected.payload)), _values(reply.payload)
+    left, right = values_of(unhex(expected.payload)), values_of(reply.payload)
     return (
         left is not None
         and right is not None
         and len(left) == len(right)
         and all(same_value(a, b) for a, b in zip(left, right, strict=True))
     )
-
-
-def _values(payload: bytes) -> list[Value] | None:
-    """The values of a GET's or an MGET's reply; None when the payload is neither."""
-    try:
-        return [decode_value(payload)]
-    except ProtocolError:
-        pass
-    try:
-        return parse_values(payload, int.from_bytes(payload[:2], "big"))
-    except ProtocolError:
-        return None
 
 
 # --- Vectors from a file of somebody else --------------------------------------------------------

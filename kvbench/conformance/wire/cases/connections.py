@@ -11,13 +11,14 @@ import struct
 import time
 
 from kvbench.conformance.findings import CaseFailed, SetupFailed
+from kvbench.conformance.wire.codec import encode
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.frames import frame
+from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.suite import wire_case
-from kvbench.protocol import requests
-from kvbench.protocol.frames import frame
+from kvbench.conformance.wire.values import encode_value
 from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX, Opcode, Status
-from kvbench.protocol.values import encode_value
 
 SILENCE_S = 0.2
 """What has not come after so long was not going to come by itself."""
@@ -54,14 +55,14 @@ def as_many_responses_as_requests(context: WireContext) -> None:
     name = key.encode()
     asked = [
         _PING,
-        requests.set_request(Opcode.SET, b"", key, "value", 0),
-        requests.key_request(Opcode.GET, b"", key),
+        encode(Action("set", (key,), ("value",))),
+        encode(Action("get", (key,))),
         frame(Opcode.GET, b""),
         frame(Opcode.SET, struct.pack(">H", len(name)) + name),
-        requests.key_request(Opcode.EXISTS, b"", key),
+        encode(Action("exists", (key,))),
         frame(0, name),
-        requests.key_request(Opcode.DEL, b"", key),
-        requests.key_request(Opcode.GET, b"", key),
+        encode(Action("del", (key,))),
+        encode(Action("get", (key,))),
         frame(Opcode.INFO, b""),
     ]
     connection.send(b"".join(asked) * 3)
@@ -93,7 +94,7 @@ def answers_after_the_last_request(context: WireContext) -> None:
 def cut_off_anywhere(context: WireContext) -> None:
     """A SET that is cut off before its header, key, TTL or value ends, by FIN or RST: no trace."""
     key = context.key("cut off")
-    request = requests.set_request(Opcode.SET, b"", key, "value", 0)
+    request = encode(Action("set", (key,), ("value",)))
     inside_key = request.index(b"cut off") + 3
     observer = context.connect()
     for length in (3, 5, inside_key, len(request) - 12, len(request) - 5, len(request) - 1):
@@ -126,9 +127,9 @@ def _expect_outlived(context: WireContext, opcode: Opcode) -> None:
     for end in ("close", "reset"):
         key = context.key(end)
         if opcode is Opcode.LOCK:
-            request = requests.lock_request(opcode, b"", key, "owner", 3_600_000)
+            request = encode(Action(opcode.word, (key,), ("owner",), 3_600_000))
         else:
-            request = requests.set_request(opcode, b"", key, "owner", 0)
+            request = encode(Action(opcode.word, (key,), ("owner",)))
         connection = context.connect()
         if connection.exchange(request).status != Status.OK:
             raise SetupFailed(f"{opcode.name} before the end of the connection was not OK")
@@ -150,7 +151,7 @@ def _ask_without_reading(context: WireContext, connection: WireConnection) -> by
     key = context.key("large")
     value = b"\0" * UNREAD_VALUE_BYTES
     context.stored(connection, key, value)
-    connection.send(requests.key_request(Opcode.GET, b"", key) * UNREAD_GETS)
+    connection.send(encode(Action("get", (key,))) * UNREAD_GETS)
     return encode_value(value)
 
 
@@ -166,7 +167,7 @@ def a_client_that_does_not_read(context: WireContext) -> None:
 def clients_that_stall_or_break(context: WireContext) -> None:
     """Clients stop inside a header or a payload, and break off: others are served."""
     other = context.connect()
-    request = requests.set_request(Opcode.SET, b"", context.key("stalled"), "value", 0)
+    request = encode(Action("set", (context.key("stalled"),), ("value",)))
     for length in (1, 4, 5, len(request) - 1):
         stalled, broken = context.connect(), context.connect()
         stalled.send(request[:length])
@@ -179,7 +180,7 @@ def _expect_served(context: WireContext, other: WireConnection) -> None:
     """Fail unless ``other`` and a new connection are answered."""
     key = context.key("served")
     for connection in (other, context.connect()):
-        stored = connection.exchange(requests.set_request(Opcode.SET, b"", key, "value", 0))
+        stored = connection.exchange(encode(Action("set", (key,), ("value",))))
         stored.expect(Status.OK, b"")
         context.expect_value(connection, key, "value")
 

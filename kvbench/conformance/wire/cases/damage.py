@@ -17,10 +17,10 @@ from kvbench.conformance.wire.codec import decode, encode
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.explore import explore
+from kvbench.conformance.wire.frames import HEADER_BYTES, frame
 from kvbench.conformance.wire.oracle import CORE, OPERATIONS, Action, shown
 from kvbench.conformance.wire.strategies import actions
 from kvbench.conformance.wire.suite import wire_case
-from kvbench.protocol.frames import HEADER_BYTES, frame
 from kvbench.protocol.opcodes import Opcode, RequestLayout, Status
 
 _HARMLESS = (0x00, Opcode.GET, Opcode.EXISTS, Opcode.PING, Opcode.INFO, Opcode.MGET)

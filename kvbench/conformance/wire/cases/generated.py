@@ -7,25 +7,21 @@ from __future__ import annotations
 
 import math
 import time
-from itertools import pairwise
 
 from hypothesis import strategies as st
 
 from kvbench.conformance.findings import CaseFailed
-from kvbench.conformance.wire.codec import decode, encode
+from kvbench.conformance.wire.codec import decode, encode, split_values
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
-from kvbench.conformance.wire.equality import same_value
 from kvbench.conformance.wire.explore import explore
 from kvbench.conformance.wire.oracle import CORE, Action, State, apply, same_result, shown
 from kvbench.conformance.wire.strategies import actions, texts, values
 from kvbench.conformance.wire.suite import wire_case
+from kvbench.conformance.wire.values import decode_value, encode_value, same_value
 from kvbench.errors import ProtocolError
 from kvbench.model import KEY_BYTES_MAX, Value
-from kvbench.protocol import requests
-from kvbench.protocol.opcodes import Opcode, Status
-from kvbench.protocol.responses import parse_values
-from kvbench.protocol.values import decode_value, encode_value, read_value
+from kvbench.protocol.opcodes import Status
 
 PIECE_PAUSE_S = 0.001
 """Between two pieces of a request: a server that reads at all has read the first by then."""
@@ -68,30 +64,23 @@ def _round_trip(context: WireContext, stored: list[Value]) -> list[tuple[Value, 
     keys = context.keys(len(stored))
     pairs: list[tuple[Value, bytes]] = []
     for key, value in zip(keys, stored, strict=True):
-        connection.send(requests.set_request(Opcode.SET, b"", key, value, 0))
-        connection.send(requests.key_request(Opcode.GET, b"", key))
+        connection.send(encode(Action("set", (key,), (value,))))
+        connection.send(encode(Action("get", (key,))))
         connection.read().expect(Status.OK, b"")
         pairs.append((value, connection.read().expect(Status.OK).payload))
     if {"mset", "mget"} <= context.capabilities:
         # The other way round, so that what SET left behind would be seen.
-        entries: list[tuple[str, object]] = [*zip(keys, reversed(stored), strict=True)]
-        connection.exchange(requests.mset_request(b"", entries, 0)).expect(Status.OK, b"")
-        reply = connection.exchange(requests.keys_request(Opcode.MGET, b"", keys))
-        found = _payloads(reply.expect(Status.OK).payload, len(keys))
+        batch = Action("mset", tuple(keys), tuple(reversed(stored)))
+        connection.exchange(encode(batch)).expect(Status.OK, b"")
+        reply = connection.exchange(encode(Action("mget", tuple(keys))))
+        payload = reply.expect(Status.OK).payload
+        try:
+            found = split_values(payload, len(keys))
+        except ProtocolError as error:
+            came = f"{payload[:40].hex(' ')}: {error}"
+            raise CaseFailed(f"{len(keys)} values", came) from None
         pairs += zip(reversed(stored), found, strict=True)
     return pairs
-
-
-def _payloads(payload: bytes, count: int) -> list[bytes]:
-    """The bytes of each value in an MGET's reply."""
-    try:
-        parse_values(payload, count)
-        ends = [2]
-        for _ in range(count):
-            ends.append(read_value(payload, ends[-1])[1])
-        return [payload[start:end] for start, end in pairwise(ends)]
-    except ProtocolError as error:
-        raise CaseFailed(f"{count} values", f"{payload[:40].hex(' ')}: {error}") from None
 
 
 @wire_case("KEY-007")
@@ -113,7 +102,7 @@ def _names_hold(context: WireContext, names: list[str]) -> None:
     keys = [context.key(name) for name in names]
     connection = context.connect()
     for number, key in enumerate(keys):
-        connection.exchange(requests.set_request(Opcode.SET, b"", key, number, 0)).expect(Status.OK)
+        connection.exchange(encode(Action("set", (key,), (number,)))).expect(Status.OK)
     for number, key in enumerate(keys):
         context.expect_value(connection, key, number)
 
@@ -251,7 +240,7 @@ def _watch(context: WireContext) -> list[_Life]:
         time.sleep(0.005)
         for life in waiting:
             asked_at = context.now_ms()
-            reply = connection.exchange(requests.key_request(Opcode.GET, b"", life.key))
+            reply = connection.exchange(encode(Action("get", (life.key,))))
             if reply.status == Status.NULL:
                 life.absent_before = context.now_ms()
             else:

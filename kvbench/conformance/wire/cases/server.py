@@ -13,16 +13,15 @@ import time
 from collections.abc import Iterable
 
 from kvbench.conformance.findings import CaseFailed, SetupFailed
-from kvbench.conformance.wire.codec import decode, encode
+from kvbench.conformance.wire.codec import HELLO_FRAME, decode, decode_hello, encode
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.frames import frame
 from kvbench.conformance.wire.guard import UNASSIGNED_OPCODES
 from kvbench.conformance.wire.oracle import CORE, Action
 from kvbench.conformance.wire.suite import wire_case
 from kvbench.conformance.wire.trace import WireReply
 from kvbench.errors import ProtocolError
-from kvbench.protocol import requests
-from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import EXTENSIONS, Opcode, Status
 
 FAMILY = tuple([opcode for opcode in Opcode if opcode <= Opcode.MDEL])
@@ -124,10 +123,10 @@ def the_family_is_there(context: WireContext) -> None:
 @wire_case("EXT-002", needs=("hello",))
 def what_is_announced_is_there(context: WireContext) -> None:
     """The extensions that HELLO names, each asked for in order: none is refused."""
-    reply = context.connect().request(Opcode.HELLO, requests.hello_payload(1, []))
+    reply = context.connect().exchange(HELLO_FRAME)
     reply.expect(Status.OK)
     try:
-        _, announced = requests.parse_hello(reply.payload)
+        _, announced = decode_hello(reply.payload)
     except ProtocolError as error:
         raise SetupFailed(f"HELLO's reply cannot be read: {error}") from None
     # What a tour of the extensions stands on is in the core, and nothing else is needed.
@@ -172,7 +171,7 @@ def refusals_say_something(context: WireContext) -> None:
         frame(Opcode.PING, b"?"),
     ]
     if "incr" in context.capabilities:
-        refused.append(requests.counter_request(Opcode.INCR, b"", key, 1))
+        refused.append(encode(Action("incr", (key,), (1,))))
     for request in refused:
         reply = connection.exchange(request)
         if reply.is_refusal and not reply.payload.strip():
@@ -187,7 +186,7 @@ def cas_failed_is_never_sent(context: WireContext) -> None:
     for stored in (None, "something else"):
         if stored is not None:
             context.stored(connection, key, stored)
-        reply = connection.exchange(requests.cas_request(b"", key, 1, 2, 0))
+        reply = connection.exchange(encode(Action("cas", (key,), (1, 2))))
         if reply.status == Status.CAS_FAILED:
             raise CaseFailed("any status but CAS_FAILED", str(reply))
 
@@ -205,10 +204,10 @@ def replies_have_their_layout(context: WireContext) -> None:
     if info.status == Status.OK:
         _info(info)
     if "hello" in context.capabilities:
-        hello = connection.request(Opcode.HELLO, requests.hello_payload(1, []))
+        hello = connection.exchange(HELLO_FRAME)
         try:
             if hello.status == Status.OK:
-                requests.parse_hello(hello.payload)
+                decode_hello(hello.payload)
         except ProtocolError as error:
             raise CaseFailed("the layout of HELLO", f"{hello}: {error}") from None
 
@@ -216,10 +215,10 @@ def replies_have_their_layout(context: WireContext) -> None:
 @wire_case("HELLO-001", needs=("hello",))
 def hello_names_can_be_read(context: WireContext) -> None:
     """HELLO's reply holds version 1 and as many names as it counts, in UTF-8."""
-    reply = context.connect().request(Opcode.HELLO, requests.hello_payload(1, []))
+    reply = context.connect().exchange(HELLO_FRAME)
     reply.expect(Status.OK)
     try:
-        version, _ = requests.parse_hello(reply.payload)
+        version, _ = decode_hello(reply.payload)
     except ProtocolError as error:
         raise CaseFailed("a version, a count, and so many names", f"{reply}: {error}") from None
     if version != 1:
@@ -230,7 +229,7 @@ def hello_names_can_be_read(context: WireContext) -> None:
 def hello_is_not_required(context: WireContext) -> None:
     """Every operation that is there: without a HELLO it is refused no more than after one."""
     greeted, silent = context.connect(), context.connect()
-    greeted.request(Opcode.HELLO, requests.hello_payload(1, []))
+    greeted.exchange(HELLO_FRAME)
     for stop in _own_tour(context, context.capabilities):
         request = encode(stop, context.prefix)
         if silent.exchange(request).is_refusal and not greeted.exchange(request).is_refusal:
@@ -276,7 +275,7 @@ def replies_of_any_length(context: WireContext) -> None:
     for size in EDGES:
         value = b"y" * (size - 5)
         context.stored(connection, key, value)
-        get = requests.key_request(Opcode.GET, b"", key)
+        get = encode(Action("get", (key,)))
         connection.send(get + frame(Opcode.PING, b""))
         expected = b"\5" + struct.pack(">I", len(value)) + value
         connection.read().expect(Status.OK, expected)
@@ -312,12 +311,10 @@ def _count_of_stored(
     connection: WireConnection, keys: list[str], ttl_ms: int, wait_s: float
 ) -> tuple[int, bool]:
     """How INFO's count changes when ``keys`` are stored, and whether nobody else changed it."""
-    connection.send(b"".join([requests.key_request(Opcode.DEL, b"", key) for key in keys]))
+    connection.send(b"".join([encode(Action("del", (key,))) for key in keys]))
     connection.read_many(len(keys))
     before, again = _entries(connection), _entries(connection)
-    connection.send(
-        b"".join([requests.set_request(Opcode.SET, b"", key, 1, ttl_ms) for key in keys])
-    )
+    connection.send(b"".join([encode(Action("set", (key,), (1,), ttl_ms)) for key in keys]))
     stored = [reply.status == Status.OK for reply in connection.read_many(len(keys))]
     if not all(stored):
         raise SetupFailed("SET before the count was not OK")

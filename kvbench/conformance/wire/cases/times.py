@@ -15,10 +15,9 @@ from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.wire.codec import decode, encode
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.frames import frame
 from kvbench.conformance.wire.oracle import Action, Answer, Result, shown
 from kvbench.conformance.wire.suite import wire_case
-from kvbench.protocol import requests
-from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import TTL_MS_MAX, Effect, Opcode, Status
 
 LONG_TTLS_MS = tuple(
@@ -111,25 +110,25 @@ def _expect_only_read(context: WireContext, read: Callable[[str], bytes]) -> Non
 @wire_case("GET-004")
 def get_only_reads(context: WireContext) -> None:
     """GET, again and again: keys live as long as they would have."""
-    _expect_only_read(context, lambda key: requests.key_request(Opcode.GET, b"", key))
+    _expect_only_read(context, lambda key: encode(Action("get", (key,))))
 
 
 @wire_case("EXISTS-003")
 def exists_only_reads(context: WireContext) -> None:
     """EXISTS, again and again: keys live as long as they would have."""
-    _expect_only_read(context, lambda key: requests.key_request(Opcode.EXISTS, b"", key))
+    _expect_only_read(context, lambda key: encode(Action("exists", (key,))))
 
 
 @wire_case("MGET-004", needs=("mget",))
 def mget_only_reads(context: WireContext) -> None:
     """MGET, again and again: keys live as long as they would have."""
-    _expect_only_read(context, lambda key: requests.keys_request(Opcode.MGET, b"", [key, key]))
+    _expect_only_read(context, lambda key: encode(Action("mget", (key, key))))
 
 
 @wire_case("TTLOP-004", needs=("ttl",))
 def ttl_only_reads(context: WireContext) -> None:
     """TTL, again and again: keys live as long as they would have."""
-    _expect_only_read(context, lambda key: requests.key_request(Opcode.TTL, b"", key))
+    _expect_only_read(context, lambda key: encode(Action("ttl", (key,))))
 
 
 _TOUCHING = [
@@ -176,12 +175,12 @@ def long_ttls_do_not_end_soon(context: WireContext) -> None:
     accepted = []
     for ttl_ms in LONG_TTLS_MS:
         key = context.key(f"{ttl_ms}")
-        reply = connection.exchange(requests.set_request(Opcode.SET, b"", key, 1, ttl_ms))
+        reply = connection.exchange(encode(Action("set", (key,), (1,), ttl_ms)))
         if reply.status == Status.OK:
             accepted.append((key, ttl_ms))
     time.sleep(0.15)
     for key, ttl_ms in accepted:
-        reply = connection.exchange(requests.key_request(Opcode.GET, b"", key))
+        reply = connection.exchange(encode(Action("get", (key,))))
         if reply.status != Status.OK:
             raise CaseFailed(f"a key with a TTL of {ttl_ms} ms, 150 ms later", str(reply))
 
@@ -200,7 +199,7 @@ def long_ttls_are_kept_whole(context: WireContext) -> None:
 
 
 def _left_ms(connection: WireConnection, key: str) -> float:
-    reply = connection.exchange(requests.key_request(Opcode.TTL, b"", key)).expect(Status.OK)
+    reply = connection.exchange(encode(Action("ttl", (key,)))).expect(Status.OK)
     if len(reply.payload) != 8:
         return -math.inf
     left_ms: int = struct.unpack(">q", reply.payload)[0]

@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from kvbench.conformance.findings import CaseFailed
+from kvbench.conformance.wire.codec import encode
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
-from kvbench.conformance.wire.equality import same_value
+from kvbench.conformance.wire.frames import frame
+from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.suite import wire_case
+from kvbench.conformance.wire.values import decode_value, same_value
 from kvbench.errors import ProtocolError
 from kvbench.model import KEY_BYTES_MAX, Value
-from kvbench.protocol import requests
-from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import Opcode, Status
-from kvbench.protocol.values import decode_value
 
 OF_EACH_TYPE: Mapping[str, Value] = {
     "Null": None,
@@ -45,11 +45,11 @@ MAP_KEYS = ("", " ", "\0", "k" * 257, "é" * 32_767 + "k", "𝄞", "\ufeff")
 """From none to 65,535 bytes: what is no key outside of a Map is one inside."""
 
 _STORING: Mapping[str, Callable[[str, Value], bytes]] = {
-    "set": lambda key, value: requests.set_request(Opcode.SET, b"", key, value, 0),
-    "setnx": lambda key, value: requests.set_request(Opcode.SETNX, b"", key, value, 0),
-    "cas": lambda key, value: requests.cas_request(b"", key, "before", value, 0),
-    "mset": lambda key, value: requests.mset_request(b"", [(key, value)], 0),
-    "msetex": lambda key, value: requests.msetex_request(b"", [(key, value, 0)]),
+    "set": lambda key, value: encode(Action("set", (key,), (value,))),
+    "setnx": lambda key, value: encode(Action("setnx", (key,), (value,))),
+    "cas": lambda key, value: encode(Action("cas", (key,), ("before", value))),
+    "mset": lambda key, value: encode(Action("mset", (key,), (value,))),
+    "msetex": lambda key, value: encode(Action("msetex", (key,), (value,), ttls_ms=(0,))),
 }
 """Requests that store a value, by the operation's name. CAS finds the String ``before``."""
 
@@ -63,7 +63,7 @@ def keys_of_every_length(context: WireContext) -> None:
     connection = context.connect()
     for length in range(len(context.prefix) + 1, KEY_BYTES_MAX + 1):
         key = context.key("k" * (length - len(context.prefix)))
-        request = requests.set_request(Opcode.SET, b"", key, length, context.net_ttl_ms)
+        request = encode(Action("set", (key,), (length,), context.net_ttl_ms))
         stored = connection.exchange(request)
         if stored.status != Status.OK:
             raise CaseFailed(f"OK to SET of a key of {length} bytes", str(stored))
@@ -106,7 +106,7 @@ def every_type_is_expected_by_cas(context: WireContext) -> None:
     for type_name, value in OF_EACH_TYPE.items():
         key = context.key(type_name)
         context.stored(connection, key, value)
-        reply = connection.exchange(requests.cas_request(b"", key, value, "after", 0))
+        reply = connection.exchange(encode(Action("cas", (key,), (value, "after"))))
         reply.expect(Status.OK, b"\1")
 
 
@@ -156,7 +156,7 @@ def _expect_kept(context: WireContext, values: tuple[Value, ...]) -> None:
 
 def _expect_same(connection: WireConnection, key: str, value: Value) -> None:
     """Fail unless GET answers ``value``, in whatever encoding."""
-    reply = connection.exchange(requests.key_request(Opcode.GET, b"", key)).expect(Status.OK)
+    reply = connection.exchange(encode(Action("get", (key,)))).expect(Status.OK)
     try:
         found = decode_value(reply.payload)
     except ProtocolError as error:

@@ -1,0 +1,213 @@
+"""Values as section 2.3 of the spec has them, and when two of them are equal.
+
+The suite's own codec, which follows the table of the spec line by line. It recurses, up to
+:data:`LEVELS_MAX`, and builds what it reads: it is meant to be checked against the spec by eye.
+
+Two equalities: :func:`same_value` for a value that came back, :func:`equal_to_cas` for CAS.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Callable
+from decimal import Decimal
+
+from kvbench.errors import ProtocolError
+from kvbench.model import Value
+from kvbench.protocol.opcodes import Tag
+
+LEVELS_MAX = 256
+"""Lists and Maps within each other that are read: as many as kvbench's own server accepts."""
+
+_DECIMAL = re.compile(
+    rb"[+-]?((\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|Infinity|s?NaN\d*)",
+)
+
+
+def encode_value(value: Value) -> bytes:
+    """The bytes of a value, its tag first."""
+    match value:
+        case None:
+            return bytes([Tag.NULL])
+        case bool():
+            return bytes([Tag.BOOL, value])
+        case int():
+            return struct.pack(">Bq", Tag.INT, value)
+        case float():
+            return struct.pack(">Bd", Tag.FLOAT, value)
+        case Decimal():
+            return bytes([Tag.DECIMAL]) + sized(str(value))
+        case str():
+            text = value.encode()
+            return struct.pack(">BI", Tag.STRING, len(text)) + text
+        case bytes():
+            return struct.pack(">BI", Tag.BYTES, len(value)) + value
+        case list():
+            head = struct.pack(">BI", Tag.LIST, len(value))
+            return head + b"".join([encode_value(item) for item in value])
+        case _:
+            head = struct.pack(">BI", Tag.MAP, len(value))
+            entries = [sized(key) + encode_value(item) for key, item in value.items()]
+            return head + b"".join(entries)
+
+
+def sized(text: str) -> bytes:
+    """A text with its length before it, as a u16: keys, owners, names and Decimals."""
+    data = text.encode()
+    return struct.pack(">H", len(data)) + data
+
+
+def decode_value(data: bytes) -> Value:
+    """The one value that ``data`` holds, to its last byte.
+
+    Raises:
+        ProtocolError: it holds none, or more.
+    """
+    value, end = read_value(data, 0)
+    if end != len(data):
+        raise ProtocolError(f"{len(data) - end} bytes follow the value")
+    return value
+
+
+def read_value(data: bytes, start: int, level: int = 1) -> tuple[Value, int]:
+    """The value that begins at ``start``, and the offset behind it.
+
+    Raises:
+        ProtocolError: the bytes there are no value.
+    """
+    tag, at = read_number(data, start, 1)
+    match tag:
+        case Tag.NULL:
+            return None, at
+        case Tag.BOOL:
+            flag, at = read_number(data, at, 1)
+            if flag > 1:
+                raise ProtocolError(f"a Bool is 0 or 1, not {flag}")
+            return flag == 1, at
+        case Tag.INT:
+            number: int = struct.unpack(">q", _part(data, at, 8))[0]
+            return number, at + 8
+        case Tag.FLOAT:
+            real: float = struct.unpack(">d", _part(data, at, 8))[0]
+            return real, at + 8
+        case Tag.DECIMAL:
+            size, at = read_number(data, at, 2)
+            return _decimal(_part(data, at, size)), at + size
+        case Tag.STRING | Tag.BYTES:
+            size, at = read_number(data, at, 4)
+            content = _part(data, at, size)
+            return (_text(content) if tag == Tag.STRING else content), at + size
+        case Tag.LIST | Tag.MAP:
+            if level > LEVELS_MAX:
+                raise ProtocolError(f"Lists and Maps are nested deeper than {LEVELS_MAX} levels")
+            return (_read_list if tag == Tag.LIST else _read_map)(data, at, level)
+        case _:
+            raise ProtocolError(f"unknown value tag 0x{tag:02x}")
+
+
+def read_number(data: bytes, start: int, size: int) -> tuple[int, int]:
+    """The unsigned number of ``size`` bytes at ``start``, and the offset behind it."""
+    return int.from_bytes(_part(data, start, size), "big"), start + size
+
+
+def read_text(data: bytes, start: int) -> tuple[str, int]:
+    """The sized text at ``start``, and the offset behind it."""
+    size, at = read_number(data, start, 2)
+    return _text(_part(data, at, size)), at + size
+
+
+def _read_list(data: bytes, start: int, level: int) -> tuple[Value, int]:
+    count, at = read_number(data, start, 4)
+    items: list[Value] = []
+    for _ in range(count):
+        item, at = read_value(data, at, level + 1)
+        items.append(item)
+    return items, at
+
+
+def _read_map(data: bytes, start: int, level: int) -> tuple[Value, int]:
+    count, at = read_number(data, start, 4)
+    items: dict[str, Value] = {}
+    for _ in range(count):
+        key, at = read_text(data, at)
+        items[key], at = read_value(data, at, level + 1)
+    return items, at
+
+
+def _part(data: bytes, start: int, size: int) -> bytes:
+    part = data[start : start + size]
+    if len(part) < size:
+        raise ProtocolError(f"truncated: {size} bytes declared, {len(part)} there")
+    return part
+
+
+def _text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ProtocolError(f"a text is not UTF-8: {error}") from None
+
+
+def _decimal(content: bytes) -> Decimal:
+    if _DECIMAL.fullmatch(content):
+        try:
+            return Decimal(content.decode())
+        except ArithmeticError:
+            pass  # Its exponent is beyond what a Decimal holds.
+    raise ProtocolError(f"{content[:40]!r} is no Decimal")
+
+
+# --- Equality ------------------------------------------------------------------------------------
+
+
+def same_value(stored: Value, found: Value) -> bool:
+    """Whether ``found`` is ``stored`` as it may come back (VALUE-016).
+
+    Stricter than CAS: the sign of a zero counts, and NaN is NaN. The exponent of a Decimal, the
+    order of a Map and the payload of a NaN may change on the way.
+    """
+    return _match(stored, found, _is_same)
+
+
+def equal_to_cas(held: Value, expected: Value) -> bool:
+    """Whether CAS finds two values equal (CAS-004): by type and value; NaN equals nothing."""
+    return _match(held, expected, _is_equal)
+
+
+def _match(left: Value, right: Value, match_leaves: Callable[[Value, Value], bool]) -> bool:
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(
+            _match(*pair, match_leaves) for pair in zip(left, right, strict=True)
+        )
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(
+            _match(value, right[key], match_leaves) for key, value in left.items()
+        )
+    return match_leaves(left, right)
+
+
+def _is_same(stored: Value, found: Value) -> bool:
+    if _is_nan(stored) or _is_nan(found):
+        return _is_nan(stored) and _is_nan(found)
+    return stored == found and _is_negative(stored) == _is_negative(found)
+
+
+def _is_equal(held: Value, expected: Value) -> bool:
+    return not _is_nan(held) and not _is_nan(expected) and held == expected
+
+
+def _is_nan(value: Value) -> bool:
+    if isinstance(value, Decimal):
+        return value.is_nan()
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _is_negative(value: Value) -> bool:
+    """Whether a number has a minus sign; a zero can have one."""
+    if isinstance(value, Decimal):
+        return value.is_signed()
+    return isinstance(value, float) and math.copysign(1, value) < 0
