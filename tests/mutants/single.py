@@ -5,7 +5,7 @@ from __future__ import annotations
 from kvbench.engine import Engine
 from kvbench.protocol import requests, responses
 from kvbench.protocol.opcodes import Opcode, Status
-from kvbench.server.dispatch import Dispatcher, Refused
+from kvbench.server.dispatch import Dispatcher, RefusedRequest
 
 from .parts import Rewriting, breaks, ok
 
@@ -49,7 +49,7 @@ class AbsentIsAnError(Dispatcher):
     def _get(self, payload: bytes) -> bytes:
         reply = super()._get(payload)
         if reply[0] == Status.NULL:
-            raise Refused("no such key")
+            raise RefusedRequest("no such key")
         return reply
 
 
@@ -112,7 +112,7 @@ class TypesStay(Dispatcher):
         key, _, value = requests.parse_set(payload)
         stored = self._engine.get(key)
         if stored is not None and stored[0] != value[0]:
-            raise Refused("the key holds a value of another type")
+            raise RefusedRequest("the key holds a value of another type")
         return super()._set(payload)
 
 
