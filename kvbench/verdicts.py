@@ -53,8 +53,16 @@ class Summary(StrEnum):
 
     VIOLATES = "does not conform"
     UNVERIFIED = "not verified"
+    """A MUST clause could not be checked, or no clause was."""
+    PARTIAL = "partial (subset)"
+    """Nothing that was checked is violated, and not every clause was to be checked."""
+    DEVIATES = "conforms with deviations"
+    """All that is violated is declared in the profile, each with a reason."""
     CONFORMS = "conforms"
 
+
+CONFORMING = frozenset({Summary.CONFORMS, Summary.DEVIATES})
+"""Summaries of a target that keeps what binds it, but for what its profile declares."""
 
 BROKEN = frozenset({Outcome.FAILED, Outcome.WARNING})
 """Outcomes of a clause that is not kept and of which the profile says nothing."""
@@ -130,7 +138,8 @@ class TargetVerdicts(msgspec.Struct, frozen=True):
     Attributes:
         target: its URL or address as given, without passwords.
         suites: ``wire``, ``backend`` or both.
-        conforms: True only if no clause is violated and every MUST that binds was verified.
+        conforms: True only if every MUST that binds was verified, and nothing is violated but what
+            the profile declares.
         summary: what all verdicts say.
         counts: level -> outcome -> number of clauses.
         verdicts: in the order of the ledger.
@@ -150,6 +159,14 @@ class TargetVerdicts(msgspec.Struct, frozen=True):
     capabilities: tuple[str, ...] = ()
     elapsed_s: float = 0.0
     is_interrupted: bool = False
+
+    @property
+    def headline(self) -> str:
+        """The summary, with the number of clauses that deviate as declared."""
+        if self.summary is not Summary.DEVIATES:
+            return self.summary
+        deviating = sum([of_level.get(Outcome.XFAIL, 0) for of_level in self.counts.values()])
+        return f"conforms with {deviating} {'deviation' if deviating == 1 else 'deviations'}"
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -215,12 +232,14 @@ def judge(
     capabilities: tuple[str, ...],
     elapsed_s: float,
     *,
+    is_partial: bool = False,
     is_interrupted: bool = False,
 ) -> TargetVerdicts:
     """Sum the verdicts up. Every text is made fit to be shown, whatever a target answered.
 
     A target conforms when nothing is violated and every MUST clause that binds it was verified;
-    it is not verified when a MUST clause could not be looked at, or none was.
+    it is not verified when a MUST clause could not be checked, or none was. ``is_partial``: only
+    some clauses were selected.
     """
     counts: dict[str, dict[str, int]] = {}
     for one in by_clause(verdicts).values():
@@ -231,11 +250,15 @@ def judge(
         summary = Summary.VIOLATES
     elif set(counts.get("MUST", {})) & UNVERIFIED or not seen & {Outcome.PASSED, Outcome.XFAIL}:
         summary = Summary.UNVERIFIED
+    elif is_partial:
+        summary = Summary.PARTIAL
+    elif Outcome.XFAIL in seen:
+        summary = Summary.DEVIATES
     else:
         summary = Summary.CONFORMS
     return clean(
         TargetVerdicts(
-            target, suites, summary is Summary.CONFORMS, summary, counts, verdicts, facts,
+            target, suites, summary in CONFORMING, summary, counts, verdicts, facts,
             capabilities, elapsed_s, is_interrupted,
         )
     )  # fmt: skip

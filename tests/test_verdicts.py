@@ -42,7 +42,7 @@ def summary(**outcomes):
         ({}, "not verified"),
         ({"MUST_1": Outcome.PASSED}, "conforms"),
         ({"SHOULD_1": Outcome.PASSED}, "conforms"),
-        ({"MUST_1": Outcome.XFAIL}, "conforms"),
+        ({"MUST_1": Outcome.XFAIL}, "conforms with deviations"),
         ({"MUST_1": Outcome.UNSUPPORTED}, "not verified"),
         ({"MUST_1": Outcome.PASSED, "MUST_2": Outcome.UNSUPPORTED}, "conforms"),
         ({"MUST_1": Outcome.PASSED, "MUST_2": Outcome.SKIPPED}, "not verified"),
@@ -62,7 +62,16 @@ def test_what_conforms(outcomes, expected):
 def test_conforms_is_what_the_summary_says():
     for outcome in Outcome:
         found = judge("x", (), verdicts(MUST_1=outcome), {}, (), 0.0)
-        assert found.conforms == (found.summary == "conforms")
+        assert found.conforms == found.summary.startswith("conforms")
+
+
+def test_deviations_are_counted_and_a_part_is_called_one():
+    found = verdicts(MUST_1=Outcome.XFAIL, SHOULD_2=Outcome.XFAIL, MUST_3=Outcome.PASSED)
+    assert judge("x", (), found, {}, (), 0.0).headline == "conforms with 2 deviations"
+    part = judge("x", (), found, {}, (), 0.0, is_partial=True)
+    assert part.headline == "partial (subset)" and not part.conforms
+    broken = verdicts(MUST_1=Outcome.FAILED)
+    assert judge("x", (), broken, {}, (), 0.0, is_partial=True).headline == "does not conform"
 
 
 def test_a_clause_is_worth_the_worst_of_its_cases():

@@ -7,7 +7,6 @@ found into reports and an exit code.
 from __future__ import annotations
 
 import fnmatch
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kvbench.cli.parameters import TargetType
+from kvbench.conformance.seeds import RANDOM, SEED_DEFAULT, drawn
 from kvbench.errors import UrlError, UsageError
 from kvbench.registry import HOST_PORT
 from kvbench.report.formats import VERDICTS_FORMATS
@@ -116,7 +116,13 @@ itself failed, 130 Ctrl-C. Of several targets the first of 1, 4, 3, 0 that one o
     help="Where failed conversations go, for `kvbench replay`. [kvbench-failures]",
 )
 @click.option("--rigorous", is_flag=True, help="Generated cases go ten times deeper: minutes.")
-@click.option("--seed", metavar="TEXT", help="Of all that is random. [another each time]")
+@click.option(
+    "--seed",
+    metavar="TEXT",
+    default=SEED_DEFAULT,
+    show_default=True,
+    help=f"Of all that is random: the same seed, the same verdicts; `{RANDOM}` draws one.",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -131,7 +137,7 @@ def command(
     force: bool,
     repro_dir: Path | None,
     rigorous: bool,
-    seed: str | None,
+    seed: str,
     **files: Path | None,
 ) -> None:
     """Check whether each TARGET keeps every promise that binds it.
@@ -159,7 +165,7 @@ def command(
         selection=selection,
         profiles=_profile_files(profiles, targets, no_profile),
         effort=EFFORT_RIGOROUS if rigorous else 1,
-        seed=secrets.token_hex(4) if seed is None else seed,
+        seed=drawn(seed),
         repro_directory=repro_dir or Path(DIRECTORY),
     )
     run = run_check(request)

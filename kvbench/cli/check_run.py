@@ -96,7 +96,8 @@ class CheckRun:
             return EXIT_FAILED
         if self.unreachable or Outcome.ERROR in outcomes:
             return EXIT_UNREACHABLE
-        return 0 if all(target.conforms for target in targets) else EXIT_UNVERIFIED
+        is_unverified = any(target.summary is Summary.UNVERIFIED for target in targets)
+        return EXIT_UNVERIFIED if is_unverified or not targets else 0
 
 
 def run_check(request: CheckRequest) -> CheckRun:

@@ -27,15 +27,15 @@ What the verdicts become:
 - unsupported, skipped: skipped, with the reason; ``-rs`` lists them.
 - error: an error in the item's setup.
 
-Each clause keeps the worst of its verdicts, and the run ends with one line: conforms, does not
-conform, or not verified. When nothing failed but a MUST clause could not be looked at, or nothing
-was verified at all, pytest's exit code is 5, never 0. Under pytest-xdist each worker opens the
-target for itself; ``kvb://`` then is a private server for each.
+Each clause keeps the worst of its verdicts, and the run ends with one line: conforms (with so many
+deviations), does not conform, partial (cases were deselected), or not verified. When nothing failed
+but a MUST clause could not be looked at, or nothing was verified at all, pytest's exit code is 5,
+never 0. Under pytest-xdist each worker opens the target for itself; ``kvb://`` then is a private
+server for each.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from kvbench.conformance.seeds import RANDOM, SEED_DEFAULT, drawn
 from kvbench.errors import KvbenchError
 from kvbench.foreign_text import clean
 
@@ -94,7 +95,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         help="only this suite [all that can look at the target]",
     )
-    group.addoption("--kvbench-seed", metavar="TEXT", help="of all that is random")
+    group.addoption(
+        "--kvbench-seed",
+        metavar="TEXT",
+        default=SEED_DEFAULT,
+        help=f"of all that is random; `{RANDOM}` draws one [{SEED_DEFAULT}]",
+    )
     group.addoption("--kvbench-rigorous", action="store_true", help="generated cases go deeper")
     group.addoption(
         "--kvbench-repro-dir",
@@ -112,9 +118,8 @@ def pytest_configure(config: pytest.Config) -> None:
             _profile(config)
         except KvbenchError as error:
             raise pytest.UsageError(f"kvbench: {clean(str(error))}") from None
-    if config.getoption("--kvbench-seed") is None:
-        given: dict[str, str] = getattr(config, "workerinput", {})
-        config.option.kvbench_seed = given.get("kvbench_seed") or secrets.token_hex(4)
+    given: dict[str, str] = getattr(config, "workerinput", {})
+    config.option.kvbench_seed = given.get("kvbench_seed") or drawn(config.option.kvbench_seed)
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Summary(), "kvbench-summary")
 
@@ -240,12 +245,13 @@ class _Summary:
             for told in self._told.values()
             for clause, level, case, outcome in told
         ]
-        judged = judge("", (), tuple(verdicts), {}, (), 0.0)
+        is_partial = _is_partial(verdicts)
+        judged = judge("", (), tuple(verdicts), {}, (), 0.0, is_partial=is_partial)
         counts = [
             f"{level}: {', '.join([f'{number} {outcome}' for outcome, number in found.items()])}"
             for level, found in judged.counts.items()
         ]
-        self._summary = f"kvbench: {judged.summary} ({'; '.join(counts)})"
+        self._summary = f"kvbench: {judged.headline} ({'; '.join(counts)})"
         if judged.summary is Summary.UNVERIFIED and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
@@ -253,6 +259,15 @@ class _Summary:
         """The one line."""
         if self._summary:
             terminalreporter.write_line(self._summary)
+
+
+def _is_partial(verdicts: list[Verdict]) -> bool:
+    """Whether cases of the suites that ran were deselected."""
+    from kvbench.conformance.suites import SUITES
+
+    ran = {one.case for one in verdicts}
+    suites = [suite for suite in SUITES if not ran.isdisjoint([one.name for one in suite.cases])]
+    return any(case.name not in ran for suite in suites for case in suite.cases)
 
 
 def _named(config: pytest.Config) -> str:

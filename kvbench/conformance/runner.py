@@ -193,6 +193,7 @@ def check_target(
         {**_facts(target), **(facts or {})},
         tuple(sorted({word for suite in suites for word in runner.capabilities[suite]})),
         time.monotonic() - began,
+        is_partial=options.selection.is_partial,
         is_interrupted=runner.is_interrupted,
     )
 

@@ -11,6 +11,8 @@ from kvbench.conformance.case import Case, Suite
 from kvbench.conformance.suites import SUITES
 from kvbench.specs import Clause, clauses
 
+LEVELS = frozenset({"MUST", "SHOULD", "MAY"})
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -24,7 +26,12 @@ class Selection:
 
     suites: frozenset[Suite] = frozenset(SUITES)
     only: tuple[str, ...] = ()
-    levels: frozenset[str] = frozenset({"MUST", "SHOULD", "MAY"})
+    levels: frozenset[str] = LEVELS
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it leaves out clauses of its suites."""
+        return bool(self.only) or self.levels != LEVELS
 
     def wants(self, clause: Clause) -> bool:
         """Whether a clause is to be looked at."""

@@ -6,14 +6,21 @@ letters, and ``textLength`` makes the renderer keep to the estimate whatever fon
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 
 from kvbench.report.conformance_matrix import tally
-from kvbench.verdicts import Conformance, Summary
+from kvbench.verdicts import CONFORMING, Conformance, Summary
 
 LABEL = "conformance"
 
-_COLOURS = {"conforms": "#1a7f37", "does not conform": "#c62828", "not verified": "#666"}
+_COLOURS: Mapping[Summary, str] = {
+    Summary.CONFORMS: "#1a7f37",
+    Summary.DEVIATES: "#1a7f37",
+    Summary.PARTIAL: "#666",
+    Summary.UNVERIFIED: "#666",
+    Summary.VIOLATES: "#c62828",
+}
 """By summary. White text on each has a contrast of at least 4.5 (WCAG 2.1, AA)."""
 
 _NARROW, _WIDE = frozenset("fijlrt()|.,:;'!/ "), frozenset("mwMW%@—")
@@ -56,7 +63,7 @@ def render_badge(conformance: Conformance) -> str:
     )
 
 
-def _message(conformance: Conformance) -> tuple[str, str]:
+def _message(conformance: Conformance) -> tuple[Summary, str]:
     """The summary that counts, and what the badge says."""
     targets = conformance.targets
     if not targets:
@@ -66,9 +73,9 @@ def _message(conformance: Conformance) -> tuple[str, str]:
     if len(targets) == 1:
         must = tally(targets[0], "MUST")
         figures = f" ({must.passed}/{must.binding} MUST)" if must.binding else ""
-        return worst, worst + figures
-    conforming = summaries.count(Summary.CONFORMS)
-    if worst is Summary.CONFORMS:
+        return worst, targets[0].headline + figures
+    conforming = sum([target.conforms for target in targets])
+    if worst in CONFORMING:
         return worst, f"{conforming} targets conform"
     return worst, f"{conforming} of {len(targets)} targets conform"
 

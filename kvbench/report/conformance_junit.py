@@ -48,7 +48,7 @@ def _suite(target: TargetVerdicts, conformance: Conformance) -> Element:
     suite = Element("testsuite", name=_clean(target.target))
     properties = SubElement(suite, "properties")
     told = {
-        "summary": target.summary,
+        "summary": target.headline,
         "suites": ", ".join(target.suites),
         "suite_version": conformance.suite_version,
         "seed": conformance.seed,

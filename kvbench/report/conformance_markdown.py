@@ -65,7 +65,7 @@ def _summary(targets: Sequence[TargetVerdicts]) -> Iterator[str]:
     yield _row(["Target", "Verdict", *LEVELS, "Besides", "Suites", "Time"])
     yield _row([":---", ":---", *["---:"] * len(LEVELS), ":---", ":---", "---:"])
     for target in targets:
-        summary = _text(target.summary)
+        summary = _text(target.headline)
         version = " ".join([target.facts[name] for name in ("product", "version")
                             if name in target.facts])  # fmt: skip
         besides = [f"{number} {SIGNS[outcome].word}" for outcome, number in others(target).items()]

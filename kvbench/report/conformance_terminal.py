@@ -39,7 +39,11 @@ _STYLES = {
     Outcome.WARNING: "yellow",
     Outcome.XFAIL: "cyan",
 }
-_SUMMARY_STYLES = {Summary.CONFORMS: "bold green", Summary.VIOLATES: "bold red"}
+_SUMMARY_STYLES = {
+    Summary.CONFORMS: "bold green",
+    Summary.DEVIATES: "bold green",
+    Summary.VIOLATES: "bold red",
+}
 _HEADINGS = {
     Outcome.FAILED: "Not kept",
     Outcome.XPASS: "Kept, though the profile says otherwise: the profile is outdated",
@@ -182,7 +186,7 @@ def _counts(target: TargetVerdicts) -> Iterator[Text]:
 
 def _verdict_line(target: TargetVerdicts) -> Text:
     line = Text(f"  {plain(target.target)} ")
-    line.append(target.summary, _SUMMARY_STYLES.get(target.summary, "bold yellow"))
+    line.append(target.headline, _SUMMARY_STYLES.get(target.summary, "bold yellow"))
     broken = [one for one in by_clause(target.verdicts).values() if one.outcome in VIOLATIONS]
     why = f", {count(len(broken), 'clause')} violated" if broken else ""
     return line.append(

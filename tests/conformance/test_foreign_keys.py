@@ -65,7 +65,7 @@ def _briefly(monkeypatch):
 
 def check(url: str, *only: str):
     """The whole suite, both halves, or the clauses of ``only``."""
-    selection = Selection(patterns=only) if only else Selection()
+    selection = Selection(only=only) if only else Selection()
     with open_target(url) as target:
         found = discover(target, Profile())
         options = Options(selection, Profile(), "seed", reply_timeout_s=1.0)
