@@ -44,9 +44,8 @@ is accepted, one byte a minute is not."""
 
 _PORTION_BYTES = LARGE_BYTES
 _PORTION_REPLY_BYTES = 64 * 1024
-"""Requests answered between two readings of the clock: with this much payload (see
-FRAME_COST_BYTES), or this many bytes of replies, which cost less. Together they take a fraction of
-a share."""
+"""Payload (see FRAME_COST_BYTES) answered between two readings of the clock, or bytes of replies,
+which cost less: a fraction of a share of time."""
 
 _LIGHT_BYTES = 1024
 """Small requests of this size together are answered in 0.1 to 0.2 ms."""
