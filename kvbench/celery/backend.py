@@ -1,4 +1,4 @@
-"""Celery's calls, as those of a client."""
+"""Maps Celery's calls to those of a client."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from kvbench.model import KEY_BYTES_MAX, ttl_to_ms
 T = TypeVar("T")
 
 LONG_KEY_PREFIX = "celery-long-key-"
-"""A key that does not fit is stored under this and its SHA-256."""
+"""A key that is too long is stored under this prefix and its SHA-256."""
 
 _LONG_KEY_BYTES = len(LONG_KEY_PREFIX) + 64
 
 WINDOW_VALUE_BYTES_MAX = 1 << 20
-"""A larger result does not wait for the window: its own task stores it, and sees any error."""
+"""A larger result does not wait for the window: its task stores it, and gets any error."""
 
 _log = logging.getLogger("kvbench.celery")
 
@@ -55,15 +55,15 @@ class KvbBackend(ChordBackend):
     - ``connect_timeout`` and ``request_timeout``: seconds, 5 and 30 by default.
     - ``retry_policy`` and ``global_keyprefix``: Celery's own.
 
-    Storing a result is tried again by the ``retry_policy`` when the connection fails; reading one
-    is not, unless ``result_backend_always_retry`` is set.
+    Storing a result is retried by the ``retry_policy`` when the connection fails; reading is not,
+    unless ``result_backend_always_retry`` is set.
 
     Args:
         url: ``kvb://host:port/namespace``.
         expires: seconds that results are kept, instead of the app's ``result_expires``.
 
     Raises:
-        ImproperlyConfigured: the URL or an option makes no sense.
+        ImproperlyConfigured: the URL or an option is invalid.
     """
 
     key_t = bytes_to_str
@@ -103,7 +103,7 @@ class KvbBackend(ChordBackend):
             raise ImproperlyConfigured(f"result backend: {error}") from None
 
     def _writer_of(self, options: Mapping[str, Any]) -> BatchWriter | None:
-        """What collects the results of a window, None without one."""
+        """The writer that collects the results of a window, None without one."""
         window_s = options.get("batch_window") or 0
         if not window_s:
             return None
@@ -114,10 +114,10 @@ class KvbBackend(ChordBackend):
         _flush_at_exit(writer)
         return writer
 
-    # --- What KeyValueStoreBackend is made of ----------------------------------------------------
+    # --- Required by KeyValueStoreBackend --------------------------------------------------------
 
     def get(self, key: str) -> str | bytes | None:
-        """What is stored under a key, None when it is absent."""
+        """The value of a key, None when it is absent."""
         waiting = self._writer.get(key) if self._writer else None
         if waiting is not None:
             return waiting.payload
@@ -125,7 +125,7 @@ class KvbBackend(ChordBackend):
         return stored
 
     def mget(self, keys: Iterable[str]) -> list[str | bytes | None]:
-        """What is stored under each key, in one request where one reply can hold it."""
+        """The value of each key, in one request if one reply can hold them."""
         keys = list(keys)
         stored = self._stored(keys)
         if self._writer is None:
@@ -134,7 +134,7 @@ class KvbBackend(ChordBackend):
         return [one.payload if one else old for one, old in zip(waiting, stored, strict=True)]
 
     def set(self, key: str, value: str | bytes) -> None:
-        """Store, to be kept for ``result_expires``."""
+        """Store a value for ``result_expires``."""
         self._set(key, value, self._ttl)
 
     def _set_with_state(self, key: str, value: str | bytes, state: str) -> None:
@@ -154,7 +154,7 @@ class KvbBackend(ChordBackend):
         request: Any = None,
         **kwargs: Any,
     ) -> Any:
-        """Store what a task returned; with a window, have it stored."""
+        """Store a task's result, or give it to the window."""
         store = partial(super()._store_result, request=request, **kwargs)
         if self._writer is not None:
             meta = self._get_result_meta(result, state, traceback, request)
@@ -179,7 +179,7 @@ class KvbBackend(ChordBackend):
         no_ack: bool = True,
         on_interval: Callable[[], object] | None = None,
     ) -> dict[str, Any]:
-        """The result of a task: asked for often at first, then each ``interval`` seconds."""
+        """The result of a task: polled often at first, then every ``interval`` seconds."""
         self._ensure_not_eager()
         for _ in pauses(timeout, interval, on_interval):
             meta: dict[str, Any] = self.get_task_meta(task_id)
@@ -198,7 +198,7 @@ class KvbBackend(ChordBackend):
         max_iterations: int | None = None,
         READY_STATES: frozenset[str] = states.READY_STATES,  # noqa: N803 - Celery's name
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(task id, result) as tasks become ready; an MGET at a time asks for all that are not."""
+        """(task id, result) as tasks become ready; each poll is one MGET of all pending ones."""
         left = dict.fromkeys(bytes_to_str(task_id) for task_id in task_ids)
         if not left:
             return
@@ -215,7 +215,7 @@ class KvbBackend(ChordBackend):
     def _ready_of(
         self, task_ids: Iterable[str], ready: frozenset[str]
     ) -> list[tuple[str, dict[str, Any]]]:
-        """Those that are ready, from the cache or from the server, in one request."""
+        """The results that are ready, from the cache or from the server, in one request."""
         known = {task_id: self._cache.get(task_id) for task_id in task_ids}
         asked = [task_id for task_id, meta in known.items() if not _is_in(meta, ready)]
         if asked:
@@ -229,7 +229,7 @@ class KvbBackend(ChordBackend):
     # --- The server ------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """Wait until the results of this process are stored; without a window they are.
+        """Wait until the results of this process are stored; returns at once without a window.
 
         Raises:
             KvTimeoutError: the server did not take them in time.
@@ -238,7 +238,7 @@ class KvbBackend(ChordBackend):
             self._writer.flush()
 
     def exception_safe_to_retry(self, exc: Exception) -> bool:
-        """Whether Celery may try again, where ``result_backend_always_retry`` says so."""
+        """Whether Celery may retry, if ``result_backend_always_retry`` is set."""
         return isinstance(exc, _TRY_AGAIN)
 
     def as_uri(self, include_password: bool = False) -> str:
@@ -250,7 +250,7 @@ class KvbBackend(ChordBackend):
             return call(client, *arguments)
 
     def _again(self, call: Callable[..., T], *arguments: Any) -> T:
-        """``call``, and again by the ``retry_policy`` where the connection fails."""
+        """Run ``call``; retry by the ``retry_policy`` when the connection fails."""
 
         def wait_s(error: Exception, intervals: Iterator[float], _retries: int) -> float:
             interval_s = next(intervals)
@@ -268,7 +268,7 @@ class KvbBackend(ChordBackend):
         except (
             KvServerError,
             ValueError,
-        ) as error:  # Celery makes the task a failure then, with this text.
+        ) as error:  # Celery then fails the task with this text.
             raise EncodeError(
                 f"a result of {len(value):,} bytes cannot be stored: {error}"
             ) from None
@@ -277,7 +277,7 @@ class KvbBackend(ChordBackend):
         return self._failure_ttl if state == states.FAILURE else self._ttl
 
     def _fitted(self, key: str) -> str:
-        """The key that a key is stored under: itself, or where it is too long, its SHA-256."""
+        """The key on the server: the same key, or if it is too long, its SHA-256."""
         encoded = key.encode()
         if len(encoded) <= self._key_room:
             return key
@@ -296,7 +296,7 @@ class KvbBackend(ChordBackend):
         return self._stored(keys[:half]) + self._stored(keys[half:])
 
     def _store_entries(self, entries: Mapping[str, PendingResult]) -> None:
-        """Store what a window collected. A stored success stays, as Celery wants it."""
+        """Store what a window collected. A stored success is kept, as Celery requires."""
         by_ttl: dict[float | None, dict[str, str | bytes]] = defaultdict(dict)
         for (key, entry), stored in zip(entries.items(), self._stored(list(entries)), strict=True):
             if not stored or self.decode_result(stored)["status"] != states.SUCCESS:
@@ -305,7 +305,7 @@ class KvbBackend(ChordBackend):
             self._call(ResultClient.mset, pairs, ttl)
 
     def _waits_s(self) -> Iterator[float]:
-        """Seconds between tries of a window, by Celery's settings for retries of a backend."""
+        """Seconds between retries of a window, by Celery's settings for backend retries."""
         count = 0
         while count < self.max_retries:
             count += 1
@@ -336,7 +336,7 @@ def _is_in(meta: Mapping[str, Any] | None, ready: frozenset[str]) -> bool:
 
 
 def _flush_at_exit(writer: BatchWriter) -> None:
-    """Have a process that ends in order store what waits."""
+    """At normal exit of the process, store what waits."""
     flush = WeakMethod(writer.flush)
 
     def store(**_: Any) -> None:

@@ -1,7 +1,7 @@
-"""Chords on a key-value store: what a part costs, and who calls the body.
+"""Chords on a key-value store: counts the parts, and calls the body after the last one.
 
-Celery's own way restores the group of all parts for each of them. Here a part is one flush, and the
-last one alone restores the group.
+Celery's default restores the group of all parts for each part. Here a part costs one flush, and
+only the last one restores the group.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class ChordBackend(KeyValueStoreBackend):
-    """Counts the parts of chords. What is below the line comes from the class that stores."""
+    """Counts the parts of chords. The subclass that stores has the methods below the line."""
 
     implements_incr = True
 
@@ -27,7 +27,7 @@ class ChordBackend(KeyValueStoreBackend):
         self._part = _LastPart()
 
     def incr(self, key: str) -> int:
-        """Count up; what was counted is stored before."""
+        """Add 1 to a counter, after storing the results that it counts."""
         if (counted := self._part.count) is not None:
             return counted
         self.flush()
@@ -35,7 +35,7 @@ class ChordBackend(KeyValueStoreBackend):
         return count
 
     def expire(self, key: str, value: float | None) -> None:
-        """Keep a key for so many seconds from now; with 0 or None it stays as it is."""
+        """Set a key's TTL in seconds; 0 or None leaves it unchanged."""
         if not value:
             return
         if self._part.count is None:
@@ -44,16 +44,15 @@ class ChordBackend(KeyValueStoreBackend):
             self._part.ttls.append((self._fitted(key), value))
 
     def set_chord_size(self, group_id: str, chord_size: int) -> None:
-        """Note how many parts a chord has; Celery does so before it sends the last one."""
+        """Store how many parts a chord has; Celery calls this before it sends the last one."""
         ttl, _ = self._chord_ttls()
         self._call(ResultClient.set, self._chord_keys(group_id).size, chord_size, ttl)
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
-        """Count a part of a chord; the last one calls the body.
+        """Count a part of a chord; after the last one, call the body.
 
-        A part is one flush: INCR, how many there are, and EXPIRE for what the last one needs.
-        Celery's own way restores the group of all parts for each of them. Counting is never tried
-        again, for it might count twice, so the connection is tried before.
+        A part is one flush: INCR, the number of parts, and EXPIRE for what the last one needs. The
+        count is never retried, since it might count twice; so the connection is checked first.
         """
         if not request.group:
             return
@@ -78,7 +77,7 @@ class ChordBackend(KeyValueStoreBackend):
     def _end_chord(
         self, request: Any, state: str, result: Any, count: int, total: int | None, **kwargs: Any
     ) -> None:
-        """Celery's own end of a chord, or the error when its group is gone. It counts no more."""
+        """Celery's own end of a chord, or the error when its group is gone. Counts nothing."""
         body, self._part.count = request.chord, count
         request.chord = {**body, "chord_size": total}
         try:
@@ -96,31 +95,31 @@ class ChordBackend(KeyValueStoreBackend):
         )
 
     def _chord_ttls(self) -> tuple[float | None, float | None]:
-        """Seconds that a chord's counter is kept, and its parts; None for ever."""
+        """TTL of a chord's counter and parts, in seconds; None for no limit."""
         ttl = getattr(self, "chord_expires", self.expires)  # New in Celery 5.7.
         return ttl or None, max(ttl, self.expires) if ttl and self.expires else None
 
-    # --- What the class that stores brings -------------------------------------------------------
+    # --- Implemented by the class that stores ----------------------------------------------------
 
     def flush(self) -> None:
         """Wait until the results of this process are stored."""
         raise NotImplementedError
 
     def _call(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a client."""
+        """Call a client method."""
         raise NotImplementedError
 
     def _again(self, call: Callable[..., T], *arguments: Any) -> T:
-        """Call, and call again where the connection fails."""
+        """Call, and retry when the connection fails."""
         raise NotImplementedError
 
     def _fitted(self, key: str) -> str:
-        """The key that a key is stored under."""
+        """The key on the server."""
         raise NotImplementedError
 
 
 class _ChordKeys(NamedTuple):
-    """Where a chord's parts are listed, how many there are, and how many have ended."""
+    """The keys of a chord: its group, its number of parts, and its counter."""
 
     group: str
     size: str
@@ -128,10 +127,10 @@ class _ChordKeys(NamedTuple):
 
 
 class _LastPart(threading.local):
-    """What a thread knows while it ends a chord.
+    """State of a thread while it finishes a chord.
 
     Attributes:
-        count: of the parts, None outside.
+        count: of the parts; None outside of a chord.
         ttls: seconds by key, to be set in one flush.
     """
 

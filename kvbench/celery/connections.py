@@ -1,4 +1,4 @@
-"""A pool of clients for the threads of a process: one each at a time.
+"""A pool of clients for the threads of a process: each client is used by one thread at a time.
 
 Fork-safe; works under gevent.
 """
@@ -19,10 +19,10 @@ from kvbench.errors import UsageError
 
 
 class ResultClient(SyncKvClient):
-    """A synchronous client with three calls more, which no other user of the protocol needs."""
+    """A synchronous client with three more calls, which only Celery needs."""
 
     def reach(self) -> None:
-        """Connect where there is no usable connection. Nothing is sent.
+        """Connect if there is no usable connection. Nothing is sent.
 
         Raises:
             KvConnectionError: the connection failed.
@@ -37,16 +37,16 @@ class ResultClient(SyncKvClient):
     def count_part(
         self, counter: str, size: str, group: str, ttls: Iterable[tuple[str, float]]
     ) -> tuple[int, int | None, bool]:
-        """Add 1 to a counter, and look what else is there, in one flush.
+        """Add 1 to a counter, and read the related keys, in one flush.
 
         Args:
             counter: its key.
-            size: the key of the number that it is to reach.
-            group: the key of the group that is counted.
+            size: the key that holds the number to reach.
+            group: the key of the counted group.
             ttls: seconds by key: an EXPIRE for each.
 
         Returns:
-            The counter, the number, and whether the group is there.
+            The counter, the number, and whether the group exists.
         """
         parts: list[Command[Any]] = [
             commands.incr(self._prefix, counter, 1),
@@ -62,20 +62,20 @@ class ResultClient(SyncKvClient):
 
 
 class Connections:
-    """Up to ``limit`` synchronous clients, opened when they are needed.
+    """Up to ``limit`` synchronous clients, opened on demand.
 
-    The one that was released last is acquired first, so that a process with one thread has one
-    connection. A client replaces a connection that the server has closed by itself. A forked child
-    begins with none.
+    The most recently released client is acquired first, so a process with one thread has one
+    connection. A client replaces a connection that the server has closed. A forked child starts
+    with none.
 
     Args:
         address: where the server is.
-        limit: connections at most, at least 1.
-        connect_timeout: seconds that opening one may take.
-        request_timeout: seconds that a request may take, and waiting for a free connection.
+        limit: maximum number of connections, at least 1.
+        connect_timeout: limit for opening a connection, seconds.
+        request_timeout: limit for a request, and for waiting for a free connection, seconds.
 
     Raises:
-        UsageError: a limit or a timeout makes no sense.
+        UsageError: a limit or a timeout is invalid.
     """
 
     def __init__(
@@ -91,16 +91,16 @@ class Connections:
         self._idle: list[ResultClient] = []
         self._leave_to_parent()
         watch(self)
-        weakref.finalize(self, _close_all, self._idle)  # Celery drops a backend, it closes none.
+        weakref.finalize(self, _close_all, self._idle)  # Celery drops backends without closing.
 
     def _leave_to_parent(self) -> None:
-        """Begin anew: threads that held a connection or a lock are not in a forked child."""
+        """Start again empty: threads with a connection or a lock do not exist in a forked child."""
         self._free = threading.Semaphore(self._limit)
         self._idle.clear()
 
     @contextmanager
     def acquire(self) -> Iterator[ResultClient]:
-        """A client for the block.
+        """Acquire a client for the ``with`` block.
 
         Raises:
             PoolTimeoutError: all were busy for the whole request timeout.

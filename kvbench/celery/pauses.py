@@ -1,4 +1,4 @@
-"""When to ask again for a result that is not there yet."""
+"""Polling intervals for a result that is not ready yet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _GROWTH = 1.5
 def pauses(
     timeout: float | None, interval: float | None, on_interval: Callable[[], object] | None
 ) -> Iterator[None]:
-    """Once at once, then with growing pauses of at most ``interval``, until the timeout is over."""
+    """Yield at once, then after growing pauses of at most ``interval``, until the timeout."""
     deadline = None if timeout is None else time.monotonic() + timeout
     longest_s = 0.5 if interval is None else interval
     wait_s = min(_FIRST_S, longest_s)

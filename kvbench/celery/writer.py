@@ -1,9 +1,9 @@
-"""Results that come within a window, stored together.
+"""Collects the results of a window and stores them together.
 
-The first result of a window starts its clock; at the window's end a thread stores what has come, by
-one call. Until then results are in this process only: a process that is killed loses at most those
-of one window, and those that came while a store was going on or failing. Order is kept: a window
-begins to be stored when the one before it is.
+The first result starts the window; at its end a thread stores all collected results with one call.
+Until then they exist only in this process: a killed process loses at most those of one window, and
+those that came while a store was running or failing. Order is kept: the next window is stored only
+after the one before it.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from kvbench.errors import KvError, KvTimeoutError
 _log = logging.getLogger("kvbench.celery")
 
 ENTRIES_MAX = 1000
-"""A window is stored early when it holds so many results; more than twice as many wait."""
+"""A window with this many results is stored early; ``put`` blocks while twice as many wait."""
 
 Store = Callable[[Mapping[str, "PendingResult"]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class PendingResult:
-    """A result that is to be stored.
+    """A result to be stored.
 
     Attributes:
-        payload: as Celery has encoded it.
-        ttl: seconds that it is kept, None for ever.
+        payload: encoded by Celery.
+        ttl: seconds to keep it, None for no limit.
         is_final: whether it is a success, which nothing may replace.
     """
 
@@ -41,14 +41,14 @@ class PendingResult:
 
 
 class BatchWriter:
-    """Takes results, and stores those of a window together in a thread of its own.
+    """Collects results, and stores those of a window together in a separate thread.
 
     Args:
-        store: stores entries by key; what it raises is logged and tried again.
+        store: stores entries by key; its errors are logged, and the call is retried.
         window_s: from the first result to the store.
-        waits_s: seconds to wait after each failure in a row; when they end, the results are given
-            up, and the log has their keys.
-        patience_s: how long :meth:`put` and :meth:`flush` wait for a store.
+        waits_s: seconds to wait after each successive failure; when they run out, the results are
+            dropped and their keys are logged.
+        patience_s: limit for the waits of :meth:`put` and :meth:`flush`.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class BatchWriter:
         watch(self)
 
     def _leave_to_parent(self) -> None:
-        """A forked child has nothing to store: the parent does that."""
+        """A forked child has nothing to store: the parent does it."""
         self._changed = threading.Condition()
         self._waiting: dict[str, PendingResult] = {}
         self._storing: dict[str, PendingResult] = {}
@@ -74,10 +74,10 @@ class BatchWriter:
         self._thread: threading.Thread | None = None
 
     def put(self, key: str, entry: PendingResult) -> None:
-        """Have an entry stored within the window. A success that waits is not replaced.
+        """Store an entry within the window. A waiting success is not replaced.
 
         Raises:
-            KvTimeoutError: the server takes nothing, and too much waits for it.
+            KvTimeoutError: the server does not respond, and too many results wait.
         """
         with self._changed:
             self._wait_until(lambda: len(self._waiting) < 2 * ENTRIES_MAX)
@@ -91,14 +91,14 @@ class BatchWriter:
             self._changed.notify_all()
 
     def get(self, key: str) -> PendingResult | None:
-        """The entry of a key that is not known to be stored yet."""
+        """The entry of a key, if it is not known to be stored yet."""
         return self._waiting.get(key) or self._storing.get(key)
 
     def flush(self) -> None:
-        """Wait until all that was put is stored.
+        """Wait until all entries are stored.
 
         Raises:
-            KvTimeoutError: that took too long; it goes on.
+            KvTimeoutError: it took too long; storing continues.
         """
         with self._changed:
             if self._waiting or self._storing:
@@ -114,7 +114,7 @@ class BatchWriter:
             )
 
     def _run(self) -> None:
-        """The thread: a window, a store, and again."""
+        """The thread: wait for a window, store it, repeat."""
         changed = self._changed
         while True:
             with changed:
@@ -134,7 +134,7 @@ class BatchWriter:
         return self._is_urgent or len(self._waiting) >= ENTRIES_MAX
 
     def _store_all(self, entries: dict[str, PendingResult]) -> None:
-        """Store, again and again when that fails, until the waits end."""
+        """Store, with retries, until the waits run out."""
         waits = self._waits_s()
         while True:
             try:

@@ -1,9 +1,9 @@
-"""The ``kvbench`` command: one file per subcommand, imported when it is called.
+"""The ``kvbench`` command: one file per subcommand, imported when it is used.
 
-Commands raise kvbench's exceptions; this module is the only place that turns them into one line on
-standard error and an exit code:
+Commands raise kvbench's exceptions; only this module turns them into one line on standard error and
+an exit code:
 
-0 done · 1 a check or threshold failed · 2 the caller's mistake · 3 nothing was verified ·
+0 done · 1 a check or threshold failed · 2 usage error · 3 nothing was verified ·
 4 a target cannot be reached, or the suite itself failed · 130 interrupted by Ctrl-C.
 """
 
@@ -33,18 +33,18 @@ EXIT_UNREACHABLE = 4
 EXIT_INTERRUPTED = 130
 
 COMMANDS = {
-    "check": "Check whether targets keep the promises of the protocol and the contract.",
-    "replay": "Play a failed conversation of a check again.",
-    "run": "Measure what batching buys on one or more targets.",
-    "advise": "Recommend a batch size for a target, and say why.",
+    "check": "Check whether targets conform to the protocol and the backend contract.",
+    "replay": "Replay a failed conversation of a check.",
+    "run": "Measure what batching gains on one or more targets.",
+    "advise": "Recommend a batch size for a target, with reasons.",
     "report": "Render a results file again.",
     "serve": "Serve the wire protocol over TCP.",
-    "proxy": "Put a slow or broken network before a server.",
+    "proxy": "Simulate a slow or broken network in front of a server.",
     "backends": "List the kinds of store that can be targets.",
     "env": "Show the machine and versions that results record.",
     "completion": "Print the shell completion script.",
 }
-"""Every command with its line in ``kvbench --help``, so that listing them imports none."""
+"""Every command with its line in ``kvbench --help``, so that the list imports none of them."""
 
 
 class _LazyGroup(click.Group):
@@ -88,7 +88,7 @@ Exit codes: 0 done, 1 a check failed, 2 usage, 3 nothing was verified,
 )
 @click.version_option(__version__, prog_name="kvbench")
 def group() -> None:
-    """Prove that a key-value store keeps its promises, and measure what batching buys."""
+    """Check that a key-value store keeps its promises, and measure what batching gains."""
 
 
 def main() -> None:
@@ -122,7 +122,7 @@ def _complain(message: str, code: int) -> int:
 
 
 def _no_option(error: click.NoSuchOption) -> str:
-    """What to type instead of an option that there is not."""
+    """A suggestion for an unknown option."""
     assert error.ctx is not None
     known = [name for param in error.ctx.command.get_params(error.ctx) for name in param.opts]
     options = [name for name in known if name.startswith("-")]

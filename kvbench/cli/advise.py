@@ -29,12 +29,12 @@ class Rate(click.ParamType):  # type: ignore[type-arg]  # not generic before cli
     name = "rate"
 
     def convert(self, value: str | float, param: object, ctx: object) -> float:
-        """Keys per second; BadParameter for what is no rate."""
+        """Keys per second; BadParameter if the text is not a rate."""
         if isinstance(value, float):
             return value
         match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,9})?)\s*([kM]?)(?:/s)?", value.strip(), re.ASCII)
         if match is None or not float(match[1]):
-            raise click.BadParameter(f"{value!r} is no rate; write 2000/s or 1.5k/s")
+            raise click.BadParameter(f"{value!r} is not a rate; write 2000/s or 1.5k/s")
         return float(match[1]) * {"": 1, "k": 1e3, "M": 1e6}[match[2]]
 
 
@@ -50,7 +50,7 @@ Examples:
 @click.option(
     "--slo", type=Duration(), metavar="TIME", help="The longest a key may wait, e.g. 5ms."
 )
-@click.option("--rate", type=Rate(), metavar="RATE", help="Keys that arrive, e.g. 2000/s.")
+@click.option("--rate", type=Rate(), metavar="RATE", help="Arrival rate of keys, e.g. 2000/s.")
 @click.option(
     "--ops",
     "operations",
@@ -58,7 +58,7 @@ Examples:
     default="mget,mset",
     show_default=True,
     metavar="OP,OP,...",
-    help="Of mget, mset, mdel, mexists.",
+    help="Any of mget, mset, mdel, mexists.",
 )
 @click.option(
     "--batch-sizes",
@@ -69,7 +69,7 @@ Examples:
 @value_options
 @click.option("--rounds", type=int, metavar="N", help="Rounds to measure. [5]")
 @click.option(
-    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Keep the results as well."
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Also write the results."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of sentences.")
 @click.pass_context
@@ -88,9 +88,8 @@ def command(
 ) -> None:
     """Measure TARGET and recommend a batch size for each operation, with the reasons.
 
-    Keys that arrive at a rate wait for their batch to fill, then for its call: --slo bounds that
-    wait, --rate says how they arrive. Without them, the smallest size near the best keys/s is
-    recommended.
+    Keys that arrive at --rate wait for their batch to fill, then for its call. --slo limits that
+    wait. Without a rate, the smallest size near the best keys/s is recommended.
     """
     from kvbench.report.advice import Needs, advise
     from kvbench.report.advice_output import render_advice_json
@@ -121,7 +120,7 @@ def command(
 
 
 def _print(target: str, advice: Advice, needs: Needs) -> None:
-    """The choice, its reasons, and the frontier below."""
+    """Print the choice, its reasons, and a table of all sizes."""
     import textwrap
 
     from kvbench.report.advice_output import frontier_table, headline

@@ -1,4 +1,4 @@
-"""``kvbench backends``: which kinds of store can be targets here, and what they can do."""
+"""``kvbench backends``: lists the kinds of store that can be targets, and what they can do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kvbench.backend import BATCH_OPERATIONS
 from kvbench.cli.output import make_console, show_document
 
 _WIDTH_MAX = 100
-"""Longer lines are hard to read, however wide the terminal is."""
+"""Longer lines are hard to read, on any terminal."""
 
 _NAME_WIDTH = len("to use it")
 
@@ -66,7 +66,7 @@ def command(as_json: bool) -> None:
     """List the kinds of store that can be targets.
 
     Shows what each can do, how it carries out each batch operation (native, pipelined, transaction
-    or emulated), and what to do first where it cannot be used yet.
+    or emulated), and what to install where it cannot be used yet.
     """
     listings = _listings()
     if as_json:
@@ -79,13 +79,13 @@ def command(as_json: bool) -> None:
     width = min(console.width, _WIDTH_MAX)
     for one in listings:
         for line in _lines(one, width):
-            # Wrapped already; a word that is longer than the terminal stays whole.
+            # Wrapped already; a word longer than the terminal is not split.
             is_title = not line.startswith(" ")
             console.print(Text(line, style="bold" if is_title else ""), soft_wrap=True)
 
 
 def _lines(one: _Listing, width: int) -> Iterator[str]:
-    """What is listed of a scheme, with hanging indents, in lines of ``width`` columns."""
+    """The description of a scheme, with hanging indents, in lines of ``width`` columns."""
     kinds: dict[str, list[str]] = {}
     for operation, kind in one.batch_kinds.items():
         kinds.setdefault(kind, []).append(operation)

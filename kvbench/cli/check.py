@@ -1,7 +1,7 @@
-"""``kvbench check``: does a target keep the promises of the protocol and of the backend contract?
+"""``kvbench check``: does a target conform to the protocol and the backend contract?
 
-This module checks what was typed, opens the targets one after the other, and turns what the runner
-found into reports and an exit code.
+This module checks the command line, opens the targets one after the other, and turns the findings
+into reports and an exit code.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 def _file_options(command: Callable[..., None]) -> Callable[..., None]:
-    """An option for each format of a report, which gives it a file."""
+    """An option with a file name for each report format."""
     for name, one in reversed([*VERDICTS_FORMATS.items()]):
         option = click.option(f"--{name}", type=_FILE, metavar=one.metavar, help=one.help)
         command = option(command)
@@ -37,10 +37,10 @@ def _file_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 class _CheckCommand(click.Command):
-    """``--json`` without a file prints, as it does in every other command."""
+    """``--json`` without a file prints, as in every other command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """What is no file after ``--json``: nothing, an option or a target."""
+        """Whether ``--json`` has no file: nothing follows, or an option or a target does."""
         for place, word in enumerate(args):
             following = args[place + 1 : place + 2]
             if word == "--json" and not any(map(_is_file, following)):
@@ -65,14 +65,14 @@ Examples:
   kvbench check 127.0.0.1:16380 --write-profile profile.toml
   kvbench check a:1 b:2 --profile a:1=a.toml --profile b:2=b.toml
 
-Ctrl-C ends a check early: what was found is reported, the rest is skipped. Again, at once.
+Ctrl-C ends a check early: findings so far are reported, the rest is skipped. Twice: at once.
 
-A check that is killed leaves the keys of the case that it was in, all under kvbench-check:. Where
-the store has TTLs they end after an hour, but for those of clauses about keys without a TTL: a
-handful mostly, 3000 at most. The 100,000 of the largest batch have a TTL.
+A killed check leaves the keys of the case that was running, all under kvbench-check:. Where the
+store has TTLs they expire after an hour, except those of clauses about keys without a TTL: usually
+a handful, at most 3000. The 100,000 of the largest batch have a TTL.
 
 Exit codes: 0 conforms, 1 does not, 2 usage, 3 not verified, 4 target unreachable or the suite
-itself failed, 130 Ctrl-C. Of several targets the first of 1, 4, 3, 0 that one of them has.
+itself failed, 130 Ctrl-C. With several targets, the first of 1, 4, 3, 0 that occurs.
 """,
 )
 @click.argument("targets", nargs=-1, required=True, type=TargetType(), metavar="TARGET...")
@@ -81,7 +81,7 @@ itself failed, 130 Ctrl-C. Of several targets the first of 1, 4, 3, 0 that one o
     "suites",
     type=click.Choice(["wire", "backend"]),
     multiple=True,
-    help="Only this suite. [all that can look at the target]",
+    help="Run only this suite. [all that can check the target]",
 )
 @click.option(
     "--only", multiple=True, metavar="PATTERN", help="Clauses such as 'MGET-*'; repeatable."
@@ -91,7 +91,7 @@ itself failed, 130 Ctrl-C. Of several targets the first of 1, 4, 3, 0 that one o
     type=click.Choice(list(_LEVELS)),
     default="may",
     show_default=True,
-    help="Down to which level: may takes all.",
+    help="Lowest level to check; may means all.",
 )
 @click.option(
     "--profile",
@@ -99,13 +99,11 @@ itself failed, 130 Ctrl-C. Of several targets the first of 1, 4, 3, 0 that one o
     multiple=True,
     type=TargetType(),
     metavar="[TARGET=]FILE",
-    help="What the target declares; TARGET= where there are several.",
+    help="The target's profile; TARGET=FILE with several targets.",
 )
+@click.option("--no-profile", is_flag=True, help="Do not use the profiles shipped with kvbench.")
 @click.option(
-    "--no-profile", is_flag=True, help="Leave out the profiles that kvbench has for some schemes."
-)
-@click.option(
-    "--write-profile", type=_FILE, metavar="FILE", help="Write a profile from what was seen."
+    "--write-profile", type=_FILE, metavar="FILE", help="Write a profile from the findings."
 )
 @click.option("--force", is_flag=True, help="Let --write-profile replace FILE.")
 @_file_options
@@ -113,15 +111,15 @@ itself failed, 130 Ctrl-C. Of several targets the first of 1, 4, 3, 0 that one o
     "--repro-dir",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="Where failed conversations go, for `kvbench replay`. [kvbench-failures]",
+    help="Directory for failed conversations, for `kvbench replay`. [kvbench-failures]",
 )
-@click.option("--rigorous", is_flag=True, help="Generated cases go ten times deeper: minutes.")
+@click.option("--rigorous", is_flag=True, help="Ten times more generated cases: takes minutes.")
 @click.option(
     "--seed",
     metavar="TEXT",
     default=SEED_DEFAULT,
     show_default=True,
-    help=f"Of all that is random: the same seed, the same verdicts; `{RANDOM}` draws one.",
+    help=f"Seed of all randomness: the same seed gives the same verdicts; `{RANDOM}` draws one.",
 )
 @click.pass_context
 def command(
@@ -140,15 +138,15 @@ def command(
     seed: str,
     **files: Path | None,
 ) -> None:
-    """Check whether each TARGET keeps every promise that binds it.
+    """Check whether each TARGET conforms to the clauses that apply to it.
 
     TARGET is HOST:PORT of a server in any language (the wire suite), the URL of a backend such as
     memory:// or valkey:// (the backend suite; `kvbench backends` lists them), or kvb://HOST:PORT
     for both. kvb:// alone starts a private server. A password is never shown; ${NAME} in its place
     is read from the environment: 'redis://:${REDIS_PASSWORD}@host'.
 
-    A live store is safe: what is sent is read first as a sloppy server would read it, and only keys
-    that begin with kvbench-check: and ten random letters can be written. They are removed.
+    A live store is safe: the suite checks everything before it is sent, and writes only keys that
+    begin with kvbench-check: and ten random letters. It removes them.
     """
     from kvbench.cli.check_files import Outputs, check_profile_file, write_profile_file
     from kvbench.cli.check_run import CheckRequest, run_check
@@ -172,7 +170,7 @@ def command(
     try:
         _print(run, to_stderr=outputs.use_stdout)
     finally:
-        # A standard output that is full does not cost the files.
+        # The files are written even if standard output is full.
         outputs.write(run.conformance)
         if write_profile is not None:
             write_profile_file(write_profile, run)
@@ -182,11 +180,11 @@ def command(
 def _selection(
     targets: tuple[str, ...], suites: tuple[str, ...], only: tuple[str, ...], level: str
 ) -> Selection:
-    """What was asked for, if it is there to be checked.
+    """The request, if it can be carried out.
 
     Raises:
-        UsageError: a target that is none or is given twice, a suite that cannot look at it, or a
-            pattern that no clause matches.
+        UsageError: an invalid or repeated target, a suite that cannot check a target, or a pattern
+            that matches no clause.
     """
     from kvbench.conformance.profile import nearest
     from kvbench.conformance.selection import Selection, ledger
@@ -213,7 +211,7 @@ def _selection(
 def _profile_files(
     given: tuple[str, ...], targets: tuple[str, ...], no_shipped: bool
 ) -> dict[str, Path | None]:
-    """The profile of each target: the one that was named for it, or one that kvbench has."""
+    """The profile of each target: the given one, or one shipped with kvbench."""
     from kvbench.conformance.profile import shipped_profile
     from kvbench.registry import scheme_of
 
@@ -226,7 +224,7 @@ def _profile_files(
             target, file = targets[0], Path(one)
         else:
             raise UsageError(
-                f"--profile {one}: of which target? There are several: write --profile TARGET=FILE"
+                f"--profile {one}: there are several targets: write --profile TARGET=FILE"
             )
         if target in files:
             raise UsageError(f"--profile is given twice for {target}")

@@ -1,6 +1,6 @@
-"""The files that ``kvbench check`` writes: reports, and a profile of what was seen.
+"""The files that ``kvbench check`` writes: reports, and a profile from the findings.
 
-What cannot be written is refused before a check begins, not after it has taken a minute.
+A file that cannot be written is an error before the check begins, not after it took a minute.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ STDOUT = Path("-")
 
 
 class Outputs:
-    """Where each report goes.
+    """The file of each report.
 
     Args:
-        files: a path for each format that was asked for; :data:`STDOUT` where it can be printed.
+        files: a path for each requested format; :data:`STDOUT` if the format can be printed.
     """
 
     def __init__(self, files: Mapping[str, Path]) -> None:
         self._files = files
 
     def check(self) -> None:
-        """Refuse what could not be written or made at the end.
+        """Check that every file can be written at the end.
 
         Raises:
-            UsageError: a directory that is not there or not ours, or one file for two reports.
+            UsageError: a directory is missing or not writable, or two reports have the same file.
         """
         taken: dict[Path, str] = {}
         for name, path in self._files.items():
@@ -49,7 +49,7 @@ class Outputs:
                 raise UsageError(f"--{other} and --{name} both name {path}")
 
     def write(self, conformance: Conformance) -> None:
-        """Write all that was asked for.
+        """Write all requested reports.
 
         Raises:
             UsageError: a file cannot be written after all.
@@ -65,7 +65,7 @@ class Outputs:
 
     @property
     def use_stdout(self) -> bool:
-        """Whether one of them is printed."""
+        """Whether one of the reports is printed."""
         return any(map(self._is_printed, self._files))
 
     def _is_printed(self, name: str) -> bool:
@@ -73,10 +73,10 @@ class Outputs:
 
 
 def check_writable(option: str, path: Path) -> None:
-    """Refuse a path where no file can be made.
+    """Check that a file can be created at the path.
 
     Raises:
-        UsageError: naming the option and what is wrong.
+            UsageError: names the option and the problem.
     """
     if path.is_dir():
         raise UsageError(f"{option} {path}: that is a directory, name a file in it")
@@ -87,7 +87,7 @@ def check_writable(option: str, path: Path) -> None:
 
 
 def check_profile_file(path: Path, targets: tuple[str, ...], *, force: bool) -> None:
-    """Refuse to write a profile of several targets, or over one that a person has worked on."""
+    """Refuse to write a profile of several targets, or to replace one that a person has edited."""
     if len(targets) > 1:
         raise UsageError("--write-profile takes one target: a profile is of one implementation")
     if path.exists() and not force:
@@ -96,7 +96,7 @@ def check_profile_file(path: Path, targets: tuple[str, ...], *, force: bool) -> 
 
 
 def write_profile_file(path: Path, run: CheckRun) -> None:
-    """Write the profile with which this very run passes, its reasons left for a person to find."""
+    """Write a profile with which this run would pass; a person must complete its reasons."""
     from kvbench.conformance.profile import Deviation, profile_text
     from kvbench.report.format import count
     from kvbench.report.output import write_report

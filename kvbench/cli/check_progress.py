@@ -1,4 +1,4 @@
-"""How a check shows on standard error: a bar on a terminal, a few lines anywhere else."""
+"""Progress of a check on standard error: a bar on a terminal, a few lines otherwise."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _LINES_PER_TARGET = 4
 
 
 class CheckProgress(Protocol):
-    """Shows how far the check of one target is."""
+    """Shows the progress of the check of one target."""
 
     def on_case(self, case: Case, place: int, count: int) -> None:
         """A case is about to run."""
 
     def on_verdicts(self, verdicts: Iterable[Verdict]) -> None:
-        """This came of it."""
+        """A case has ended."""
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
 
 
 def choose_progress(target: str) -> CheckProgress:
@@ -32,14 +32,14 @@ def choose_progress(target: str) -> CheckProgress:
 
 
 def restore_terminal() -> None:
-    """The least that a process leaves behind that ends at once: the bar had hidden the cursor."""
+    """Show the cursor again when the process ends abruptly: the bar had hidden it."""
     if sys.stderr.isatty():
         sys.stderr.write("\x1b[?25h")
         sys.stderr.flush()
 
 
 class CheckBar:
-    """The case that runs, a bar, and how many clauses were found broken."""
+    """The running case, a bar, and the number of failed clauses."""
 
     def __init__(self, target: str) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -73,7 +73,7 @@ class CheckBar:
 
 
 class CheckLines:
-    """A line at each quarter of the way, and one for each case that breaks a clause."""
+    """A line at each quarter of the cases, and one for each case that fails."""
 
     def __init__(self, target: str) -> None:
         self._target = target
@@ -93,7 +93,7 @@ class CheckLines:
             progress(f"{self._target}: failed {', '.join(sorted(broken))}")
 
     def close(self) -> None:
-        """Nothing to put back."""
+        """Nothing to restore."""
 
 
 def _broken(verdicts: Iterable[Verdict]) -> set[str]:

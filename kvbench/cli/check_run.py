@@ -1,7 +1,7 @@
-"""Checks targets one after the other, whatever becomes of each.
+"""Checks targets one after the other, even if one fails.
 
-A target that cannot be opened is reported as not verified, and the next one has its turn. The first
-Ctrl-C ends the case that runs and leaves the rest skipped; the second ends the process.
+A target that cannot be opened is reported as not verified, and the next one is checked. The first
+Ctrl-C ends the running case and skips the rest; the second ends the process.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ from kvbench.verdicts import SCHEMA, Conformance, Outcome, Summary, TargetVerdic
 
 @dataclass(frozen=True, slots=True)
 class CheckRequest:
-    """What was asked for.
+    """The request from the command line.
 
     Attributes:
         targets: as typed.
         selection: which clauses.
-        profiles: the profile's file of each target that has one.
-        effort: 1, or more for deeper generated cases.
-        seed: of all that is random.
-        repro_directory: where failed conversations go.
+        profiles: the profile file of each target that has one.
+        effort: 1, or more for more generated cases.
+        seed: of all randomness.
+        repro_directory: for failed conversations.
     """
 
     targets: tuple[str, ...]
@@ -62,7 +62,7 @@ class CheckRequest:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A target that could be opened: what was found, and with what."""
+    """The result of a target that could be opened, and how it was checked."""
 
     found: TargetVerdicts
     profile: Profile
@@ -71,12 +71,12 @@ class Checked:
 
 @dataclass(slots=True)
 class CheckRun:
-    """What came of a request.
+    """The result of a request.
 
     Attributes:
-        conformance: the verdicts on all targets, in their order.
+        conformance: the verdicts of all targets, in order.
         checked: the targets that could be opened.
-        unreachable: how many could not.
+        unreachable: number of targets that could not.
         is_interrupted: whether Ctrl-C ended it.
     """
 
@@ -87,7 +87,7 @@ class CheckRun:
 
     @property
     def exit_code(self) -> int:
-        """As `kvbench check --help` says."""
+        """See `kvbench check --help`."""
         targets = self.conformance.targets
         outcomes = {one.verdict for target in targets for one in target.verdicts}
         if self.is_interrupted:
@@ -104,7 +104,7 @@ def run_check(request: CheckRequest) -> CheckRun:
     """Check every target.
 
     Raises:
-        UsageError: a profile is wrong.
+        UsageError: a profile is invalid.
     """
     profiles = {
         target: read_profile(path, ledger()) for target, path in request.profiles.items() if path
@@ -124,7 +124,7 @@ def run_check(request: CheckRequest) -> CheckRun:
 
 
 def _check(request: CheckRequest, text: str, profile: Profile, run: CheckRun) -> TargetVerdicts:
-    """Check one target, or say why not."""
+    """Check one target, or report why it cannot be checked."""
     try:
         with open_target(text, request.selection.suites) as target:
             _warn_of_eviction(target)
@@ -159,24 +159,24 @@ def _check(request: CheckRequest, text: str, profile: Profile, run: CheckRun) ->
 
 
 def _warn_of_eviction(target: Target) -> None:
-    """Say what a check can cost the owner of the store; a private one has no other keys."""
+    """Warn the owner of a store about risks of a check; a private store has no other keys."""
     store = target.store
     if store is None or store.private_url:
         return
-    with contextlib.suppress(KvError):  # A store that fails here is judged by the cases.
+    with contextlib.suppress(KvError):  # If the store fails here, the cases will report it.
         text = eviction.warning(target.name, store.describe())
         if text:
             tell(text)
 
 
 def _unseen(text: str, error: KvbenchError | None = None) -> TargetVerdicts:
-    """A target that could not be opened; without an error, Ctrl-C came first."""
+    """A target that could not be opened; without an error, because of Ctrl-C."""
     facts = {"not verified": str(error) if error is not None else INTERRUPTED}
     return judge(target_name(text), (), (), facts, (), 0.0, is_interrupted=error is None)
 
 
 def _named(profile: Path | None) -> dict[str, str]:
-    """The profile as the record names it: one that came with kvbench has no place of its own."""
+    """The profile as the record names it: one shipped with kvbench gets no path."""
     if profile is None:
         return {}
     is_shipped = profile.parent == directory() / "profiles"
@@ -184,7 +184,7 @@ def _named(profile: Path | None) -> dict[str, str]:
 
 
 def _directory(request: CheckRequest, text: str) -> Path:
-    """Where this target's failed conversations go: a place of its own where there are several."""
+    """Directory of this target's failed conversations: a separate one if there are several."""
     if len(request.targets) == 1:
         return request.repro_directory
     name = re.sub(r"[^A-Za-z0-9.]+", "-", target_name(text)).strip("-")

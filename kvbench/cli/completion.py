@@ -1,4 +1,4 @@
-"""``kvbench completion``: the script that teaches a shell our commands and options."""
+"""``kvbench completion``: prints the shell script that completes commands and options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``kvbench env``: the machine and versions that every result records."""
+"""``kvbench env``: the machine and versions recorded with every result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kvbench.cli.output import show, show_document
 def command(as_json: bool) -> None:
     """Show the machine and versions that results record.
 
-    What is missing could not be read on this machine.
+    Values that could not be read on this machine are left out.
     """
     from kvbench.bench.environment import describe_environment
 

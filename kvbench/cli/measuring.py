@@ -1,7 +1,7 @@
-"""What the commands that measure share: options, and a plan carried out with its progress.
+"""Shared by the commands that measure: options, and running a plan with progress.
 
-The runner is connected to a recorder and to the progress on standard error; what comes back are the
-results and an exit code.
+Connects the runner to a recorder and to the progress on standard error; returns the results and an
+exit code.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ def batch_sizes_of(text: str) -> tuple[int, ...]:
 
 
 def check_address(text: str) -> None:
-    """See that a server of the wire protocol is where a bare host:port says.
+    """Check that a server of the wire protocol answers at a bare host:port.
 
-    A URL names its protocol; here it is assumed, and a store of another kind can be silent forever.
+    A URL names its protocol. Here it is assumed, and another kind of server may never answer.
 
     Raises:
-        KvConnectionError: there is no server, or it does not answer.
+        KvConnectionError: no server listens, or it does not answer.
     """
     if HOST_PORT.fullmatch(text):
         from kvbench.conformance.targets import parse_address
@@ -81,11 +81,12 @@ def check_address(text: str) -> None:
 
 
 def carry_out(plan: Plan, output: Path | None) -> tuple[Results, int]:
-    """Measure with progress on standard error; the results and the exit code.
+    """Measure with progress on standard error; returns the results and the exit code.
 
     Raises:
         click.exceptions.Exit: Ctrl-C, or another signal, before anything was measured.
-        UsageError, BackendUnavailableError, KvConnectionError: as :func:`kvbench.bench.runner.run`.
+        UsageError, BackendUnavailableError, KvConnectionError: as
+            :func:`kvbench.bench.runner.run`.
     """
     from kvbench.bench.recorder import Recorder
 
@@ -99,7 +100,7 @@ def carry_out(plan: Plan, output: Path | None) -> tuple[Results, int]:
 
 
 def _measure(plan: Plan, recorder: Recorder) -> tuple[RunOutcome | None, int]:
-    """The outcome, None when Ctrl-C came at the edge of the run; and the signal, 0 for none."""
+    """The outcome, None if Ctrl-C came before the first record; and the signal, 0 for none."""
     from kvbench.bench.events import Event, KeysLeft, Recorded, Warned
     from kvbench.bench.interrupts import Interrupts
     from kvbench.bench.runner import run
@@ -132,11 +133,11 @@ def _exit_code(outcome: RunOutcome | None, signal_number: int, file_problem: str
     if file_problem:
         tell(file_problem)
     if outcome is None or outcome.ending is Ending.INTERRUPTED:
-        tell("interrupted: the report holds what was finished")
+        tell("interrupted: the report has what was finished")
         return 128 + signal_number
     if outcome.ending is Ending.TARGET_LOST:
-        tell(f"target lost, the report holds what was finished: {outcome.reason}")
+        tell(f"target lost, the report has what was finished: {outcome.reason}")
         return EXIT_UNREACHABLE
     if outcome.failed_cells:
-        tell(f"cells without a number: {outcome.failed_cells}; the report says why")
+        tell(f"cells without a result: {outcome.failed_cells}; the report says why")
     return EXIT_FAILED if outcome.failed_cells or file_problem else 0

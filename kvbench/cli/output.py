@@ -1,8 +1,8 @@
-"""What a command says, line by line: every text goes out through these few functions.
+"""Output of commands, line by line: all text is written through these functions.
 
-They make a line of one text, whatever an exception or a file put into it: without secrets, without
-control characters, not too long. Reports are made of records that are clean already; they go out
-as they are, with :func:`show_document`.
+They turn any text, of an exception or a file, into one line without secrets and control characters,
+and of limited length. Reports consist of clean records; :func:`show_document` writes them
+unchanged.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 
 
 def tell(message: str) -> None:
-    """A line on standard error, for a person: what is wrong and what to do next."""
+    """Write a message to standard error: what is wrong and what to do next."""
     progress(f"kvbench: {message}")
 
 
 def progress(line: str) -> None:
-    """A line on standard error: how far it is."""
+    """Write a progress line to standard error."""
     _write(sys.stderr, clean(" ".join(line.split())) + "\n")
 
 
 def show(line: str) -> None:
-    """A line on standard output."""
+    """Write a line to standard output."""
     _write(sys.stdout, clean(line) + "\n")
 
 
 def show_document(text: str) -> None:
-    """A whole report on standard output, its colours included."""
+    """Write a whole report to standard output, with colours."""
     _write(sys.stdout, text)
 
 
 def make_console(
     *, stderr: bool = False, width: int | None = None, has_colour: bool = True
 ) -> Console:
-    """A console of rich that takes no text for markup, emoji or something to highlight."""
+    """A rich console that interprets no text as markup or emoji, and highlights nothing."""
     from rich.console import Console
 
     return Console(
@@ -53,7 +53,7 @@ def make_console(
 
 
 def _write(stream: TextIO | None, text: str) -> None:
-    # None is a stream that was closed before kvbench began.
+    # None means that the stream was closed before kvbench started.
     if stream is not None:
         stream.write(text)
         stream.flush()

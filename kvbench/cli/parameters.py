@@ -1,7 +1,7 @@
 """Types of options that several commands share: words, lists of words, sizes, durations, rates.
 
-Each knows its right answers in one place: a wrong one is answered with the nearest right one, and
-a shell that completes an option is offered the same words.
+Each type has its valid values in one place: an error message suggests the nearest one, and shell
+completion offers the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kvbench.units import parse_duration_ns, parse_rate, parse_size
 
 
 class TargetType(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
-    """A target, its secrets filled in from the environment: ``redis://:${REDIS_PASSWORD}@host``."""
+    """A target; ``${NAME}`` is replaced from the environment: ``redis://:${PASSWORD}@host``."""
 
     name = "target"
 
@@ -29,7 +29,7 @@ class TargetType(click.ParamType):  # type: ignore[type-arg]  # not generic befo
 
 
 class Word(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
-    """One of a few words."""
+    """One of several words."""
 
     name = "word"
 
@@ -37,7 +37,7 @@ class Word(click.ParamType):  # type: ignore[type-arg]  # not generic before cli
         self.words = tuple(map(str, words))
 
     def convert(self, value: str, param: object, ctx: object) -> str:
-        """The word, when it is one of them; BadParameter otherwise."""
+        """The word; BadParameter if it is not one of them."""
         if value in self.words:
             return value
         hint = did_you_mean(value, self.words, f"there are: {', '.join(self.words)}")
@@ -46,12 +46,12 @@ class Word(click.ParamType):  # type: ignore[type-arg]  # not generic before cli
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The words that begin as typed."""
+        """The words that start with what was typed."""
         return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
 
 
 class Words(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
-    """Some of a few words with commas between: a tuple, each once, as they were typed."""
+    """Several words separated by commas: a tuple, each once, in the order typed."""
 
     name = "words"
 
@@ -59,15 +59,15 @@ class Words(click.ParamType):  # type: ignore[type-arg]  # not generic before cl
         self._word = Word(words)
 
     def convert(self, value: str, param: object, ctx: object) -> tuple[str, ...]:
-        """The words; BadParameter names the first that is none of them."""
-        # A URL at the wrong place stays whole: a part of it might be a part of its password.
+        """The words; BadParameter names the first unknown one."""
+        # A URL in the wrong place is not split: a part of it might be part of its password.
         typed = [value] if "://" in value else [word.strip() for word in value.split(",")]
         return tuple(dict.fromkeys([self._word.convert(word, param, ctx) for word in typed]))
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """What is typed, with each word for its last one that it does not hold yet."""
+        """The text typed so far, completed by each word that it does not contain yet."""
         *before, last = incomplete.split(",")
         begun = "".join([f"{word}," for word in before])
         rest = [word for word in self._word.words if word not in before]
@@ -80,7 +80,7 @@ class ByteSize(click.ParamType):  # type: ignore[type-arg]  # not generic before
     name = "size"
 
     def convert(self, value: str | int, param: object, ctx: object) -> int:
-        """The number of bytes; BadParameter for what is no size."""
+        """The number of bytes; BadParameter if the text is not a size."""
         return _quantity(parse_size, value)
 
 
@@ -90,7 +90,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # not generic before
     name = "duration"
 
     def convert(self, value: str | int, param: object, ctx: object) -> int:
-        """Nanoseconds; BadParameter for what is no duration."""
+        """Nanoseconds; BadParameter if the text is not a duration."""
         return _quantity(parse_duration_ns, value)
 
 
@@ -100,12 +100,12 @@ class Bandwidth(click.ParamType):  # type: ignore[type-arg]  # not generic befor
     name = "bandwidth"
 
     def convert(self, value: str | int, param: object, ctx: object) -> int:
-        """Bytes per second; BadParameter for what is no rate, or below 1."""
+        """Bytes per second; BadParameter if the text is not a rate, or below 1."""
         return _quantity(parse_rate, value)
 
 
 def _quantity(parse: Callable[[str], int], value: str | int) -> int:
-    """What a function of kvbench.units reads; a default that is a number already stays one."""
+    """Applies a function of kvbench.units; a default that is a number stays unchanged."""
     if isinstance(value, int):
         return value
     try:
@@ -115,15 +115,15 @@ def _quantity(parse: Callable[[str], int], value: str | int) -> int:
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
-    """A share of something: ``5%`` or ``0.05``."""
+    """A fraction: ``5%`` or ``0.05``."""
 
     name = "share"
 
     def convert(self, value: str | float, param: object, ctx: object) -> float:
-        """The share as a number, 1 for all; BadParameter for what is none."""
+        """The fraction, 1 for all; BadParameter if the text is not one."""
         if isinstance(value, float):
             return value
         match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,6})?)\s*(%?)", value.strip(), re.ASCII)
         if match is None:
-            raise click.BadParameter(f"{value!r} is no share; write 5% or 0.05")
+            raise click.BadParameter(f"{value!r} is not a share; write 5% or 0.05")
         return float(match[1]) / (100 if match[2] else 1)

@@ -1,4 +1,4 @@
-"""``kvbench proxy``: a network between a client and a server, as a process."""
+"""``kvbench proxy``: a simulated network between a client and a server, as a process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kvbench.proxy.server import Proxy
 
 _FILES = 65_536
-"""Open files that are asked for, where the system grants them: some 32,000 connections."""
+"""Requested limit of open files, if the system allows it: some 32,000 connections."""
 
 
 @click.command(
@@ -33,33 +33,33 @@ While it runs, a line such as `delay 2ms` on its standard input (a pipe) sets an
     type=Duration(),
     default="0",
     metavar="DURATION",
-    help="Add so much to each round trip, half in each direction: 250us, 0.5ms, 2s. [0]",
+    help="Delay added to each round trip, half in each direction: 250us, 0.5ms, 2s. [0]",
 )
 @click.option(
     "--jitter",
     type=Duration(),
     default="0",
     metavar="DURATION",
-    help="Add up to so much more at random. Order is kept. [0]",
+    help="Random extra delay, up to this. Order is kept. [0]",
 )
 @click.option(
     "--bandwidth",
     type=Bandwidth(),
     metavar="RATE",
-    help="Of each direction, for all connections together: 10MB/s, 100Mbit/s. [no limit]",
+    help="For each direction, shared by all connections: 10MB/s, 100Mbit/s. [no limit]",
 )
 @click.option(
     "--cut-after",
     type=ByteSize(),
     metavar="SIZE",
-    help="End a connection after so many bytes in one direction: 1000, 4kB. [never]",
+    help="End a connection after this many bytes in one direction: 1000, 4kB. [never]",
 )
 @click.option(
     "--reset",
     is_flag=True,
     help="End connections by a reset, not a close; without --cut-after at the first byte.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the jitter.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the jitter.")
 @click.option(
     "--port",
     default=0,
@@ -78,15 +78,15 @@ def command(
     seed: int,
     port: int,
 ) -> None:
-    """Put a slow or broken network before TARGET, a server's HOST:PORT or URL.
+    """Simulate a slow or broken network in front of TARGET, a server's HOST:PORT or URL.
 
-    Prints the address to use instead of the target's, and for a URL the URL. Data in flight is
-    delayed, not queued up, as long as 8 MiB of it are enough. The proxy itself adds some tens of
-    microseconds to a round trip, also without a delay. Connecting is not delayed. TLS passes
-    through as it is; the server's certificate must then be valid for 127.0.0.1.
+    Prints the address to use instead of the target's, and for a URL the new URL. Data in flight is
+    delayed, not queued, up to 8 MiB. The proxy itself adds some tens of microseconds to a round
+    trip, even without a delay. Connecting is not delayed. TLS passes through unchanged; the
+    server's certificate must then be valid for 127.0.0.1.
 
-    SIGTERM or Ctrl-C ends it in order: what is on its way arrives, then it prints what went
-    through each connection, and exits with 0. A second signal stops it at once.
+    SIGTERM or Ctrl-C shuts it down gracefully: data in flight arrives, then it prints the traffic
+    of each connection and exits with 0. A second signal stops it immediately.
     """
     import asyncio
 
@@ -103,7 +103,7 @@ def command(
 
 
 def _allow_files() -> None:
-    """Raise this process's soft limit of open files: a connection takes two of them."""
+    """Raise this process's soft limit of open files: each connection needs two."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -113,7 +113,7 @@ def _allow_files() -> None:
 
 
 async def _serve(proxy: Proxy, target: str) -> int:
-    """Run until SIGTERM or SIGINT; the exit code."""
+    """Run until SIGTERM or SIGINT; returns the exit code."""
     import asyncio
     import signal
 
@@ -148,9 +148,9 @@ def _announce(proxy: Proxy, target: str) -> None:
 
 
 def _listen_to_input(proxy: Proxy) -> None:
-    """Follow lines on standard input when it is a pipe.
+    """Read commands from standard input if it is a pipe.
 
-    A terminal is left alone: a process in the background that reads it is stopped.
+    A terminal is not read: a background process that reads it is stopped.
     """
     import asyncio
     import os
@@ -179,14 +179,14 @@ def _listen_to_input(proxy: Proxy) -> None:
 
 
 def _obey(proxy: Proxy, line: str) -> None:
-    """Do what a line says, and answer with the same line."""
+    """Carry out a command, and answer with the same line."""
     from kvbench.errors import UsageError
     from kvbench.proxy.conditions import Conditions
     from kvbench.units import parse_duration_ns
 
     word, _, value = line.partition(" ")
     if word != "delay":
-        tell(f"no such line {line!r}: write delay and a duration, as in delay 2ms")
+        tell(f"unknown command {line!r}: write delay and a duration, as in delay 2ms")
         return
     try:
         proxy.set_delay(Conditions(parse_duration_ns(value)).delay_ns)
@@ -197,7 +197,7 @@ def _obey(proxy: Proxy, line: str) -> None:
 
 
 def _report(proxy: Proxy) -> None:
-    """What went through, by connection and in all."""
+    """The traffic, by connection and in total."""
     unlisted = proxy.connections - len(proxy.traffic)
     if unlisted > 0:
         show(f"not listed: {unlisted:,} connections that ended earlier")

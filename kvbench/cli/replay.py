@@ -1,4 +1,4 @@
-"""``kvbench replay``: a failed conversation, played again."""
+"""``kvbench replay``: replays a failed conversation."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Examples:
   kvbench replay 127.0.0.1:16380 kvbench-failures/wire-vector-mget.json
   kvbench replay 127.0.0.1:16380 specs/vectors/counters.json
 
-Keys of others are safe: what FILE sends is read as a sloppy server would read it, and a file that
-could write a key beyond its prefix is refused unless --allow-any-key is given.
+Keys of others are safe: FILE is checked before it is sent, and a file that could write keys without
+its prefix is refused unless --allow-any-key is given.
 
-Exit codes: 0 it behaves now, 1 it does not, 2 usage, 4 target unreachable.
+Exit codes: 0 all replies as expected, 1 not, 2 usage, 4 target unreachable.
 """
 )
 @click.argument("address", type=TargetType(), metavar="HOST:PORT")
@@ -34,15 +34,15 @@ Exit codes: 0 it behaves now, 1 it does not, 2 usage, 4 target unreachable.
 @click.option(
     "--allow-any-key",
     is_flag=True,
-    help="Play what writes other keys, too, and delete the keys that FILE lists.",
+    help="Allow writes to any key, and delete the keys that FILE lists.",
 )
 @click.pass_context
 def command(ctx: click.Context, address: str, file: Path, allow_any_key: bool) -> None:
-    """Play FILE, which `kvbench check` wrote when a case failed, against a server.
+    """Replay FILE, which `kvbench check` wrote when a case failed, against a server.
 
-    Each step is shown with what crosses the connection and, where it differs, what should have
-    come. FILE can also be a file of vectors. Keys get the prefix kvbench-check: with ten random
-    letters, and are removed.
+    Shows each step with the bytes sent and received, and the expected reply where it differs. FILE
+    can also be a file of vectors. Keys get the prefix kvbench-check: with ten random letters, and
+    are removed.
     """
     from kvbench.conformance.targets import parse_address
     from kvbench.conformance.wire.repro import read_repro
@@ -75,7 +75,7 @@ def _tell_story(story: Story) -> None:
 
 
 def _play(host: str, port: int, vector: Vector, *, is_strict: bool, is_guarded: bool) -> int:
-    """Play one vector and show it; how many of its replies are wrong."""
+    """Replay one vector and show it; returns how many replies are wrong."""
     from kvbench.conformance.replay import replay
     from kvbench.conformance.wire.context import WireContext
 
@@ -102,7 +102,7 @@ def _show(number: int, played: Played) -> None:
 
 
 def _judge(story: Story, address: tuple[str, int]) -> int:
-    """Run the case itself, where no single reply can tell; 1 when it does not pass."""
+    """Run the case itself, if no single reply decides; returns 1 when it does not pass."""
     from kvbench.conformance.replay import run_again
     from kvbench.verdicts import Outcome
 

@@ -1,4 +1,4 @@
-"""``kvbench report``: a results file, rendered again."""
+"""``kvbench report``: renders a results file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kvbench.results import Results
 
 _FILE_WIDTH = 100
-"""Columns of a terminal report that goes to a file: as wide as an editor's window."""
+"""Width of a terminal report written to a file: that of an editor's window."""
 
 
 @click.command(
@@ -34,24 +34,24 @@ Examples:
     type=click.Choice(["terminal", *RESULTS_FORMATS]),
     default="terminal",
     show_default=True,
-    help="What to render.",
+    help="Report format.",
 )
 @click.option(
     "--beside",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Show the figures of another results file in columns beside these.",
+    help="Compare with another results file, in extra columns.",
 )
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write to FILE instead of printing; it is replaced as a whole.",
+    help="Write to FILE instead of printing; FILE is replaced.",
 )
 def command(file: Path, format_name: str, beside: Path | None, output: Path | None) -> None:
     """Render the results file FILE that `kvbench run --output` wrote.
 
-    A run that was interrupted is rendered with what it finished, and says so.
+    For an interrupted run the report has what was finished, and says so.
     """
     from kvbench.report.output import write_report
     from kvbench.results import read_results
@@ -70,7 +70,7 @@ def command(file: Path, format_name: str, beside: Path | None, output: Path | No
 def _render(
     results: Results, other: Results | None, format_name: str, width: int | None = None
 ) -> str:
-    """The report as text; with a ``width`` it is for a file, without for standard output."""
+    """The report as text; ``width`` is for files, without it the terminal's is used."""
     if format_name in RESULTS_FORMATS:
         return RESULTS_FORMATS[format_name](results, other)
     from kvbench.report.terminal import render_terminal

@@ -1,6 +1,6 @@
-"""``kvbench run``: measure what batching buys.
+"""``kvbench run``: measures what batching gains.
 
-This module checks what was typed, and turns the results into a report on standard output.
+This module checks the command line, and prints the results as a report.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TARGETS = ("memory://", "kvb://")
 _BATCH_SIZES = (10, 100, 1000)
 _OPERATIONS = (BatchOperation.MGET, BatchOperation.MSET, BatchOperation.MDEL)
 _PRESETS = ("batch-operations",)
-"""Names in kvbench.bench.presets, which is not imported for ``--help``; a test compares them."""
+"""Names in kvbench.bench.presets; a test compares them. ``--help`` does not import that module."""
 
 _MARKDOWN_SUFFIXES = ("", ".md", ".markdown", ".txt")
 
@@ -54,7 +54,7 @@ Examples:
   kvbench run --preset batch-operations --rigorous
   kvbench run kvb:// --conformance verdicts.json
 
-Ctrl-C ends a run early: what is finished is written and printed. Again, at once.
+Ctrl-C ends a run early: finished results are written and printed. Twice: at once.
 
 Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreachable, 130 Ctrl-C.
 """
@@ -68,25 +68,25 @@ Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreach
     "operations",
     type=Words(BatchOperation),
     metavar="OP,OP,...",
-    help="Of mget, mset, mdel, mexists. [mget,mset,mdel]",
+    help="Any of mget, mset, mdel, mexists. [mget,mset,mdel]",
 )
 @value_options
 @click.option(
     "--key-length", type=int, default=32, show_default=True, help="Characters of a key, 20 to 256."
 )
-@click.option("--rounds", type=int, metavar="N", help="Rounds, each in a process of its own. [12]")
+@click.option("--rounds", type=int, metavar="N", help="Rounds, each in a new process. [12]")
 @click.option(
     "--precision",
     type=Share(),
     default=0.0,
     metavar="SHARE",
-    help="Go on until every speedup's interval is within SHARE, e.g. 5%, to either side.",
+    help="Measure until every speedup's interval is within SHARE, e.g. 5%, to either side.",
 )
 @click.option(
     "--max-time",
     type=Duration(),
     metavar="TIME",
-    help="With --precision: begin no round after TIME, e.g. 90s or 10min. [5min]",
+    help="With --precision: start no round after TIME, e.g. 90s or 10min. [5min]",
 )
 @click.option(
     "--rtt",
@@ -95,17 +95,17 @@ Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreach
     help="Add a round-trip time, e.g. 0.5ms, between kvbench and each network target.",
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Of values, key order and statistics."
+    "--seed", type=int, default=0, show_default=True, help="Seed of values, order and statistics."
 )
 @click.option("--quick", is_flag=True, help="Seconds instead of half a minute, wider intervals.")
 @click.option("--rigorous", is_flag=True, help="Several times longer, narrower intervals.")
 @click.option("--no-keep-awake", is_flag=True, help="Let idle cores sleep: slower round trips.")
-@click.option("--no-pin", is_flag=True, help="Do not place load generator and servers on cores.")
+@click.option("--no-pin", is_flag=True, help="Do not pin load generator and servers to cores.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Write results as JSON Lines as they come; FILE is replaced once the run has started.",
+    help="Write results as JSON Lines during the run; FILE is replaced when the run starts.",
 )
 @click.option(
     "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a Markdown report."
@@ -117,7 +117,7 @@ Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreach
     "--conformance",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Verdicts of `kvbench check --json`: shown, and no figure for what does not conform.",
+    help="Verdicts of `kvbench check --json`; operations that do not conform get no result.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.pass_context
@@ -144,14 +144,14 @@ def command(
     conformance: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure what batching buys on each TARGET (memory:// and a private kvb:// if none is named).
+    """Measure what batching gains on each TARGET (default: memory:// and a private kvb://).
 
     A target is a URL; `kvbench backends` lists the kinds. HOST:PORT is a server of the wire
     protocol, kvb://HOST:PORT. A password is never shown; ${NAME} in its place is read from the
-    environment: 'redis://:${REDIS_PASSWORD}@host'. Every figure comes with a 95% interval.
-    A run uses keys under a random prefix, kb:..., and removes them. A SIGKILL that hits kvbench and
-    its worker leaves them: where the store has TTLs, all but those of one MSET (1,000 keys, or a
-    batch) go within an hour.
+    environment: 'redis://:${REDIS_PASSWORD}@host'. Every figure has a 95% interval.
+    A run uses keys under a random prefix, kb:..., and removes them. If SIGKILL hits kvbench and its
+    worker, keys remain: where the store has TTLs they expire within an hour, except those of one
+    MSET (1,000 keys, or a batch).
     """
     if quick and rigorous:
         raise UsageError("--quick and --rigorous exclude each other: choose one")
@@ -206,7 +206,7 @@ def _make_plan(
 
 
 def _with_verdicts(plan: Plan, path: Path) -> Plan:
-    """The plan with what a conformance run says of its targets."""
+    """The plan with the targets' verdicts."""
     from kvbench.bench.conformance import verdict_of, withheld
     from kvbench.verdicts import read_conformance
 
@@ -215,7 +215,7 @@ def _with_verdicts(plan: Plan, path: Path) -> Plan:
     for target in plan.targets:
         found = verdict_of(conformance, target.name)
         if found is None:
-            tell(f"{path} says nothing of {target.name}: it is measured without a verdict")
+            tell(f"{path} does not list {target.name}: it is measured without a verdict")
         else:
             target = replace(target, verdict=found.summary, withheld=withheld(found))
         targets.append(target)
@@ -223,7 +223,7 @@ def _with_verdicts(plan: Plan, path: Path) -> Plan:
 
 
 def _check_files(output: Path | None, report: Path | None) -> None:
-    """Refuse a report file that could not be written at the end, while no time is spent yet."""
+    """Check before the run that the report file can be written at its end."""
     if report is None:
         return
     if report.suffix.lower() not in _MARKDOWN_SUFFIXES:
@@ -237,14 +237,14 @@ def _check_files(output: Path | None, report: Path | None) -> None:
 def _run(
     plan: Plan, output: Path | None, print_report: Callable[[Results], None], report: Path | None
 ) -> int:
-    """Carry out the plan, print what came of it; the exit code."""
+    """Run the plan, print the results; returns the exit code."""
     from kvbench.report.output import write_report
 
     results, code = carry_out(plan, output)
     try:
         print_report(results)
     finally:
-        # A standard output that is full does not cost the file.
+        # The file is written even if standard output is full.
         if report is not None:
             from kvbench.report.markdown import render_markdown
 
@@ -253,7 +253,7 @@ def _run(
 
 
 def _printer(as_json: bool) -> Callable[[Results], None]:
-    """How the report goes to standard output, as JSON or as tables."""
+    """A function that prints the report, as JSON or as tables."""
 
     def print_json(results: Results) -> None:
         from kvbench.report.jsonreport import render_json

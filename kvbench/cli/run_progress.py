@@ -1,7 +1,7 @@
-"""How a run shows on standard error: a bar on a terminal, lines anywhere else.
+"""Progress of a run on standard error: a bar on a terminal, lines otherwise.
 
-Neither draws from a thread, which would run beside the timed slices. They draw when the runner
-reports something, and seldom: the measuring happens in another process, on another core if it can.
+Neither uses a thread, which could disturb the timed slices. They redraw only on events of the
+runner, and seldom: measuring takes place in another process, if possible on another core.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class RunProgress(Protocol):
     """Shows events to a person."""
 
     def observe(self, event: Event) -> None:
-        """Show an event, or not."""
+        """Show an event, if it matters."""
 
     def close(self) -> None:
-        """Leave the terminal as it was; nothing is shown after this."""
+        """Restore the terminal; nothing is shown after this."""
 
     def restore_terminal(self) -> None:
-        """The least of that, for a process that ends at once."""
+        """The minimum of that, for a process that ends abruptly."""
 
 
 def choose_progress() -> RunProgress:
@@ -58,7 +58,7 @@ class RunBar:
         self._progress.start()
 
     def observe(self, event: Event) -> None:
-        """Redraw, but not more often than the eye can follow."""
+        """Redraw, at a limited rate."""
         from rich.text import Text
 
         if isinstance(event, Recorded) and isinstance(event.record, Round):
@@ -66,7 +66,7 @@ class RunBar:
         if not isinstance(event, Progressed) or time.monotonic() < self._drawn_s + _REFRESH_S:
             return
         number, left = f"round {self._rounds + 1}", f"{_seconds(event.left_s)} left"
-        # What does not fit is cut from the description, not from the figures.
+        # Shorten the description, not the figures.
         description = Text(event.text)
         fixed = len(number) + _BAR_COLUMNS + len(left) + len("   ")
         description.truncate(max(0, self._progress.console.width - fixed), overflow="ellipsis")
@@ -81,11 +81,11 @@ class RunBar:
         self._drawn_s = time.monotonic()
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._progress.stop()
 
     def restore_terminal(self) -> None:
-        """The bar had hidden the cursor."""
+        """Show the cursor, which the bar had hidden."""
         sys.stderr.write(_SHOW_CURSOR)
         sys.stderr.flush()
 
@@ -108,10 +108,10 @@ class RunLines:
             )
 
     def close(self) -> None:
-        """Nothing to put back."""
+        """Nothing to restore."""
 
     def restore_terminal(self) -> None:
-        """Nothing to put back."""
+        """Nothing to restore."""
 
 
 def _seconds(seconds: float) -> str:

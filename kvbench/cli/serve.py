@@ -1,4 +1,4 @@
-"""``kvbench serve``: the wire protocol's server as a process."""
+"""``kvbench serve``: runs the wire protocol's server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kvbench.errors import UsageError
 from kvbench.protocol.opcodes import DEFAULT_PORT
 
 _OTHER_FILES = 128
-"""Beside its clients: standard streams, the event loop's, and clients that are turned away."""
+"""Files besides clients': standard streams, the event loop's, and lingering rejected clients."""
 
 
 @click.command(
@@ -19,9 +19,7 @@ _OTHER_FILES = 128
     "  kvbench serve --port 0 --log-level debug\n"
     "  kvbench serve --host ::1 --max-payload 4MiB --idle-timeout 300 --json-logs"
 )
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; this machine's."
-)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Local address to listen on.")
 @click.option(
     "--port",
     default=DEFAULT_PORT,
@@ -34,7 +32,7 @@ _OTHER_FILES = 128
     default=1000,
     show_default=True,
     type=click.IntRange(min=1),
-    help="Clients at one time; a further one gets an error and is closed.",
+    help="Simultaneous clients; more are rejected with an error.",
 )
 @click.option(
     "--max-payload",
@@ -49,14 +47,14 @@ _OTHER_FILES = 128
     default=300.0,
     show_default=True,
     type=click.FloatRange(min=0),
-    help="Seconds without a sign of life after which a client is closed; 0: never.",
+    help="Disconnect clients idle for this many seconds; 0: never.",
 )
 @click.option(
     "--frame-timeout",
     default=60.0,
     show_default=True,
     type=click.FloatRange(min=0),
-    help="Seconds that a request may take to arrive, and one more for each 64 KiB; 0: any time.",
+    help="Seconds to receive a request, plus one for each 64 KiB; 0: no limit.",
 )
 @click.option(
     "--protected-mode/--no-protected-mode",
@@ -69,7 +67,7 @@ _OTHER_FILES = 128
     default="warning",
     show_default=True,
     type=click.Choice(["debug", "info", "warning", "error"]),
-    help="What goes to standard error.",
+    help="Log level, on standard error.",
 )
 @click.option("--json-logs", is_flag=True, help="Log one JSON object a line.")
 @click.pass_context
@@ -87,12 +85,12 @@ def command(
 ) -> None:
     """Serve the wire protocol over TCP, from memory.
 
-    Prints one line with its address when clients can connect. There is no password and no
-    encryption, so it listens on loopback only; --no-protected-mode lifts that, in a network where
-    you trust everybody.
+    Prints one line with its address when it accepts connections. There is no password and no
+    encryption, so it listens on loopback only; --no-protected-mode lifts that, for a network where
+    you trust everyone.
 
-    SIGTERM or Ctrl-C ends it in order: what was received is answered, then it exits with 0. A
-    second signal stops it at once.
+    SIGTERM or Ctrl-C shuts it down gracefully: received requests are answered, then it exits with
+    0. A second signal stops it immediately.
     """
     import asyncio
 
@@ -118,7 +116,7 @@ def command(
 
 
 def _announce(address: str) -> None:
-    """The one line of standard output: scripts wait for it."""
+    """Print the only line of standard output: scripts wait for it."""
     show(f"kvbench server listening on {address}")
 
 

@@ -1,15 +1,13 @@
-"""Standard output and standard error that end well when nothing can be written any more.
+"""Standard output and standard error that handle write failures.
 
-Every command writes through these two streams, so what happens to a lost one is decided here and
-nowhere else:
+Every command writes through these two streams, so only this module decides what a failure means:
 
-- The reader of standard output has gone (``kvbench ... | head``): nothing is wrong. The rest of the
-  output is dropped, the command goes on, writes its files and ends with its usual exit code.
-- Standard output cannot take it (a full disk): one :class:`OutputError`, and the rest is dropped.
-- Standard error is lost: messages are dropped. There is no other place to report that to.
+- The reader of standard output closed it (``kvbench ... | head``): not an error. The rest of the
+  output is dropped; the command continues, writes its files and exits with its usual code.
+- Standard output cannot be written (a full disk): one :class:`OutputError`; the rest is dropped.
+- Standard error cannot be written: messages are dropped, since nothing else could show them.
 
-It is also the last guard against secrets and control characters of others: see
-:func:`kvbench.foreign_text.guard_output`.
+It also filters secrets and control characters: see :func:`kvbench.foreign_text.guard_output`.
 """
 
 from __future__ import annotations
@@ -27,11 +25,11 @@ if TYPE_CHECKING:
 
 
 class OutputError(UsageError):
-    """Standard output cannot be written; what was written before may be there."""
+    """Standard output cannot be written; earlier output may have been."""
 
 
 class _Stream(FileIO):
-    """A file descriptor that takes everything once it is lost, and writes nothing."""
+    """A file descriptor that discards everything after its first failure."""
 
     def __init__(self, descriptor: int, *, reports: bool) -> None:
         super().__init__(descriptor, "w", closefd=False)
@@ -39,13 +37,13 @@ class _Stream(FileIO):
         self._is_lost = False
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write some bytes; the number of those that need no second try.
+        """Write some bytes; returns how many are done with.
 
         Raises:
             OutputError: the first time that standard output cannot be written.
         """
         size = memoryview(data).nbytes
-        # Nothing is written to ask whether one can write: click tries that, and takes no answer.
+        # Writing nothing is a test whether one can write: click does that, and ignores the result.
         if size and not self._is_lost:
             try:
                 return super().write(data)
@@ -53,23 +51,23 @@ class _Stream(FileIO):
                 self._is_lost = True
                 if self._reports and error.errno != errno.EPIPE:
                     raise OutputError(
-                        f"cannot write standard output: {error.strerror}; send it to a place that "
-                        "has room"
+                        f"cannot write standard output: {error.strerror}; redirect it to a place "
+                        "with free space"
                     ) from None
         return size
 
 
 class _Text(TextIOWrapper):
-    """Text on its way out: whatever a command, a library or a traceback writes passes here."""
+    """Filters all text of commands, libraries and tracebacks."""
 
     def write(self, text: str, /) -> int:
-        """Write ``text`` without secrets, and without control characters that are not ours."""
+        """Write ``text`` without secrets, and without control characters from outside."""
         super().write(guard_output(text))
         return len(text)
 
 
 def guard_standard_streams() -> None:
-    """Put the guard under this process's two streams, where they are its own."""
+    """Install the filter on this process's two streams, if they are its own."""
     sys.stdout = _guarded(sys.stdout, 1)
     sys.stderr = _guarded(sys.stderr, 2)
 
@@ -81,7 +79,7 @@ def _guarded(stream: object, descriptor: int) -> TextIOWrapper:
     return _Text(
         raw if isinstance(stream.buffer, FileIO) else BufferedWriter(raw),  # FileIO: python -u
         encoding=stream.encoding,
-        # What an encoding lacks becomes a question mark, or on standard error an escape.
+        # Characters that the encoding lacks become a question mark, on standard error an escape.
         errors="replace" if descriptor == 1 else "backslashreplace",
         newline="\n",
         line_buffering=stream.line_buffering,

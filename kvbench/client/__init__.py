@@ -1,10 +1,10 @@
 """Clients of the wire protocol.
 
-``commands`` are requests as data, shared by all, with how ``replies`` are read. What may happen on
-a connection is :mod:`kvbench.protocol.client`'s; ``sync`` (over ``blocking`` and ``exchanges``) and
-``aio`` (over ``connection``) do it, and ``pool`` does it over the connections of
-``connection_pool`` out. ``decoding`` keeps large replies within bounds, ``streams`` cut what is
-long, ``lock`` holds a lock in a ``with``, and ``forks`` keep a child from its parent's connections.
+``commands`` builds requests as data for all clients, and ``replies`` reads the replies.
+:mod:`kvbench.protocol.client` has the rules of a connection. ``sync`` (over ``blocking`` and
+``exchanges``) and ``aio`` (over ``connection``) apply them; ``pool`` uses the connections of
+``connection_pool``. ``decoding`` bounds the cost of large replies, ``streams`` splits long input,
+``lock`` is a lock as a context manager, and ``forks`` protects connections after a fork.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Addresses of servers: ``host``, ``host:port``, ``host:port/namespace``, ``kvb://...`` (ADDR-001).
 
-A namespace is an affair of clients: a server sees longer keys. It may hold ``/``; an empty one is
-none.
+Only clients know namespaces: a server sees longer keys. A namespace may contain ``/``; an empty one
+means none.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _IPV6_ADVICE = "an IPv6 address is written [::1]:16380"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server is, and the namespace that a client works in.
+    """A server's address, and the client's namespace.
 
     Attributes:
         host: a name or an IP address, without brackets.
@@ -36,10 +36,10 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Read an address as a user writes it.
+        """Parse an address as a user writes it.
 
         Raises:
-            UsageError: it is none; the message says what to write.
+            UsageError: it is not an address; the message says what to write.
         """
         if not isinstance(text, str):
             raise _wrong(text, "it must be a str, such as '127.0.0.1:16380/tasks'")
@@ -48,7 +48,7 @@ class Address:
         if place.endswith(":") and namespace.startswith("/"):
             raise _wrong(text, f"the scheme of this protocol is {SCHEMES[0]}")
         if not _NOT_IN_A_PLACE.isdisjoint(place):
-            # What looks like a port or a host here can be a part of a password: it is not quoted.
+            # What looks like a port or a host here can be a part of a password: do not quote it.
             raise _wrong(text, "there is no user, password or query: write host:port/namespace")
         host, port = _split(text, place)
         if not host or any(c in _NOT_IN_A_HOST or not c.isprintable() or c == " " for c in host):
@@ -60,7 +60,7 @@ class Address:
 
     @property
     def prefix(self) -> bytes:
-        """What goes before each key on the wire: ``namespace:``, or nothing."""
+        """The prefix of each key on the wire: ``namespace:``, or empty."""
         if not self.namespace:
             return b""
         try:
@@ -88,7 +88,7 @@ def _split(text: str, place: str) -> tuple[str, int]:
     if not has_port:
         return host, DEFAULT_PORT
     if not (port.isascii() and port.isdigit()):
-        raise _wrong(text, f"the port {port!r} is no number; it may be left out: {DEFAULT_PORT}")
+        raise _wrong(text, f"the port {port!r} is not a number; it may be left out: {DEFAULT_PORT}")
     digits = port.lstrip("0")
     if not 1 <= len(digits) <= 5 or int(digits) > 65_535:
         raise _wrong(text, f"the port {port} is not 1 to 65535")
@@ -97,4 +97,4 @@ def _split(text: str, place: str) -> tuple[str, int]:
 
 def _wrong(text: object, advice: str) -> UsageError:
     shown = redact_url(text) if isinstance(text, str) else text
-    return UsageError(f"{shown!r} is no address: {advice}")
+    return UsageError(f"{shown!r} is not an address: {advice}")

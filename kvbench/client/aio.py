@@ -1,9 +1,10 @@
 """The asynchronous client: one connection, any number of concurrent calls, pipelined.
 
-``asyncio.gather`` of a hundred gets leaves in one write. When the connection breaks, the calls in
-flight fail and say that they may have been applied; the next call opens a new connection. Nothing
-is sent twice. A client belongs to the event loop that it was connected on, and to its process: in a
-forked child its calls raise KvConnectionError, and the parent's connection is not touched.
+``asyncio.gather`` of a hundred gets leaves in one write. When the connection breaks, calls in
+flight fail, and the error says that they may have been applied; the next call opens a new
+connection. Nothing is sent twice. A client belongs to the event loop on which it was connected, and
+to its process: in a forked child its calls raise KvConnectionError, and the parent's connection is
+not touched.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _log = logging.getLogger("kvbench.client")
 
 
 class Connecting(Generic[C]):
-    """A client about to be connected: ``await`` it, or use it in ``async with``."""
+    """A client to be connected: ``await`` it, or use it in ``async with``."""
 
     def __init__(self, client: C) -> None:
         self._client = client
@@ -51,11 +52,11 @@ class KvClient(AsyncOperations):
     """A client of the wire protocol. Made by :meth:`connect`.
 
     Every call may raise KvConnectionError, KvTimeoutError, KvServerError or KvProtocolError (see
-    kvbench.errors for what each leaves behind), and TypeError or ValueError for its arguments. A
+    kvbench.errors for the state that each leaves), and TypeError or ValueError for its arguments. A
     call that is cancelled may have been applied if it was sent; its connection is then replaced.
 
     Attributes:
-        address: where it is connected to.
+        address: the server's address.
     """
 
     def __init__(
@@ -91,25 +92,25 @@ class KvClient(AsyncOperations):
         request_timeout: float = 30.0,
         max_reply_bytes: int = PAYLOAD_BYTES_MAX,
     ) -> Connecting[Self]:
-        """Connect to a server. To be awaited. As :meth:`SyncKvClient.connect`."""
+        """Connect to a server; await the result. Arguments as :meth:`SyncKvClient.connect`."""
         place = Address.parse(address)
         return Connecting(cls(place, connect_timeout, request_timeout, max_reply_bytes))
 
     @override
     async def close(self) -> None:
-        """Close; calls in flight fail. Closing twice is fine; later calls: KvConnectionError."""
+        """Close; calls in flight fail, later calls raise. May be called twice."""
         self._closed_reason = self._closed_reason or "the client is closed: connect a new one"
         for connection in list(self._live):
             await connection.close()
 
     @property
     def namespace(self) -> str | None:
-        """The namespace that it works in, None without one."""
+        """The namespace, None without one."""
         return self.address.namespace or None
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a usable connection now."""
+        """Whether the connection is usable now."""
         return self._connection is not None and self._connection.protocol.is_usable
 
     @property
@@ -122,9 +123,9 @@ class KvClient(AsyncOperations):
         return self
 
     async def _usable(self) -> ClientConnection:
-        """The connection, opened anew when there is none or it broke.
+        """The connection; opened again if there is none or it broke.
 
-        Calls that come while it is being opened wait for that one attempt, and share its fate.
+        Concurrent calls wait for the same attempt, and get its result.
         """
         self._check_open()
         failed_count = self._failed_count
@@ -170,7 +171,7 @@ class KvClient(AsyncOperations):
             raise KvConnectionError(f"{self._name}: {self._closed_reason}")
 
     def _leave_to_parent(self) -> None:
-        """In a forked child: what would be sent here would reach the parent's connections."""
+        """In a forked child: anything sent here would reach the parent's connections."""
         self._closed_reason = f"the client {LEFT_TO_PARENT}"
         for connection in self._live:
             connection.leave_to_parent()
@@ -193,7 +194,7 @@ class KvClient(AsyncOperations):
 
     @override
     async def _call_each(self, parts: list[Command[T]]) -> list[T]:
-        """All requests at once, in one turn of the loop; the results in their order."""
+        """Send all requests at once; returns the results in their order."""
         connection = self._connection
         if connection is None or not connection.protocol.is_usable:
             connection = await self._usable()
@@ -214,7 +215,7 @@ class KvClient(AsyncOperations):
             for request in requests:
                 connection.give_up(request)
                 if not request.waiter.cancelled():
-                    request.waiter.exception()  # Seen, or asyncio would log each of them.
+                    request.waiter.exception()  # Retrieved, or asyncio would log each of them.
             raise
         if refused is not None:
             raise refused

@@ -1,11 +1,10 @@
-"""What a synchronous client does at its connection: open, talk, replace; one call at a time.
+"""The connection of a synchronous client: open, exchange, replace; one call at a time.
 
-Safe from several threads, which take turns, and across a fork: a child leaves the connection to its
-parent and opens its own. A call in the middle of another one of the same thread, as a signal
-handler can make it, is refused: waiting would never end, and reading would take the reply of the
-outer call. What may happen on a connection is :mod:`kvbench.protocol.client`'s. One that is closed
-by its rules, or on which a call was cut off by Ctrl-C, is dropped. The next call opens a new one.
-Nothing is sent twice.
+Safe for several threads, which take turns, and across a fork: a child leaves the connection to its
+parent and opens a new one. A call inside another call of the same thread, for example in a signal
+handler, is refused: waiting would deadlock, and reading would take the reply of the outer call.
+:mod:`kvbench.protocol.client` has the rules of a connection. A connection that they close, or whose
+call was interrupted by Ctrl-C, is dropped. The next call opens a new one. Nothing is sent twice.
 """
 
 from __future__ import annotations
@@ -42,10 +41,10 @@ _log = logging.getLogger("kvbench.client")
 
 
 class BlockingClient:
-    """One blocking connection, with what goes on around each call on it. Made by :meth:`connect`.
+    """One blocking connection, and the state around its calls. Created by :meth:`connect`.
 
     Attributes:
-        address: where it is connected to.
+        address: the server's address.
     """
 
     def __init__(
@@ -85,13 +84,12 @@ class BlockingClient:
 
         Args:
             address: ``host:port/namespace``.
-            connect_timeout: seconds that opening a connection may take.
-            request_timeout: seconds that a request may take, with the decoding of its reply.
-            max_reply_bytes: largest reply that is accepted; :mod:`kvbench.client.decoding` says
-                what it costs at most.
+            connect_timeout: limit for opening a connection, seconds.
+            request_timeout: limit for a request, including decoding of its reply, seconds.
+            max_reply_bytes: largest accepted reply; :mod:`kvbench.client.decoding` has its cost.
 
         Raises:
-            UsageError: the address is none, a timeout is not above 0, or the bound makes no sense.
+            UsageError: the address, a timeout or the reply limit is invalid.
             KvConnectionError: the connection failed.
         """
         client = cls(Address.parse(address), connect_timeout, request_timeout, max_reply_bytes)
@@ -99,9 +97,9 @@ class BlockingClient:
         return client
 
     def close(self) -> None:
-        """Close; a call in another thread fails. Closing twice is fine; later calls raise.
+        """Close; a call in another thread fails. May be called twice.
 
-        What they raise is a KvConnectionError.
+        Later calls raise KvConnectionError.
         """
         self._is_closed = True
         stream = self._socket
@@ -113,12 +111,12 @@ class BlockingClient:
 
     @property
     def namespace(self) -> str | None:
-        """The namespace that it works in, None without one."""
+        """The namespace, None without one."""
         return self.address.namespace or None
 
     @property
     def is_connected(self) -> bool:
-        """Whether the last call left a usable connection."""
+        """Whether the connection was usable after the last call."""
         return self._socket is not None
 
     @property
@@ -164,8 +162,8 @@ class BlockingClient:
         return KvConnectionError(f"{self._name}: the client is closed: connect a new one")
 
     def _leave_to_parent(self) -> None:
-        """In a forked child: its replies would mix with the parent's on the same connection."""
-        self._lock = threading.RLock()  # The old one may be held by a thread that is not here.
+        """In a forked child: replies would mix with the parent's on the same connection."""
+        self._lock = threading.RLock()  # The old one may be held by a thread of the parent.
         self._is_in_call = False
         self._drop()
 
@@ -173,7 +171,7 @@ class BlockingClient:
         return self._converse(call_one, command)
 
     def _call_all(self, parts: list[Command[T]]) -> list[T]:
-        """Each request by itself, in their order: the parts of a batch that was split."""
+        """Each request separately, in order: the parts of a split batch."""
         return [self._converse(call_one, part) for part in parts]
 
     def _call_each(self, parts: list[Command[T]]) -> list[T]:
@@ -181,10 +179,10 @@ class BlockingClient:
         return self._converse(call_each, parts) if parts else []
 
     def _converse(self, talk: Callable[[socket.socket, ClientProtocol[None], C], T], what: C) -> T:
-        """Send and receive for one call; other threads wait, the same one is refused.
+        """Send and receive for one call; other threads wait, the same thread is refused.
 
-        A signal handler can run between any two lines. Before the mark is set, its call is a whole
-        one of its own, for nothing of ours was sent yet. While it is set, its call is refused.
+        A signal handler can run between any two lines. Before the mark is set, its call is a
+        complete one: nothing of the outer call was sent yet. While it is set, its call is refused.
         """
         with self._lock:
             if self._is_in_call:
@@ -195,7 +193,7 @@ class BlockingClient:
                 try:
                     return talk(stream, self._protocol, what)
                 except (KvServerError, KvTimeoutError):
-                    raise  # The whole answer has come: the connection is as good as before.
+                    raise  # The whole response was read: the connection stays usable.
                 except OSError as error:
                     failure = self._failure(stream, error)
                     self._drop()
@@ -207,7 +205,7 @@ class BlockingClient:
                 self._is_in_call = False
 
     def _failure(self, stream: socket.socket, error: OSError) -> KvError:
-        """Why the connection that a call was using is of no use any more."""
+        """Why the connection of a call is no longer usable."""
         if self._is_closed:
             return KvConnectionError(f"{self._name}: {CLIENT_CLOSED}")
         if self._socket is not stream:
@@ -220,12 +218,12 @@ class BlockingClient:
 
     def _left_to_parent(self) -> KvConnectionError:
         return KvConnectionError(
-            f"{self._name}: the process was forked in the middle of this call: its parent goes on "
-            "with it, this child can call anew"
+            f"{self._name}: the process was forked during this call: the parent continues it, "
+            "this child can make a new call"
         )
 
     def _usable(self) -> socket.socket:
-        """The connection, opened anew when there is none or the server ended it meanwhile."""
+        """The connection; opened again if there is none or the server closed it."""
         stream = self._socket
         if stream is not None and self._poll.poll(0):
             self._hear_unasked(stream)
@@ -233,7 +231,7 @@ class BlockingClient:
         return stream or self._open()
 
     def _hear_unasked(self, stream: socket.socket) -> None:
-        """Nothing is in flight, yet something came: whatever it is, it ends the connection."""
+        """Data arrived although nothing is in flight: close the connection."""
         try:
             data = stream.recv(RECV_BYTES)
         except OSError:

@@ -1,9 +1,9 @@
-"""Commands as data: the bytes of a request, and how to read its response. No I/O.
+"""Commands as data: the bytes of a request, and the reader of its response. No I/O.
 
-Each function checks its arguments and builds a :class:`Command`; the asynchronous, the synchronous
-and the pooled client only move the bytes. What is wrong with an argument is a TypeError or a
-ValueError, raised here, before anything is sent (CLIENT-004). A batch of more than 65,535 keys is
-several commands (BATCH-006); the results of split lists are put together by :func:`joined`.
+Each function checks its arguments and builds a :class:`Command`; the clients and the pool only move
+the bytes. An invalid argument raises TypeError or ValueError here, before anything is sent
+(CLIENT-004). A batch of more than 65,535 keys becomes several commands (BATCH-006); :func:`joined`
+combines their results.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class Command(Generic[T]):
 
     Attributes:
         request: the whole frame.
-        parse: reads the payload of an OK response; ProtocolError when it makes no sense.
-        null: whether NULL is an answer, which is then None.
-        steps: does the same as ``parse`` in bounded steps, where a reply can be large.
+        parse: reads the payload of an OK response; raises ProtocolError if it is invalid.
+        null: whether NULL is a valid response, read as None.
+        steps: ``parse`` in bounded steps, for commands with large replies.
     """
 
     request: bytes
@@ -44,17 +44,17 @@ class Command(Generic[T]):
     steps: Callable[[bytes], Steps[T]] | None = None
 
     def result(self, status: int, payload: bytes) -> T:
-        """What a response means.
+        """The result of a response.
 
         Raises:
-            KvServerError: the server refused; the connection stays good.
-            KvProtocolError: the response makes no sense; the connection must be closed.
+            KvServerError: the server refused; the connection stays usable.
+            KvProtocolError: the response is invalid; the connection must be closed.
         """
         if status == Status.OK:
             try:
                 return self.parse(payload)
             except ProtocolError as error:
-                raise KvProtocolError(f"the server's reply makes no sense: {error}") from None
+                raise KvProtocolError(f"the server's reply is invalid: {error}") from None
         if status == Status.NULL and self.null:
             return None  # type: ignore[return-value]  # T includes None where null is True
         if status in (Status.ERROR, Status.INVALID):
@@ -62,13 +62,13 @@ class Command(Generic[T]):
         raise KvProtocolError(f"the server answered with status 0x{status:02x}, not allowed here")
 
     def result_in_steps(self, status: int, payload: bytes) -> Steps[T]:
-        """As :meth:`result`, which it yields from between bounded steps."""
+        """Like :meth:`result`, but yields between bounded steps."""
         if status != Status.OK or self.steps is None:
             return self.result(status, payload)
         try:
             return (yield from self.steps(payload))
         except ProtocolError as error:
-            raise KvProtocolError(f"the server's reply makes no sense: {error}") from None
+            raise KvProtocolError(f"the server's reply is invalid: {error}") from None
 
 
 def ping() -> Command[bool]:
@@ -77,7 +77,7 @@ def ping() -> Command[bool]:
 
 
 def info() -> Command[dict[str, object]]:
-    """INFO: what the server tells of itself."""
+    """INFO: information about the server."""
     return Command(requests.empty_request(Opcode.INFO), replies.parse_info)
 
 
@@ -136,7 +136,7 @@ def decr(prefix: bytes, key: str, delta: int) -> Command[int]:
 def cas(
     prefix: bytes, key: str, expected: Value, new: Value, ttl: float | None
 ) -> Command[bool | None]:
-    """CAS: True swapped, False mismatch, None absent."""
+    """CAS: True if swapped, False on mismatch, None when absent."""
     request = requests.cas_request(prefix, _named(key), expected, new, ttl_to_ms(ttl))
     return Command(request, responses.parse_flag, null=True)
 
@@ -261,10 +261,10 @@ def joined(parts: Sequence[list[T]]) -> list[T]:
 
 
 def chunks_of(items: Iterable[T], size: int) -> Iterable[list[T]]:
-    """``items`` in lists of ``size``, made as they are asked for.
+    """Split ``items`` into lists of ``size``, lazily.
 
     Raises:
-        TypeError: ``items`` is one text instead of many.
+        TypeError: ``items`` is a single text.
         ValueError: ``size`` is not 1 to 65,535.
     """
     check_chunk(size, 1)
@@ -275,7 +275,7 @@ def chunks_of(items: Iterable[T], size: int) -> Iterable[list[T]]:
 
 
 def check_chunk(chunk_size: int, window: int) -> None:
-    """Refuse a stream's settings that make no sense."""
+    """Check a stream's settings; ValueError names the valid range."""
     if not 1 <= chunk_size <= BATCH_KEYS_MAX:
         raise ValueError(f"chunk_size is 1 to {BATCH_KEYS_MAX}, not {chunk_size}")
     if window < 1:
@@ -300,7 +300,7 @@ def _chunks(items: list[T]) -> list[list[T]]:
 
 
 def _named(key: str) -> str:
-    """``key`` itself; without this, compiled code would say only that some str was due."""
+    """Check that ``key`` is a str; the error of compiled code would not name the argument."""
     if not isinstance(key, str):
         raise TypeError(f"a key must be a str, not {type(key).__name__}: {key!r}")
     return key
@@ -318,6 +318,6 @@ def _check_named(keys: Iterable[str]) -> None:
 
 
 def _refuse_text(items: object) -> None:
-    """The characters of a text would pass for keys."""
+    """Refuse a single text: its characters would be taken for keys."""
     if isinstance(items, str | bytes):
         raise TypeError(f"keys must be a list of str, not one {type(items).__name__}: {items!r}")

@@ -1,11 +1,11 @@
-"""One asynchronous connection: what :class:`~kvbench.protocol.client.ClientProtocol` says, done.
+"""One asynchronous connection: the I/O of :class:`~kvbench.protocol.client.ClientProtocol`.
 
-Requests that are made within one turn of the event loop leave in one write. While the server does
-not read, requests wait in the machine and not in the transport. Deadlines need one timer for all,
-for they come in the order of the requests.
+Requests made in one iteration of the event loop leave in one write. While the server does not read,
+requests wait in the state machine and not in the transport. Deadlines expire in the order of the
+requests, so one timer is enough.
 
-Large replies wait here until they are decoded. Once they have the size of the largest reply that is
-accepted together, nothing more is read, so what a connection holds is bounded by about twice that.
+Large replies wait here until they are decoded. When they reach the maximum size of one reply,
+reading pauses. So a connection holds at most about twice that size.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from kvbench.protocol.client import CLIENT_CLOSED, ClientProtocol, Request
 T = TypeVar("T")
 
 Waiter: TypeAlias = asyncio.Future[tuple[int, bytes]]
-"""Status and payload, when they come."""
+"""Future of status and payload."""
 
 _WRITE_BYTES = 262_144
-"""Requests are joined up to about this size: beyond it a copy costs more than another write."""
+"""Requests are joined up to about this size: beyond it a copy costs more than a second write."""
 
 _log = logging.getLogger("kvbench.client")
 
 
 class ClientConnection(asyncio.Protocol):
-    """A connection in use. Made by ``loop.create_connection``.
+    """A connection in use. Created by ``loop.create_connection``.
 
     Args:
         name: of the server, for messages.
-        request_timeout_s: how long a response may take.
-        max_reply_bytes: largest reply that is accepted.
-        live: all connections of the client; this one enters it and leaves it by itself.
+        request_timeout_s: limit for a response.
+        max_reply_bytes: largest accepted reply.
+        live: all connections of the client; this one adds and removes itself.
 
     Attributes:
-        protocol: what may happen on it; says whether new requests may go here.
+        protocol: the state machine; says whether new requests may be sent.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class ClientConnection(asyncio.Protocol):
         self._live = live
         self._loop = asyncio.get_running_loop()
         self._held: dict[Request[Waiter], int] = {}
-        """Size of each large reply that came and is not decoded yet."""
+        """Sizes of the large replies that are not decoded yet."""
         self._held_bytes = 0
         self._held_bytes_max = max_reply_bytes
         self._is_reading_paused = False
@@ -66,10 +66,10 @@ class ClientConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._gone = self._loop.create_future()
 
-    # --- What the client calls ---------------------------------------------------------------
+    # --- Called by the client ----------------------------------------------------------------
 
     def submit(self, frame: bytes) -> Request[Waiter]:
-        """Queue a request; it leaves with the others of this turn of the loop."""
+        """Queue a request; it is sent with the others of this iteration of the loop."""
         loop = self._loop
         request = self.protocol.send(frame, loop.time(), loop.create_future())
         if not self._is_flush_due:
@@ -80,18 +80,18 @@ class ClientConnection(asyncio.Protocol):
         return request
 
     def give_up(self, request: Request[Waiter]) -> None:
-        """The caller waits for this response no more."""
+        """The caller no longer waits for this response."""
         self._release(request)
         request.waiter.cancel()
         self.protocol.give_up(request)
         self._end_if_closed()
 
     def result(self, command: Command[T], response: tuple[int, bytes]) -> T:
-        """What a small response means.
+        """The result of a small response.
 
         Raises:
             KvServerError: the server refused.
-            KvProtocolError: the response makes no sense; the connection is closed.
+            KvProtocolError: the response is invalid; the connection is closed.
         """
         try:
             return command.result(*response)
@@ -99,12 +99,12 @@ class ClientConnection(asyncio.Protocol):
             raise self._distrust(error) from None
 
     async def large_result(self, command: Command[T], request: Request[Waiter]) -> T:
-        """What a large response means.
+        """The result of a large response.
 
-        Such responses are decoded one after the other, in bounded turns of the loop.
+        Such responses are decoded one after the other, in bounded slices of the loop's time.
 
         Raises:
-            KvServerError, KvProtocolError: as :meth:`result`.
+            KvServerError, KvProtocolError: see :meth:`result`.
             KvTimeoutError: it was not decoded in time.
         """
         try:
@@ -116,23 +116,23 @@ class ClientConnection(asyncio.Protocol):
             self._release(request)
 
     def abort(self, reason: str) -> None:
-        """Close at once; what is still waiting fails."""
+        """Close immediately; waiting calls fail."""
         self.protocol.close(reason)
         self._end_if_closed()
 
     async def close(self) -> None:
-        """Close, fail what is still waiting, and see the connection gone."""
+        """Close, fail waiting calls, and wait until the connection is closed."""
         self.abort(CLIENT_CLOSED)
         if self._transport is not None:
             await asyncio.wait([self._gone])
 
     def leave_to_parent(self) -> None:
-        """In a forked child: give up this copy of the connection; the parent's goes on."""
+        """In a forked child: release this copy of the socket; the parent keeps the connection."""
         self.protocol.close("the connection stayed with the parent process")
         if self._transport is not None:
             release_descriptor(self._transport.get_extra_info("socket").fileno())
 
-    # --- What the event loop calls -----------------------------------------------------------
+    # --- Called by the event loop ------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
@@ -144,7 +144,7 @@ class ClientConnection(asyncio.Protocol):
             self.abort(f"no connection: {error.strerror or error}")
 
     def data_received(self, data: bytes) -> None:
-        """Pass each response on to the caller that waits for it."""
+        """Pass each response to the caller that waits for it."""
         protocol = self.protocol
         for request in protocol.receive(data):
             waiter = request.waiter
@@ -157,29 +157,29 @@ class ClientConnection(asyncio.Protocol):
             self._end_if_closed()
 
     def pause_writing(self) -> None:
-        """The server reads too slowly: what is not sent yet waits here."""
+        """The server reads too slowly: hold unsent requests here."""
         self._is_paused = True
 
     def resume_writing(self) -> None:
-        """The server has caught up."""
+        """The server reads again."""
         self._is_paused = False
         self._flush()
 
     def eof_received(self) -> None:
-        """The server has ended its side: it will answer nothing more."""
+        """The server closed its side: no more responses will come."""
         self.data_received(b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone: whoever waits gets an error."""
+        """The connection is closed: waiting callers get an error."""
         self._live.discard(self)
         self.protocol.lose(str(exc) if exc else "it was closed")
         self._end_if_closed()
         self._gone.set_result(None)
 
-    # --- Inside ------------------------------------------------------------------------------
+    # --- Private -----------------------------------------------------------------------------
 
     def _flush_turn(self) -> None:
-        """Send what was submitted in this turn, but for what was cancelled in it as well."""
+        """Send what was submitted in this iteration, except cancelled requests."""
         self._is_flush_due = False
         for request in self.protocol.unsent():
             if request.waiter.done():
@@ -191,7 +191,7 @@ class ClientConnection(asyncio.Protocol):
             self._transport.write(self.protocol.data_to_send(_WRITE_BYTES))
 
     def _end_if_closed(self) -> None:
-        """Once the machine is closed, so is the transport, and who waits gets an error."""
+        """When the state machine is closed, close the transport and fail waiting calls."""
         protocol = self.protocol
         if self._is_over or not protocol.is_closed:
             return
@@ -212,7 +212,7 @@ class ClientConnection(asyncio.Protocol):
         return failure
 
     def _hold(self, request: Request[Waiter], size: int) -> None:
-        """A large reply waits to be decoded: read nothing more while there is too much of that."""
+        """A large reply waits to be decoded: pause reading while too much waits."""
         self._held[request] = size
         self._held_bytes += size
         if self._held_bytes >= self._held_bytes_max and self._transport is not None:
@@ -220,7 +220,7 @@ class ClientConnection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _release(self, request: Request[Waiter]) -> None:
-        """A reply is decoded, or of no use any more."""
+        """A reply was decoded or discarded."""
         self._held_bytes -= self._held.pop(request, 0)
         if self._is_reading_paused and self._held_bytes < self._held_bytes_max:
             self._is_reading_paused = False
@@ -228,7 +228,7 @@ class ClientConnection(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def _expire(self) -> None:
-        """The deadline of the oldest request has come, unless it was answered meanwhile."""
+        """Time out the oldest request, if it is still unanswered."""
         self._timer = None
         protocol = self.protocol
         overdue = protocol.expire(self._loop.time())
@@ -237,7 +237,7 @@ class ClientConnection(asyncio.Protocol):
                 request.waiter.set_exception(protocol.overdue_error(request))
         if overdue:
             _log.warning(
-                "%s: no answer within %g s to %d requests, connection given up",
+                "%s: no answer within %g s to %d requests, connection closed",
                 protocol.name, protocol.request_timeout_s, len(overdue),
             )  # fmt: skip
         if protocol.waiting_count:

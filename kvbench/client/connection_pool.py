@@ -1,22 +1,21 @@
-"""A connection pool: which connections are open, who uses them, who waits.
+"""A connection pool: opens connections, assigns them to callers, and queues callers.
 
 The rules:
 
-- Connections are opened as they are needed, up to ``max_size``. The one used last is acquired
-  first, so that the others can grow idle; those idle for ``idle_timeout`` are closed, down to
+- Connections are opened on demand, up to ``max_size``. The most recently used is acquired first, so
+  the others can become idle. Connections idle for ``idle_timeout`` are closed, down to
   ``min_size``.
-- When all are busy callers queue, first come first served. What comes free goes to the first of the
-  queue at once. One that waits longer than ``acquire_timeout`` gets PoolTimeoutError, and nothing
-  of its request was sent.
-- Every connection is idle, in use or being opened, and their sum never exceeds ``max_size``. What
-  is handed to a caller who has gone meanwhile goes on to the next.
-- A broken connection is dropped when it comes back, or when it is about to be acquired; its place
-  is free for a new one.
-- A connection is open when the server has answered a PING on it, for a server refuses one only
-  after it was accepted. When an opening fails while others are open, the pool keeps to as many as
-  are open, and the caller queues for one of them. After a pause of :data:`PAUSE_S_MIN` one more is
-  tried, and with each success another one; each further refusal doubles the pause, up to
-  :data:`PAUSE_S_MAX`. When none is open, the failure is the caller's.
+- When all are in use, callers queue, first come first served. A released connection goes to the
+  first in the queue. A caller that waits longer than ``acquire_timeout`` gets PoolTimeoutError, and
+  nothing of its request was sent.
+- Every connection is idle, in use or being opened, and their sum never exceeds ``max_size``. If a
+  caller was cancelled in the meantime, its connection goes to the next.
+- A broken connection is dropped when it is released or acquired; a new one may replace it.
+- A connection counts as open when the server has answered a PING on it, because a server rejects
+  one only after accepting it. When opening fails while others are open, the pool limits itself to
+  the open ones, and the caller queues. After a pause of :data:`PAUSE_S_MIN` the pool tries one
+  more; each success allows another, and each failure doubles the pause, up to
+  :data:`PAUSE_S_MAX`. When none is open, the caller gets the error.
 """
 
 from __future__ import annotations
@@ -40,17 +39,17 @@ from kvbench.errors import (
 from kvbench.protocol.opcodes import Status
 
 PAUSE_S_MIN = 1.0
-"""Between a server's refusal and the next attempt to have one connection more."""
+"""Pause after a server rejected a connection, before the next attempt."""
 
 PAUSE_S_MAX = 30.0
-"""Longest such pause: a server whose limit was raised is used in full half a minute later."""
+"""Longest such pause: after its limit is raised, a server is fully used half a minute later."""
 
 _SWEEP_PAUSE_S_MAX = 30.0
-"""Longest pause between two looks for idle connections; else a quarter of ``idle_timeout``."""
+"""Longest interval between checks for idle connections; else a quarter of ``idle_timeout``."""
 
 
 class AcquiredClient:
-    """A client for the length of an ``async with``."""
+    """Acquires a client in ``async with``."""
 
     __slots__ = ("_client", "_pool")
 
@@ -81,7 +80,7 @@ class ConnectionPool:
         self._opening_count = 0
         self._caller_count = 0
         self._waiters: deque[tuple[int, asyncio.Future[KvClient | None]]] = deque()
-        """Each with its caller's number: in the order in which they came."""
+        """Waiting callers, numbered in the order in which they came."""
         self._size_limit = config.max_size
         self._pause_s = PAUSE_S_MIN
         self._refusal = ""
@@ -95,13 +94,13 @@ class ConnectionPool:
 
     @classmethod
     async def connect(cls, config: PoolConfig, *, clock: Clock | None = None) -> Self:
-        """Open a pool with ``min_size`` connections, at least one to see that it works.
+        """Open a pool with ``min_size`` connections, at least one to check the server.
 
-        Fewer are enough when the server grants no more.
+        Fewer are enough when the server's limit is lower.
 
         Raises:
-            UsageError: the address is none.
-            KvConnectionError: no connection could be made, or the server refuses every one.
+            UsageError: the address is invalid.
+            KvConnectionError: no connection could be opened, or the server rejects every one.
         """
         pool = cls(config, clock)
         try:
@@ -120,7 +119,7 @@ class ConnectionPool:
     async def close(self) -> None:
         """Close all connections, also those in use: calls on them fail.
 
-        Closing twice is fine; later calls raise KvConnectionError, and so do callers in the queue.
+        May be called twice. Later calls and queued callers get KvConnectionError.
         """
         self._closed_reason = self._closed_reason or "the pool is closed: connect a new one"
         for timer in (self._sweeper, self._grower):
@@ -136,11 +135,11 @@ class ConnectionPool:
 
     @property
     def namespace(self) -> str | None:
-        """The namespace that it works in, None without one."""
+        """The namespace, None without one."""
         return self._address.namespace or None
 
     def stats(self) -> PoolStats:
-        """The pool at this moment."""
+        """The pool's current numbers."""
         return PoolStats(
             size=self._size(),
             max_size=self.config.max_size,
@@ -152,18 +151,18 @@ class ConnectionPool:
         )
 
     def acquire(self) -> AcquiredClient:
-        """A client of one's own for the length of an ``async with``.
+        """Acquire a client exclusively, with ``async with``.
 
         Entering it raises:
-            PoolTimeoutError: none came free within ``acquire_timeout``.
-            KvConnectionError: the pool is closed, or none is open and a new one was refused.
+            PoolTimeoutError: none was released within ``acquire_timeout``.
+            KvConnectionError: the pool is closed, or none is open and a new one was rejected.
         """
         return AcquiredClient(self)
 
-    # --- Taking ------------------------------------------------------------------------------
+    # --- Acquiring ---------------------------------------------------------------------------
 
     async def _take(self) -> KvClient:
-        """An idle client, a new one where there is room, or what comes free."""
+        """An idle client, a new one if there is room, or the next one released."""
         self._caller_count += 1
         number = self._caller_count
         deadline = asyncio.get_running_loop().time() + self.config.acquire_timeout
@@ -196,7 +195,7 @@ class ConnectionPool:
         return None
 
     async def _wait(self, number: int, deadline: float) -> KvClient | None:
-        """What comes free: a client that is in use, or with None the place of a new one."""
+        """The next released client, or None: a place in which a new one may be opened."""
         waiter: asyncio.Future[KvClient | None] = asyncio.get_running_loop().create_future()
         entry = (number, waiter)
         insort(self._waiters, entry, key=lambda entry: entry[0])
@@ -205,7 +204,7 @@ class ConnectionPool:
                 return await waiter
         except BaseException as error:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._pass_on(waiter.result())  # It came in the moment in which we left.
+                self._pass_on(waiter.result())  # It arrived just as the wait ended.
             if isinstance(error, TimeoutError):
                 raise self._all_busy() from None
             raise
@@ -213,13 +212,13 @@ class ConnectionPool:
             if entry in self._waiters:
                 self._waiters.remove(entry)
 
-    # --- Opening, and how many ---------------------------------------------------------------
+    # --- Opening -----------------------------------------------------------------------------
 
     async def _open(self) -> KvClient | None:
-        """Open a connection in the place that was counted for it, and hand it to a caller.
+        """Open a connection in the place already counted for it, and give it to a caller.
 
-        None when that failed and there are others to wait for. Otherwise a failure is raised, and
-        the place goes to the next caller, who may have better luck.
+        Returns None when that failed and others can be waited for. Otherwise raises the error, and
+        the place goes to the next caller, who may succeed.
         """
         try:
             client = await self._connect()
@@ -242,7 +241,7 @@ class ConnectionPool:
         return client
 
     async def _connect(self) -> KvClient:
-        """A connection that the server grants, which its answer to a PING shows."""
+        """A connection that the server accepted, as its answer to a PING shows."""
         config = self.config
         client = await KvClient.connect(
             config.address,
@@ -255,10 +254,10 @@ class ConnectionPool:
                 await client.ping()
         except BaseException as error:
             if isinstance(error, KvServerError) and error.status == Status.INVALID:
-                return client  # It answers, though it has no PING.
+                return client  # It answers, but does not support PING.
             await client.close()
             if isinstance(error, KvServerError):
-                reason = f"the server turned the connection away: {error.message}"
+                reason = f"the server rejected the connection: {error.message}"
                 raise KvConnectionError(f"{self._address}: {reason}") from None
             if isinstance(error, TimeoutError):
                 reason = f"no answer within {config.connect_timeout:g} s of connecting"
@@ -267,7 +266,7 @@ class ConnectionPool:
         return client
 
     def _shrink(self, refusal: KvError) -> bool:
-        """After a failed opening: keep to what is open. Returns whether anything is or will be."""
+        """After a failure to open: limit the pool to the open ones. Returns whether any is."""
         open_count = sum(client.is_connected for client, _ in self._idle)
         open_count += sum(client.is_connected for client in self._lent)
         if not open_count:
@@ -281,7 +280,7 @@ class ConnectionPool:
         return True
 
     def _grow(self) -> None:
-        """Allow one more; those who wait open what is allowed."""
+        """Allow one more connection, and open it if callers wait."""
         self._grower = None
         self._size_limit = min(self._size_limit + 1, self.config.max_size)
         while self._size() < self._size_limit and self.stats().waiting:
@@ -291,11 +290,11 @@ class ConnectionPool:
     def _size(self) -> int:
         return len(self._idle) + len(self._lent) + self._opening_count
 
-    # --- Giving back -------------------------------------------------------------------------
+    # --- Releasing ---------------------------------------------------------------------------
 
     def _give_back(self, client: KvClient) -> None:
         if client not in self._lent:
-            return  # It stayed with the parent of a forked child.
+            return  # It belongs to the parent of a forked child.
         if client.is_connected and not self._closed_reason:
             self._pass_on(client)
             return
@@ -305,7 +304,7 @@ class ConnectionPool:
         self._pass_on(None)
 
     def _pass_on(self, client: KvClient | None) -> None:
-        """Give a client in use, or with None a counted place, to the first who waits."""
+        """Give a client, or with None a counted place, to the first waiting caller."""
         while self._waiters:
             _, waiter = self._waiters.popleft()
             if not waiter.done():
@@ -328,7 +327,7 @@ class ConnectionPool:
         task.add_done_callback(self._closing.discard)
 
     def _leave_to_parent(self) -> None:
-        """In a forked child: the pool's loop, its callers and its connections are not here."""
+        """In a forked child: the event loop, callers and connections belong to the parent."""
         self._closed_reason = f"the pool {LEFT_TO_PARENT}"
         self._idle.clear()
         self._lent.clear()
@@ -338,13 +337,13 @@ class ConnectionPool:
         self._sweeper = self._grower = None
 
     def _sweep(self) -> None:
-        """Sweep now, and again later."""
+        """Check for idle connections now, and again later."""
         self._sweep_once()
         pause_s = min(self.config.idle_timeout / 4, _SWEEP_PAUSE_S_MAX)
         self._sweeper = asyncio.get_running_loop().call_later(pause_s, self._sweep)
 
     def _sweep_once(self) -> None:
-        """Close what has broken or been idle too long, the longest idle first."""
+        """Close connections that are broken or idle too long, the longest idle first."""
         oldest_ns = self._clock.now_ns() - round(self.config.idle_timeout * 1000) * NS_PER_MS
         for entry in list(self._idle):
             client, since_ns = entry
@@ -360,8 +359,8 @@ class ConnectionPool:
                 f"all {count} connections {waited}: raise max_size or acquire_timeout"
             )
         return PoolTimeoutError(
-            f"all {self._size_limit} connections that the server grants {waited}, though max_size "
-            f"is {count}: raise the server's limit or acquire_timeout; its refusal: {self._refusal}"
+            f"all {self._size_limit} connections that the server accepts {waited}, though max_size "
+            f"is {count}: raise the server's limit or acquire_timeout; its error: {self._refusal}"
         )
 
     def _closed(self) -> KvConnectionError:

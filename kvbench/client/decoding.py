@@ -1,7 +1,7 @@
-"""Large replies, decoded in bounded steps: a server cannot hold up a client beyond its timeout.
+"""Large replies, decoded in bounded steps: a server cannot block a client beyond its timeout.
 
-What a reply costs depends on what is in it. The whole of the largest that is accepted by default,
-64 MiB, was measured to take (processor time, compiled codec):
+The cost of a reply depends on its content. Measured for the largest reply accepted by default,
+64 MiB (processor time and memory, compiled codec):
 
 =============  =======  ========
 one text       0.2 s    0.25 GiB
@@ -10,13 +10,13 @@ empty lists    6 s      1.0 GiB
 Decimals       9 s      2.0 GiB
 =============  =======  ========
 
-``max_reply_bytes`` bounds both: whoever talks to servers that are not trusted sets it lower.
+``max_reply_bytes`` bounds both: set it lower for servers that are not trusted.
 
-A reply is decoded after the whole of it has come, so its connection stays in order whatever becomes
-of the decoding. Between two steps the deadline of the request is looked at, and an event loop gets
-its turn after :data:`TURN_S`. Some of what Python does cannot be divided, and takes longer: copying
-64 MiB (0.05 s), letting go of millions of values (0.15 s), decoding one text of 64 MiB (0.2 s), and
-the collection of garbage, which visits each list that is alive (0.3 s for five million).
+A reply is decoded after all of it was received, so the connection stays usable if decoding fails.
+Between two steps the deadline of the request is checked, and the event loop runs after
+:data:`TURN_S`. Some work in Python cannot be split and takes longer: copying 64 MiB (0.05 s),
+freeing millions of values (0.15 s), decoding one text of 64 MiB (0.2 s), and garbage collection,
+which visits each live list (0.3 s for five million).
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from kvbench.errors import KvTimeoutError, UsageError
 T = TypeVar("T")
 
 AT_ONCE_BYTES: Final = 32_768
-"""Replies up to this size are decoded at once: their smallest values take a few milliseconds."""
+"""Replies up to this size are decoded in one step: a few milliseconds for the smallest values."""
 
 TURN_S: Final = 0.005
-"""What one turn of an event loop may take, and one step of up to 4 ms more."""
+"""Longest use of the event loop before others run, plus one step of up to 4 ms."""
 
 _REPLY_BYTES_LEAST: Final = 1024
 _REPLY_BYTES_MOST: Final = 0xFFFF_FFFF
@@ -43,7 +43,7 @@ _REPLY_BYTES_MOST: Final = 0xFFFF_FFFF
 
 
 def check_reply_bound(max_reply_bytes: int) -> None:
-    """Refuse a bound for replies that makes no sense.
+    """Check the limit for replies.
 
     Raises:
         UsageError: it is not 1 KiB to 4 GiB less a byte.
@@ -57,11 +57,11 @@ def check_reply_bound(max_reply_bytes: int) -> None:
 
 
 def decode(command: Command[T], response: tuple[int, bytes], deadline: float) -> T:
-    """The result of a response, decoded until ``deadline`` on the monotonic clock.
+    """Decode a response, until ``deadline`` on the monotonic clock.
 
     Raises:
-        KvTimeoutError: that was not enough. The connection is still in order.
-        KvServerError, KvProtocolError: as :meth:`Command.result`.
+            KvTimeoutError: decoding took too long. The connection is still usable.
+        KvServerError, KvProtocolError: see :meth:`Command.result`.
     """
     status, payload = response
     if len(payload) <= AT_ONCE_BYTES:
@@ -76,7 +76,7 @@ def decode(command: Command[T], response: tuple[int, bytes], deadline: float) ->
 
 
 async def decode_in_turns(command: Command[T], response: tuple[int, bytes], deadline: float) -> T:
-    """As :func:`decode`, on the clock of the running loop, which has its turn in between."""
+    """Like :func:`decode`, on the clock of the running loop, which runs others in between."""
     status, payload = response
     steps = command.result_in_steps(status, payload)
     now = asyncio.get_running_loop().time
@@ -94,7 +94,7 @@ async def decode_in_turns(command: Command[T], response: tuple[int, bytes], dead
 
 
 def _advanced(steps: Steps[T]) -> tuple[bool, T | None]:
-    """Take one step: whether it was the last, and then the result."""
+    """Run one step; returns whether it was the last, and then the result."""
     try:
         next(steps)
     except StopIteration as done:

@@ -1,12 +1,12 @@
-"""Calls on a blocking connection: what :class:`~kvbench.protocol.client.ClientProtocol` says, done.
+"""Calls on a blocking connection: the I/O of :class:`~kvbench.protocol.client.ClientProtocol`.
 
-Both functions take a connected stream, whose own timeout is that of requests, and the state of its
-connection. They raise what the machine says went wrong, and leave it closed then; and:
+Both functions take a connected stream, whose timeout is the request timeout, and the state machine
+of its connection. They raise the state machine's errors, after which it is closed, and:
 
 - TimeoutError: not all responses came in time.
 - OSError: the stream broke.
-- KvServerError: the server refused. The connection is as good as before.
-- KvTimeoutError: all was answered, but not decoded in time. So it is then.
+- KvServerError: the server refused. The connection stays usable.
+- KvTimeoutError: all was received, but not decoded in time. The connection stays usable.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def call_one(stream: socket.socket, protocol: ClientProtocol[None], command: Com
     deadline, timeout_s = request.deadline, protocol.request_timeout_s
     stream.sendall(protocol.data_to_send())
     left_s = deadline - time.monotonic()
-    is_shortened = left_s < 0.95 * timeout_s  # Else the rest is as good as the whole.
+    is_shortened = left_s < 0.95 * timeout_s  # Else the difference does not matter.
     while True:
         if is_shortened:
             if left_s <= 0:
@@ -56,9 +56,9 @@ def call_one(stream: socket.socket, protocol: ClientProtocol[None], command: Com
 def call_each(
     stream: socket.socket, protocol: ClientProtocol[None], commands: list[Command[T]]
 ) -> list[T]:
-    """Send all requests in one flush, and read a response to each; there is at least one.
+    """Send all requests in one flush, and read a response to each; at least one request.
 
-    When the server refuses some, the first KvServerError is raised; the others were answered.
+    When the server refuses some, the first KvServerError is raised; the others took effect.
     """
     frames = b"".join([command.request for command in commands])
     request = protocol.send(frames, time.monotonic(), None, len(commands))

@@ -1,9 +1,9 @@
-"""After a fork: a child never touches the connections of its parent.
+"""After a fork: a child never uses the connections of its parent.
 
-Both processes hold the same sockets then. A byte that the child sent or read would be missing in
-the parent's conversation, and a thread that held a lock in the parent is not there in the child to
-release it. So the child gives up its copies at once, before any of its own code runs, without
-shutting down what they lead to. What a client does next in the child is its own affair.
+Both processes hold the same sockets. A byte that the child sent or read would be missing in the
+parent's stream, and a lock held by a thread of the parent would never be released in the child. So
+the child closes its copies first, before its own code runs, without shutting down the connections.
+What a client does next in the child is up to the client.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ class LeavesToParent(Protocol):
     """A client or a pool that holds connections."""
 
     def _leave_to_parent(self) -> None:
-        """In a forked child: give up every connection without a trace in the parent's."""
+        """In a forked child: release every connection without affecting the parent's."""
 
 
 LEFT_TO_PARENT = "belongs to the parent process: a forked child connects its own"
-"""Why a client or a pool of an event loop is of no use in a child."""
+"""Why an event loop's client or pool cannot be used in a child."""
 
 _holders: WeakSet[LeavesToParent] = WeakSet()
 
 
 def watch(holder: LeavesToParent) -> None:
-    """Have ``holder`` leave its connections to the parent in every child that is forked."""
+    """In every forked child, make ``holder`` leave its connections to the parent."""
     _holders.add(holder)
 
 
 def release_descriptor(descriptor: int) -> None:
-    """Give up a socket whose number an event loop still knows.
+    """Disconnect a socket whose number an event loop still knows.
 
-    Closing it would free the number for another file, which the loop would close one day. So it
-    leads nowhere from now on, and its number stays taken.
+    Closing it would free the number for another file, which the loop might then close. So the
+    number stays in use, and no longer refers to the connection.
     """
     nowhere = os.open(os.devnull, os.O_RDWR)
     try:

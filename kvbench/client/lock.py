@@ -1,4 +1,4 @@
-"""A lock that ends by itself: held in an ``async with``, on the server, for a bounded time."""
+"""A lock that expires: held in an ``async with``, on the server, for a bounded time."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from kvbench.errors import KvError, KvServerError, KvTimeoutError, LockLostError
 from kvbench.protocol.opcodes import Status
 
 RETRY_INTERVAL_S = 0.05
-"""Between two attempts to take a lock that is held: short for people, long for a server."""
+"""Interval between attempts to acquire a held lock: short for people, long for a server."""
 
 _log = logging.getLogger("kvbench.client")
 
 
 class Lock:
-    """A lock on a key, held while the ``async with`` lasts, ``ttl`` seconds at most.
+    """A lock on a key, held during the ``async with``, for ``ttl`` seconds at most.
 
     Args:
         client: a KvClient or a KvPool.
         key: the lock's key.
-        ttl: seconds after which it ends by itself; :meth:`extend` starts them anew.
-        owner: who holds it; a fresh unique name by default.
-        acquire_timeout: seconds to wait while another holds it; None waits for ever.
+        ttl: seconds until it expires; :meth:`extend` restarts them.
+        owner: the holder's name; a unique one by default.
+        acquire_timeout: seconds to wait while another owner holds it; None waits without limit.
 
     Raises:
-        KvTimeoutError: another held it all the time.
-        LockLostError: at the end: it had ended before, so another may have been in as well.
-        KvServerError: the server refused for another reason, and the lock may still be held: at the
-            end it then stays until its ttl is over.
+        KvTimeoutError: another owner held it all the time.
+        LockLostError: at the end: it had expired, so another owner may have held it concurrently.
+        KvServerError: the server refused for another reason; the lock may still be held, at the
+            end until its ttl expires.
 
-    An exception of the body goes before what goes wrong with the unlocking, which is then logged.
-    Whoever is cut off while the lock is being taken may hold it until its ttl is over.
+    An exception of the body takes precedence over an error of unlocking, which is then logged. If
+    acquiring is cancelled, the lock may stay held until its ttl expires.
     """
 
     def __init__(
@@ -56,10 +56,10 @@ class Lock:
         self.acquire_timeout = acquire_timeout
 
     async def extend(self) -> None:
-        """Hold it for another ``ttl`` seconds from now.
+        """Set the remaining time to ``ttl`` seconds.
 
         Raises:
-            LockLostError: it has ended.
+            LockLostError: it has expired.
             KvServerError: the server refused for another reason; it may still be held.
         """
         await self._still_held(self._client.extend_lock(self.key, self.owner, self.ttl))
@@ -101,14 +101,13 @@ class Lock:
             held = False  # Another owner holds it now.
         if not held:
             raise LockLostError(
-                f"lock {self.key!r} had ended before: give it a longer ttl than {self.ttl:g} s, "
-                "or extend it"
+                f"lock {self.key!r} had expired: use a longer ttl than {self.ttl:g} s, or extend it"
             )
 
     async def _may_be_ours(self) -> bool:
-        """Whether the lock may still be ours after an ERROR, which can mean anything.
+        """Whether this owner may still hold the lock after an ERROR, which can mean anything.
 
-        The key says it, for it holds the owner's name (LOCK-007); messages are for people.
+        The key's value decides: it is the owner's name (LOCK-007). Messages are for people.
         """
         try:
             return await self._client.get(self.key) == self.owner

@@ -21,7 +21,7 @@ class KvPool(ConnectionPool, AsyncOperations):
     """A pool of clients with a client's methods. Made by :meth:`connect`.
 
     Every method may raise what :class:`~kvbench.client.KvClient` raises, and PoolTimeoutError. A
-    stream's window is over up to as many connections, so that ``mset_stream`` stores in no order.
+    stream uses up to ``window`` connections, so ``mset_stream`` stores in no particular order.
     """
 
     @override

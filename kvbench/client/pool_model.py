@@ -1,4 +1,4 @@
-"""What a pool is made of, and what it is at one moment."""
+"""A pool's settings, and its current numbers."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX
 
 @dataclass(frozen=True, slots=True)
 class PoolConfig:
-    """What a pool is made of. Times are seconds.
+    """A pool's settings. Times are seconds.
 
     Attributes:
         address: ``host:port/namespace``.
-        min_size: connections opened at once, and not closed for being idle.
-        max_size: connections at most.
-        idle_timeout: a connection above ``min_size`` that is idle for so long is closed.
-        acquire_timeout: how long a caller waits for a connection.
-        connect_timeout: how long opening one may take.
-        request_timeout: how long a response may take, with its decoding.
-        max_reply_bytes: largest reply that is accepted, for each connection;
-            :mod:`kvbench.client.decoding` says what it costs at most.
+        min_size: connections opened at the start, and not closed for being idle.
+        max_size: maximum number of connections.
+        idle_timeout: a connection above ``min_size`` that is idle this long is closed.
+        acquire_timeout: limit for a caller's wait for a connection.
+        connect_timeout: limit for opening a connection.
+        request_timeout: limit for a response, including its decoding.
+        max_reply_bytes: largest accepted reply, per connection; :mod:`kvbench.client.decoding` has
+            its cost.
 
     Raises:
-        UsageError: sizes, times or the bound make no sense.
+        UsageError: a size, time or limit is invalid.
     """
 
     address: str
@@ -55,13 +55,13 @@ class PoolConfig:
 
 @dataclass(frozen=True, slots=True)
 class PoolStats:
-    """A pool at one moment.
+    """A pool's current numbers.
 
     Attributes:
-        size: connections there are, being opened included: ``idle`` and ``active`` together.
-        max_size: connections at most, as configured.
-        idle: those that nobody uses.
-        active: those in use, or being opened for a caller.
+        size: connections, including those being opened: ``idle`` plus ``active``.
+        max_size: maximum number of connections, as configured.
+        idle: connections not in use.
+        active: connections in use, or being opened for a caller.
         waiting: callers in the queue.
         opened: connections opened since the start.
         closed: connections closed or broken since the start.

@@ -1,7 +1,7 @@
-"""How the payload of an OK response is read, where the codec does not say all of it.
+"""Reads the payloads of OK responses, where the codec does not do it all.
 
-A reply that can be large is read in steps as well, by a generator that yields between them. All
-other replies are bounded here or by the codec, so that reading one takes a millisecond at most.
+A reply that can be large is also read in steps, by a generator that yields between them. Other
+replies are bounded here or by the codec: reading one takes at most a millisecond.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Steps: TypeAlias = Generator[None, None, T]
 """Yields between steps, and returns the result."""
 
 VALUES_PER_STEP: Final = 1024
-"""Small values that are decoded in a step: some tenths of a millisecond compiled, up to four
-milliseconds in pure Python."""
+"""Small values decoded per step: some tenths of a millisecond compiled, up to four milliseconds in
+pure Python."""
 
 FACTS_BYTES_MAX: Final = 65_536
-"""Of INFO and HELLO, which are read at once; a server's answer has some hundred bytes."""
+"""Limit for INFO and HELLO, which are read in one step; real answers have some hundred bytes."""
 
 
 def value_steps(payload: bytes) -> Steps[Value]:
@@ -47,7 +47,7 @@ def values_steps(payload: bytes, count: int) -> Steps[list[Value]]:
 def parse_pong(payload: bytes) -> bool:
     """PING."""
     if payload != b"PONG":
-        raise ProtocolError(f"PONG was due, {payload[:16]!r} came")
+        raise ProtocolError(f"expected PONG, got {payload[:16]!r}")
     return True
 
 
@@ -57,9 +57,9 @@ def parse_info(payload: bytes) -> dict[str, object]:
     try:
         fields = json.loads(payload)
     except (ValueError, RecursionError) as error:
-        raise ProtocolError(f"INFO is no JSON: {error}") from None
+        raise ProtocolError(f"INFO is not JSON: {error}") from None
     if not isinstance(fields, dict):
-        raise ProtocolError("INFO is no JSON object")
+        raise ProtocolError("INFO is not a JSON object")
     return fields
 
 

@@ -1,7 +1,7 @@
 """Streams of batches: any number of items through a bounded window of requests in flight.
 
-An item is read when there is room for it, never earlier: what is in memory is the window and the
-chunk that is being gathered. A result is handed out as soon as it is known and its turn has come.
+An item is read only when there is room for it: memory holds the window and the chunk being filled.
+A result is yielded as soon as it and all earlier ones are known.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ R = TypeVar("R")
 AnyIterable: TypeAlias = Iterable[T] | AsyncIterable[T]
 
 StreamPairs: TypeAlias = Pairs | AsyncIterable[tuple[str, Value]]
-"""What ``mset_stream`` takes: a mapping, or pairs from an iterable of either kind."""
+"""Input of ``mset_stream``: a mapping, or pairs from a normal or asynchronous iterable."""
 
 
 def pairs_of(pairs: StreamPairs) -> AnyIterable[tuple[str, Value]]:
-    """The pairs of a mapping; other pairs as they are."""
+    """The pairs of a mapping; other input unchanged."""
     return pairs.items() if isinstance(pairs, Mapping) else pairs
 
 
@@ -53,13 +53,13 @@ class Streaming(ABC):
     ) -> AsyncGenerator[tuple[str, Value], None]:
         """(key, value) for any number of keys, in their order.
 
-        Left early (``break`` in an ``async for``), it is closed by ``aclose`` or when Python
-        collects it; what is in flight is then cancelled.
+        When the ``async for`` is left early (``break``), ``aclose`` or garbage collection closes
+        it; requests in flight are then cancelled.
 
         Args:
-            keys: an iterable or an asynchronous one, read as it is needed.
+            keys: a normal or asynchronous iterable, read on demand.
             chunk_size: keys in a request.
-            window: requests in flight; what is in memory is ``window`` chunks.
+            window: requests in flight; memory holds ``window`` chunks.
         """
         async with aclosing(map_chunks(self.mget, keys, chunk_size, window)) as chunks:
             async for chunk, values in chunks:
@@ -74,7 +74,7 @@ class Streaming(ABC):
         chunk_size: int = 1000,
         window: int = 4,
     ) -> int:
-        """Store any number of pairs, in chunks as :meth:`mget_stream`; returns how many."""
+        """Store any number of pairs, in chunks like :meth:`mget_stream`; returns how many."""
 
         async def store(chunk: list[tuple[str, Value]]) -> None:
             await self.mset(chunk, ttl)
@@ -91,12 +91,12 @@ async def map_chunks(
 ) -> AsyncGenerator[tuple[list[T], R], None]:
     """Call ``call`` with each chunk of ``items``, up to ``window`` at a time.
 
-    Yields each chunk with its result, in the order of the items. Left early, or after an error, it
-    cancels the calls that are still in flight; they may have been applied.
+    Yields each chunk with its result, in the order of the items. When left early, or after an
+    error, it cancels the calls in flight; they may have been applied.
 
     Raises:
-        TypeError: ``items`` is one ``str`` or ``bytes``, or cannot be iterated over.
-        ValueError: chunk_size or window make no sense.
+        TypeError: ``items`` is one ``str`` or ``bytes``, or not iterable.
+        ValueError: chunk_size or window is invalid.
     """
     check_chunk(chunk_size, window)
     in_flight: deque[tuple[list[T], asyncio.Future[R]]] = deque()

@@ -1,6 +1,6 @@
 """The synchronous client: one blocking connection, one request at a time.
 
-What goes on at the connection is :mod:`kvbench.client.blocking`'s; here are the operations.
+:mod:`kvbench.client.blocking` has the connection; here are the operations.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from kvbench.model import Pairs, Value
 
 
 class SyncKvClient(BlockingClient):
-    """A client of the wire protocol. Made by :meth:`connect`; a context manager that closes.
+    """A client of the wire protocol and context manager. Created by :meth:`connect`.
 
     Every call may raise KvConnectionError, KvTimeoutError, KvServerError or KvProtocolError (see
-    kvbench.errors for what each leaves behind), and TypeError or ValueError for its arguments. One
-    that is made in the middle of another call of the same thread raises KvReentryError.
+    kvbench.errors for the state that each leaves), and TypeError or ValueError for its arguments. A
+    call inside another call of the same thread raises KvReentryError.
 
     Attributes:
-        address: where it is connected to.
+        address: the server's address.
     """
 
     def ping(self) -> bool:
@@ -29,7 +29,7 @@ class SyncKvClient(BlockingClient):
         return self._call(commands.ping())
 
     def info(self) -> dict[str, object]:
-        """What the server tells of itself, at least ``entries``."""
+        """Information about the server: at least ``entries``."""
         return self._call(commands.info())
 
     def hello(self) -> tuple[int, list[str]]:
@@ -69,19 +69,19 @@ class SyncKvClient(BlockingClient):
         return self._call(commands.decr(self._prefix, key, delta))
 
     def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
-        """Replace ``expected`` by ``new``: True swapped, False mismatch, None when absent."""
+        """Replace ``expected`` by ``new``: True if swapped, False on mismatch, None when absent."""
         return self._call(commands.cas(self._prefix, key, expected, new, ttl))
 
     def expire(self, key: str, ttl: float | None) -> bool:
-        """Give a key a new TTL, or with None no TTL; returns whether it was there."""
+        """Set a key's TTL, or remove it with None; returns whether the key was there."""
         return self._call(commands.expire(self._prefix, key, ttl))
 
     def ttl(self, key: str) -> float | None:
-        """Seconds that the key has left, -1.0 without a TTL, None when it is absent."""
+        """Seconds until the key expires, -1.0 without a TTL, None when it is absent."""
         return self._call(commands.ttl(self._prefix, key))
 
     def lock(self, key: str, owner: str, ttl: float) -> bool:
-        """Take a lock for ``ttl`` seconds; returns whether it was free."""
+        """Acquire a lock for ``ttl`` seconds; returns whether it was free."""
         return self._call(commands.lock(self._prefix, key, owner, ttl))
 
     def unlock(self, key: str, owner: str) -> bool:
@@ -89,13 +89,14 @@ class SyncKvClient(BlockingClient):
         return self._call(commands.unlock(self._prefix, key, owner))
 
     def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
-        """Give a held lock a new TTL; False when it is not held."""
+        """Set the TTL of a held lock; False when it is not held."""
         return self._call(commands.extend_lock(self._prefix, key, owner, ttl))
 
     def mget(self, keys: Iterable[str]) -> list[Value]:
         """The values of ``keys`` in their order, None where a key is absent.
 
-        Over 65,535 keys it takes several requests, and is then not atomic; so do its siblings.
+        More than 65,535 keys take several requests and are not atomic; the same holds for the other
+        batch calls.
         """
         return commands.joined(self._call_all(commands.mget(self._prefix, keys)))
 
@@ -104,7 +105,7 @@ class SyncKvClient(BlockingClient):
         self._call_all(commands.mset(self._prefix, pairs, ttl))
 
     def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
-        """Store (key, value, ttl) entries, each with a TTL of its own."""
+        """Store (key, value, ttl) entries, each with a separate TTL."""
         self._call_all(commands.mset_each(self._prefix, entries))
 
     def mdel(self, keys: Iterable[str]) -> int:
@@ -116,10 +117,10 @@ class SyncKvClient(BlockingClient):
         return commands.joined(self._call_all(commands.mexists(self._prefix, keys)))
 
     def pipelined_get(self, keys: Iterable[str]) -> list[Value]:
-        """A GET for each key, sent together: what :meth:`get` answers to each, in their order.
+        """A GET for each key, sent together; returns what :meth:`get` returns, in key order.
 
-        Not a batch: each request is applied by itself. Its siblings do the same; when the server
-        refuses some of the requests, they raise the first KvServerError, and the others stand.
+        Not a batch: each request is applied separately. When the server rejects some requests,
+        the first KvServerError is raised; the others took effect. So do the other pipelined calls.
         """
         return self._call_each(commands.each(commands.get, self._prefix, keys))
 

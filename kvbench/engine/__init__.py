@@ -1,4 +1,4 @@
-"""The in-memory store: a dict, with deadlines beside it. Keys and values are opaque to it."""
+"""The in-memory store: a dict and its deadlines. It does not interpret keys and values."""
 
 from __future__ import annotations
 

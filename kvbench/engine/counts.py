@@ -1,4 +1,4 @@
-"""Keys counted by blocks of time, so that a backlog of any size is counted in few steps.
+"""Keys counted by blocks of time, so that due keys of any number are counted in few steps.
 
 Fine blocks are 2**13 ms (8 s) and coarse ones 2**26 ms (19 h): ten years are under 5,000 coarse
 blocks, each of 8,192 fine ones, each of 8,192 milliseconds.
@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 Totals = list[tuple[dict[int, int], int, int]]
-"""New totals: (the dict, the block in it, the total); a total of 0 is to be removed."""
+"""New totals: (the dict, the block in it, the total); a total of 0 means removal."""
 
 FINE_BITS = 13
 COARSE_BITS = 26
 
 
 class CountsByTime:
-    """How many keys end in each block of time."""
+    """How many keys expire in each block of time."""
 
     __slots__ = ("_coarse", "_fine")
 
@@ -25,10 +25,10 @@ class CountsByTime:
         self._coarse: dict[int, int] = {}
 
     def plan(self, deltas: Mapping[int, int]) -> Totals:
-        """The totals after ``deltas`` (milliseconds and how many keys more), ready to be stored.
+        """The totals after ``deltas`` (milliseconds and change of the count), ready to be stored.
 
-        Every block has an entry from here on, with 0 keys if need be (which changes no count), so
-        that storing cannot fail.
+        Every block gets an entry here, with 0 keys if necessary (which changes no count), so that
+        storing cannot fail.
         """
         plan: Totals = []
         for counts, bits in ((self._fine, FINE_BITS), (self._coarse, COARSE_BITS)):
@@ -43,7 +43,7 @@ class CountsByTime:
         return plan
 
     def up_to(self, now_ms: int) -> tuple[int, range]:
-        """Keys in all fine blocks before that of ``now_ms``, and the ms of that block so far."""
+        """Keys in all fine blocks before that of ``now_ms``, and the offset of ``now_ms`` in it."""
         coarse, fine = now_ms >> COARSE_BITS, now_ms >> FINE_BITS
         total = sum([self._coarse[block] for block in self._coarse if block < coarse])
         first = coarse << (COARSE_BITS - FINE_BITS)

@@ -1,15 +1,15 @@
-"""Which key ends when: exact bookkeeping, so that nothing stale is ever counted or skipped.
+"""Deadlines of keys: exact bookkeeping, so that no expired key is counted or missed.
 
-Time is cut into milliseconds. Keys that end within the same one share a bucket, and a heap orders
-the buckets; a key is in one bucket or in none. A batch with one TTL is one bucket and one heap
-entry, whatever its size. A bucket of one key is that key itself: a million keys with a million
-deadlines are no million sets for the garbage collector.
+Time is divided into milliseconds. Keys with the same deadline share a bucket, and a heap orders the
+buckets; a key is in at most one bucket. A batch with one TTL is one bucket and one heap entry. A
+bucket with one key is the key itself, so a million keys with different deadlines are not a million
+sets for the garbage collector.
 
-Deadlines are rounded up to the next whole millisecond: a key never ends early, and at most 1 ms
-late. A clock that moves in whole milliseconds sees every deadline exactly.
+Deadlines are rounded up to whole milliseconds: a key never expires early, and at most 1 ms late. A
+clock with whole milliseconds meets every deadline exactly.
 
-A method that raises has changed nothing (see change.py). Two things may lag behind the truth, and
-do no harm: the heap may hold milliseconds without a bucket, and ``next_ms`` may be too early.
+A method that raises has changed nothing (see change.py). Two things may be out of date without
+harm: the heap may contain milliseconds without a bucket, and ``next_ms`` may be too early.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ K = TypeVar("K", str, bytes)
 V = TypeVar("V")
 
 _HEAP_SLACK = 1024
-"""Emptied buckets that may stay in the heap before it is rebuilt; small enough to be free."""
+"""Emptied buckets allowed in the heap before it is rebuilt; few enough to cost nothing."""
 
 
 class Deadlines(Generic[K]):
-    """Deadlines of keys, in milliseconds of the clock that the caller reads; 0 stands for none.
+    """Deadlines of keys, in milliseconds of the caller's clock; 0 means none.
 
-    No method reads a clock, and only :meth:`take_due` touches the data that the keys stand for.
+    No method reads a clock, and only :meth:`take_due` changes the data.
     """
 
     __slots__ = ("_buckets", "_counts", "_heap", "_of_key", "next_ms")
@@ -62,7 +62,7 @@ class Deadlines(Generic[K]):
     # --- One key ---------------------------------------------------------------------------
 
     def move(self, key: K, to_ms: int) -> None:
-        """Give ``key`` the deadline ``to_ms``, or with 0 none, in place of the one it has."""
+        """Replace the deadline of ``key`` by ``to_ms``, or with 0 remove it."""
         of_key, buckets = self._of_key.rows, self._buckets.rows
         from_ms = of_key.get(key, 0)
         if from_ms == to_ms:
@@ -97,7 +97,7 @@ class Deadlines(Generic[K]):
                 counts.pop(block)
 
     def _enter(self, key: K, from_ms: int, to_ms: int) -> None:
-        """Put ``key`` into the bucket of ``to_ms``; raises before or after nothing is changed."""
+        """Put ``key`` into the bucket of ``to_ms``; if it raises, nothing or all is changed."""
         of_key, buckets = self._of_key.rows, self._buckets.rows
         bucket = buckets.get(to_ms)
         if bucket is None:
@@ -119,7 +119,7 @@ class Deadlines(Generic[K]):
     # --- Batches ---------------------------------------------------------------------------
 
     def assign(self, ends: dict[K, int], change: Change) -> None:
-        """Let the commit give each key its deadline in ``ends``, or with 0 none."""
+        """Make the commit give each key its deadline in ``ends``, or with 0 none."""
         self._settle()
         deadline_of = self._of_key.rows.get
         leaving = _by_deadline(ends, list(map(deadline_of, ends, repeat(0))))
@@ -140,8 +140,8 @@ class Deadlines(Generic[K]):
         self._rebucket(leaving, arriving, change)
 
     def discard(self, keys: Collection[K], change: Change) -> None:
-        """Let the commit take away the deadlines of those of ``keys`` that have one."""
-        # A view's & walks the smaller side in C: a batch without deadlines costs next to nothing.
+        """Make the commit remove the deadlines of those of ``keys`` that have one."""
+        # A view's & iterates over the smaller side in C: a batch without deadlines costs little.
         self.assign(dict.fromkeys(self._of_key.rows.keys() & keys, 0), change)
 
     def _rebucket(
@@ -166,7 +166,7 @@ class Deadlines(Generic[K]):
             fresh[ms] = set(keys) if len(keys) > 1 else keys[0]
         for ms in leaving:
             keys, bucket = leaving[ms], buckets[ms]
-            # Whoever arrives in a set is in it by now.
+            # By now every key that goes into a set is in it.
             if isinstance(bucket, set) and len(bucket) > len(keys):
                 change.on_commit(bucket.discard, keys)
             elif ms not in fresh:
@@ -180,12 +180,12 @@ class Deadlines(Generic[K]):
             self._buckets.remove(emptied, change)
         _store(self._counts.plan(deltas), change)
 
-    # --- What is due -----------------------------------------------------------------------
+    # --- Due keys --------------------------------------------------------------------------
 
     def take_due(self, now_ms: int, limit: int, data: TrackedDict[K, V]) -> int:
         """Remove up to ``limit`` due keys, earliest first, here and in ``data``.
 
-        Returns how many. Raising in the middle, it has removed some of them, wholly.
+        Returns how many. If it raises, some of them may be removed, each completely.
         """
         taken = 0
         while self.next_ms is not None and self.next_ms <= now_ms and taken < limit:
@@ -202,7 +202,7 @@ class Deadlines(Generic[K]):
 
     def _take_from(self, due_ms: int, bucket: set[K], limit: int, data: TrackedDict[K, V]) -> int:
         count = min(limit, len(bucket))
-        # The keys are known when they are taken, not before: the list waits for them.
+        # The keys are known only when they are taken: the list is filled then.
         keys: list[K] = [None] * count  # type: ignore[list-item]
         change = Change()
         change.on_commit(
@@ -217,7 +217,7 @@ class Deadlines(Generic[K]):
         return count
 
     def count_due(self, now_ms: int) -> int:
-        """How many keys are due. Takes a few thousand steps at most, however many they are."""
+        """Number of due keys. Takes a few thousand steps at most, for any number."""
         if self.next_ms is None or self.next_ms > now_ms:
             return 0
         whole_blocks, rest_ms = self._counts.up_to(now_ms)
@@ -232,7 +232,7 @@ class Deadlines(Generic[K]):
     def _settle(self) -> None:
         """Drop emptied buckets from the heap and refresh :attr:`next_ms`.
 
-        Comes before a change, not after it: it may fail, and leaves nothing wrong when it does.
+        Called before a change, not after it: it may fail, and then leaves a consistent state.
         """
         heap, buckets = self._heap, self._buckets.rows
         if len(heap) > 2 * len(buckets) + _HEAP_SLACK:
@@ -245,12 +245,12 @@ class Deadlines(Generic[K]):
 
 
 def deadline_ms(now_ns: int, ttl_ms: int) -> int:
-    """The deadline of a key that gets a TTL now; 0 (none) for a TTL of 0."""
+    """The deadline of a key whose TTL starts now; 0 (none) for a TTL of 0."""
     return -(-now_ns // NS_PER_MS) + ttl_ms if ttl_ms else 0
 
 
 def _by_deadline(keys: Collection[K], deadlines: Collection[int]) -> dict[int, list[K]]:
-    """The keys in groups of one deadline; fast where that is one group."""
+    """The keys grouped by deadline; fast if there is one group."""
     if len(set(deadlines)) == 1:
         return {next(iter(deadlines)): list(keys)}
     groups: defaultdict[int, list[K]] = defaultdict(list)
@@ -260,7 +260,7 @@ def _by_deadline(keys: Collection[K], deadlines: Collection[int]) -> dict[int, l
 
 
 def _store(totals: Totals, change: Change) -> None:
-    """Let the commit store what the counts have planned."""
+    """Make the commit store the planned counts."""
     for counts, block, total in totals:
         if total:
             change.on_commit(setitem, (counts,), (block,), (total,))

@@ -1,20 +1,19 @@
-"""The engine: every operation of the protocol on a dict, with TTLs, safe from several threads.
+"""The engine: every operation of the protocol on a dict, with TTLs, thread-safe.
 
-Two ideas carry it. A CPython dict is C, so batch calls hand the whole loop to it: ``map`` over a
-bound method of the dict, never a Python loop. And *expire before you look*: each call first drops
-the keys that are due, so the dict holds only live ones and no read checks a deadline per key. The
-clock is read once a call, and not at all while no key has a TTL.
+Two ideas: A CPython dict is implemented in C, so batch calls run the whole loop there: ``map`` over
+a bound method of the dict, never a Python loop. And *expire first*: each call first removes the due
+keys, so the dict holds only live ones and no read checks a deadline per key. The clock is read once
+per call, and not at all while no key has a TTL.
 
-Dropping is bounded (:data:`PURGE_STEP` keys a call). While more than that is due, a backlog, each
-call drops the due keys among its own first: every answer stays exact, and no call pays for all.
+Removal is bounded (:data:`PURGE_STEP` keys per call). While more keys are due, each call first
+removes those that it uses: every answer is exact, and no call pays for all.
 
-Each call happens wholly or not at all, also when memory runs out (change.py says how): a
-MemoryError means that nothing was stored, removed or given another TTL. One thing may have
-happened: keys that are due may be gone, which no call can see.
+Each call takes effect completely or not at all, also when memory runs out (see change.py): after a
+MemoryError nothing was stored or removed and no TTL was changed, except that due keys may have been
+removed, which no call can observe.
 
-Engine and server agree on these semantics (specs/wire-protocol.md): a batch happens at one instant
-and wholly; a write replaces value and TTL; read-modify-write (:meth:`Engine.update`) keeps the TTL
-unless it is given one.
+Engine and server have the same semantics (specs/wire-protocol.md): a batch is atomic; a write
+replaces value and TTL; read-modify-write (:meth:`Engine.update`) keeps the TTL unless given one.
 """
 
 from __future__ import annotations
@@ -33,18 +32,18 @@ V = TypeVar("V")
 R = TypeVar("R")
 
 PURGE_STEP = 500
-"""Keys dropped in one call at most: a few milliseconds of work where memory is slow."""
+"""Maximum number of due keys removed per call: a few milliseconds of work on slow memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Update(Generic[V, R]):
-    """What a read-modify-write decided, for :meth:`Engine.update`.
+    """The decision of a read-modify-write, for :meth:`Engine.update`.
 
     Attributes:
-        result: what the caller of ``update`` gets.
-        write: True stores ``value``; False leaves the key as it is (or removes it, see ``remove``).
+        result: the return value of ``update``.
+        write: True stores ``value``; False keeps the key as it is (or removes it: see ``remove``).
         value: the new value.
-        ttl_ms: a new TTL; 0 keeps the one that the key has.
+        ttl_ms: a new TTL; 0 keeps the current one.
         remove: True deletes the key.
     """
 
@@ -58,17 +57,16 @@ class Update(Generic[V, R]):
 class Engine(Generic[K, V]):
     """An in-memory key-value store.
 
-    Keys are ``str`` or ``bytes`` (exactly: a subclass of str makes a dict convert its table at a
-    moment when memory may be short), values are anything; both are kept as given. A TTL is a whole
-    number of milliseconds, 0 for none. Absent and expired keys are the same to every method.
+    Keys are ``str`` or ``bytes`` (exactly: with a subclass of str, a dict may have to convert its
+    table when memory is short). Values are anything; both are stored unchanged. A TTL is a whole
+    number of milliseconds, 0 for none. Every method treats expired keys as absent.
 
     Args:
-        clock: where the time comes from; a ManualClock makes every expiry exact.
+        clock: the time source; with a ManualClock every expiry is exact.
     """
 
-    # The lock is taken with acquire and release: leaving a ``with`` allocates the arguments of
-    # ``__exit__``, and where that fails the lock stays taken for good. Methods that hold it are
-    # short, for the reason that tests/test_architecture.py gives.
+    # Not ``with``: leaving it allocates the arguments of ``__exit__``, and if that fails the lock
+    # is never released. Methods that hold the lock are short; tests/test_architecture.py says why.
 
     __slots__ = ("_clock", "_data", "_deadlines", "_lock", "_table")
 
@@ -133,7 +131,7 @@ class Engine(Generic[K, V]):
             self._lock.release()
 
     def expire(self, key: K, ttl_ms: int) -> bool:
-        """Give a key a new TTL, or with 0 none; returns whether the key was there."""
+        """Set a key's TTL, or remove it with 0; returns whether the key was there."""
         self._lock.acquire()
         try:
             if self._deadlines.next_ms is not None:
@@ -146,7 +144,7 @@ class Engine(Generic[K, V]):
             self._lock.release()
 
     def ttl(self, key: K) -> int | None:
-        """Milliseconds that a key has left (at least 1), -1 without a TTL, None when absent."""
+        """Milliseconds until a key expires (at least 1), -1 without a TTL, None when absent."""
         self._lock.acquire()
         try:
             if self._deadlines.next_ms is not None:
@@ -156,13 +154,13 @@ class Engine(Generic[K, V]):
             self._lock.release()
 
     def update(self, key: K, decide: Callable[[bool, V | None], Update[V, R]]) -> R:
-        """Read, decide and write as one step: what INCR, DECR, CAS and locks are made of.
+        """Read, decide and write atomically: the base of INCR, DECR, CAS and locks.
 
         Args:
             key: the key.
-            decide: called once with whether the key is there and its value. It must not call the
-                engine. If it raises, nothing has changed. What it returns as the result is handed
-                on as it is, without an allocation after the write.
+            decide: called once with whether the key exists and its value. It must not call the
+                engine. If it raises, nothing has changed. Its result is returned unchanged, without
+                an allocation after the write.
         """
         self._lock.acquire()
         try:
@@ -213,7 +211,7 @@ class Engine(Generic[K, V]):
     def mdel(self, keys: Sequence[K]) -> int | None:
         """Remove ``keys``; returns how many were there. A repeated key counts once.
 
-        None: they are removed, but there was no memory for the count.
+        None: they are removed, but memory was too short for the count.
         """
         self._lock.acquire()
         try:
@@ -241,7 +239,7 @@ class Engine(Generic[K, V]):
     # --- The whole store -------------------------------------------------------------------
 
     def __len__(self) -> int:
-        """Number of live keys. With a backlog, one step for each distinct deadline that is due."""
+        """Number of live keys. While keys are due, one step for each distinct due deadline."""
         self._lock.acquire()
         try:
             if self._deadlines.next_ms is None:
@@ -251,7 +249,7 @@ class Engine(Generic[K, V]):
             self._lock.release()
 
     def purge(self, limit: int = PURGE_STEP) -> int:
-        """Drop up to ``limit`` keys that are due; returns how many. 0 means that none is left."""
+        """Remove up to ``limit`` due keys; returns how many. 0 means that none is left."""
         self._lock.acquire()
         try:
             return self._deadlines.take_due(self._now_ms(), limit, self._table)
@@ -261,7 +259,7 @@ class Engine(Generic[K, V]):
     # --- Writing; the lock is held ---------------------------------------------------------
 
     def _put(self, key: K, value: V, ttl_ms: int) -> None:
-        """Store a value with a TTL. Storing under a key that is there cannot fail."""
+        """Store a value with a TTL. Storing under an existing key cannot fail."""
         if not ttl_ms:
             if self._deadlines.next_ms is not None:
                 self._deadlines.move(key, 0)
@@ -313,7 +311,7 @@ class Engine(Generic[K, V]):
         return True
 
     def _remove_all(self, keys: Collection[K]) -> None:
-        # Nothing to undo: what only removes puts nothing in before the commit.
+        # Nothing to undo: removal adds nothing before the commit.
         change = Change()
         self._table.remove(keys, change)
         if self._deadlines.next_ms is not None:
@@ -326,7 +324,7 @@ class Engine(Generic[K, V]):
         return self._clock.now_ns() // NS_PER_MS
 
     def _ends(self, ttls: dict[K, int]) -> dict[K, int]:
-        """The deadlines that keys get by their TTLs."""
+        """The deadlines for the given TTLs."""
         now_ns = self._clock.now_ns()
         end_of = {ttl_ms: deadline_ms(now_ns, ttl_ms) for ttl_ms in set(ttls.values())}
         return dict(zip(ttls, map(end_of.__getitem__, ttls.values()), strict=True))
@@ -336,7 +334,7 @@ class Engine(Generic[K, V]):
         return -1 if end_ms is None else max(1, end_ms - -(-self._clock.now_ns() // NS_PER_MS))
 
     def _expire(self, keys: Collection[K]) -> None:
-        """Make the data exact for ``keys``: a bounded purge, then the due ones among them."""
+        """Make the data exact for ``keys``: a bounded purge, then remove due ones among them."""
         now_ms = self._now_ms()
         if self._deadlines.next_ms is None or self._deadlines.next_ms > now_ms:
             return

@@ -104,7 +104,7 @@ def test_a_private_server_that_says_nonsense_is_stopped(scheme, tmp_path, monkey
     note = tmp_path / "pid"
     command = (sys.executable, "-c", DEAF_SERVER, str(note), "notaport")
     monkeypatch.setattr(wire, "OWN_SERVER", command)
-    with pytest.raises(UsageError, match="is no number"):
+    with pytest.raises(UsageError, match="is not a number"):
         kvbench.open_backend(f"{scheme}://")
     server = Path(f"/proc/{note.read_text()}")
     wait_until(lambda: not server.exists(), "the server was left behind")
@@ -115,7 +115,9 @@ def test_a_url_that_is_wrong_starts_no_server(scheme, monkeypatch):
     monkeypatch.setattr(wire, "OWN_SERVER", ("/nowhere/never-started",))
     with pytest.raises(UsageError, match="leaves no room"):
         kvbench.open_backend(f"{scheme}:///{'n' * 300}")
-    with pytest.raises(UsageError, match=rf"'{re.escape(scheme)}://localhost:x' .* is no number"):
+    with pytest.raises(
+        UsageError, match=rf"'{re.escape(scheme)}://localhost:x' .* is not a number"
+    ):
         kvbench.open_backend(f"{scheme}://localhost:x")
     with pytest.raises(UsageError, match="the scheme of this protocol is kvb://"):
         kvbench.open_backend(f"{scheme}://kvb://localhost")

@@ -59,7 +59,7 @@ def test_the_default_address():
     ("url", "options", "told"),
     [
         ("kvb://user:s3cr3tpass@host", {}, "no user, password or query"),
-        ("kvb://host:port", {}, "is no number"),
+        ("kvb://host:port", {}, "is not a number"),
         ("kvb://host:99999", {}, "99999"),
         ("kvb://host/" + "n" * 200, {}, "choose a shorter one"),
         ("kvb://host", {"batch_window": -1}, "batch_window"),

@@ -73,7 +73,7 @@ def test_an_operation_without_figures_gives_its_reason_and_code_1(kvbench):
     assert code == 1
     assert "null:// MGET: no figures" in out
     assert "get gives None" in out
-    assert "cells without a number: 2" in err
+    assert "cells without a result: 2" in err
 
 
 def test_a_closed_port_is_code_4(kvbench):
@@ -89,9 +89,9 @@ def test_a_closed_port_is_code_4(kvbench):
         (["memroy://"], "did you mean memory://?"),
         (["memory://", "--slo", "5"], "write a unit with it, e.g. 250us, 0.5ms or 2s"),
         (["memory://", "--slo", "0"], "--slo 0 leaves no time for a call"),
-        (["memory://", "--rate", "fast"], "'fast' is no rate; write 2000/s or 1.5k/s"),
-        (["memory://", "--rate", "0/s"], "'0/s' is no rate"),
-        (["memory://", "--rate", "2000/min"], "'2000/min' is no rate"),
+        (["memory://", "--rate", "fast"], "'fast' is not a rate; write 2000/s or 1.5k/s"),
+        (["memory://", "--rate", "0/s"], "'0/s' is not a rate"),
+        (["memory://", "--rate", "2000/min"], "'2000/min' is not a rate"),
         (["memory://", "--ops", "get"], "did you mean 'mget'?"),
         (["memory://", "--batch-sizes", ""], "10,100,1000"),
         (["memory://", "--batch-sizes", "0"], "batch size 0"),

@@ -71,7 +71,7 @@ def start(*args, **options):
         (["--rounds", "1"], "1 rounds"),
         (["memory://", "--rtt", "1ms"], "no target is reached over a network"),
         (["--precision", "5"], "precision 500.000% is not 0.1% to 100%"),
-        (["--precision", "x"], "'x' is no share; write 5% or 0.05"),
+        (["--precision", "x"], "'x' is not a share; write 5% or 0.05"),
         (["--max-time", "60s"], "--max-time goes with --precision"),
         (["--precision", "5%", "--rounds", "9"], "exclude each other"),
         (["--rtt", "5"], "write a unit with it"),
@@ -156,7 +156,7 @@ def test_json_alone_goes_to_standard_output(kvbench):
 def test_a_failed_check_is_code_1_with_its_reason(kvbench, tmp_path):
     code, _, err = kvbench("run", "null://", *QUICK, "--output", tmp_path / "results.jsonl")
     assert code == 1
-    assert "cells without a number: 1" in err
+    assert "cells without a result: 1" in err
     [cell] = read_results(tmp_path / "results.jsonl").cells
     assert cell.speedup is None
     assert "get gives None" in cell.reason

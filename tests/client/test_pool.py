@@ -343,7 +343,7 @@ def test_nobody_there():
     async def scenario():
         with pytest.raises(KvConnectionError, match="refused"):
             await KvPool.connect(PoolConfig(f"127.0.0.1:{free_port()}"))
-        with pytest.raises(UsageError, match="is no address"):
+        with pytest.raises(UsageError, match="is not an address"):
             await KvPool.connect(PoolConfig("localhost:x"))
 
     run(scenario)

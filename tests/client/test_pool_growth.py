@@ -124,7 +124,7 @@ def test_who_waits_too_long_for_what_is_granted_reads_why():
                 for _ in range(4):
                     with pytest.raises(
                         PoolTimeoutError,
-                        match=r"all 1 connections that the server grants.*max_size is 3.*are taken",
+                        match=r"all 1 connections.* server accepts.*max_size is 3.*are taken",
                     ):
                         await pool.ping()
             await eventually(lambda: pool.stats().idle == 1)
@@ -142,7 +142,7 @@ def test_where_no_connection_can_be_opened_at_all_each_call_fails_with_the_reaso
             talk.send(REFUSAL)
         talk.wait_for_close()
 
-    reason = {"refusal": "turned the connection away: no more", "silence": "no answer within 0.2 s"}
+    reason = {"refusal": "rejected the connection: no more", "silence": "no answer within 0.2 s"}
 
     async def scenario():
         with Peer(granting(lambda talk: talk.wait_for_close()), script) as peer:
