@@ -1,12 +1,12 @@
-"""The ways to do the same work, and the two drivers that time them.
+"""The ways to do the same work (arms), and the two drivers that time them.
 
-An arm is one way to handle the keys of a batch. A pass is one batch worth of work: B single calls
-in a loop, or one batch call. Both keep their answers as an application would. A slice is several
-passes under one reading of the clock.
+An arm is one way to process the keys of a batch. A pass is one batch worth of work: B single calls
+in a loop, or one batch call. Both keep the replies, as an application would. A slice is several
+passes between two readings of the clock.
 
-A synchronous target is timed around the calls; an asynchronous one inside its event loop, by one
-coroutine that awaits its calls one after the other, so that entering the loop is not measured.
-Everything that is not timed goes through :attr:`Session.backend`, which is synchronous for both.
+A synchronous target is timed around the calls. An asynchronous one is timed inside its event loop,
+by one coroutine that awaits its calls one after the other, so that entering the loop is not
+measured. Untimed calls go through :attr:`Session.backend`, which is synchronous for both.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from kvbench.registry import backend_class
 _T = TypeVar("_T")
 
 Batch = list[str] | dict[str, Value]
-"""What one pass works on: keys, or for MSET a mapping."""
+"""The input of one pass: keys, or for MSET a mapping."""
 
 
 class Arm(StrEnum):
-    """One way to do the same work. To add one: its name here, and how it does a pass below."""
+    """One way to do the same work. To add one: its name here, and its method below."""
 
     INDIVIDUAL = "individual"
     """A single call for each key, one after the other."""
@@ -46,17 +46,17 @@ class Arm(StrEnum):
     BATCH = "batch"
     """One batch call."""
     SELF = "self"
-    """INDIVIDUAL once more, under another name: what chance alone makes of a ratio."""
+    """INDIVIDUAL once more: their ratio shows the variation by chance."""
 
 
 def is_single(arm: Arm) -> bool:
-    """Whether an arm makes one call after the other, so that its time per key has no batch size."""
+    """Whether an arm makes one call per key, so that its time per key has no batch size."""
     return arm in (Arm.INDIVIDUAL, Arm.SELF)
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Time of one or more passes: on the wall, and of this process's CPU."""
+    """Time of one or more passes: wall time, and CPU time of this process."""
 
     wall_ns: int = 0
     cpu_ns: int = 0
@@ -69,9 +69,9 @@ class Session(ABC):
     """An open target, as the benchmark uses it.
 
     Attributes:
-        backend: a synchronous face, for everything that is not timed.
-        description: what the adapter says of itself.
-        facts: what the open store says of itself.
+        backend: a synchronous interface, for untimed calls.
+        description: the adapter's description of itself.
+        facts: the open store's description of itself.
     """
 
     backend: Backend
@@ -80,14 +80,14 @@ class Session(ABC):
 
     @abstractmethod
     def time_slice(self, operation: BatchOperation, arm: Arm, batches: Iterable[Batch]) -> Slice:
-        """Do one pass for each of ``batches``, garbage collection off.
+        """Do one pass for each of ``batches``, with garbage collection off.
 
         Raises:
-            KvError: the store failed. What was sent may have been applied.
+            KvError: the store failed. Requests that were sent may have been applied.
         """
 
     def _tell(self) -> dict[str, str]:
-        """What the open store says of itself; one that answers wrongly even there is closed."""
+        """The store's description of itself; if reading it fails, the store is closed."""
         try:
             return dict(self.description.describe())
         except BaseException:
@@ -95,12 +95,12 @@ class Session(ABC):
             raise
 
     def close(self) -> None:
-        """Close the target and all that opening it started."""
+        """Close the target and everything started for it."""
         self.backend.close()
 
 
 def arms_of(session: Session) -> tuple[Arm, ...]:
-    """The arms that have a batch size and that a target can do, in the order of reports."""
+    """The batch-size dependent arms that a target supports, in the order of reports."""
     can_pipeline = Capability.PIPELINING in session.description.capabilities
     return (Arm.PIPELINED, Arm.BATCH) if can_pipeline else (Arm.BATCH,)
 
@@ -109,9 +109,9 @@ def open_session(url: str) -> Session:
     """Open a target for measuring.
 
     Raises:
-        UsageError: no such scheme, or a URL that its adapter refuses.
+        UsageError: unknown scheme, or the adapter rejects the URL.
         BackendUnavailableError: a driver or server program is not installed.
-        KvConnectionError: nobody answers there.
+        KvConnectionError: the connection failed.
     """
     backend = backend_class(url)
     if issubclass(backend, AsyncBackend):
@@ -139,7 +139,7 @@ class SyncSession(Session):
 
 
 class AsyncSession(Session):
-    """An asynchronous target, on an event loop of its own: uvloop where it is installed."""
+    """An asynchronous target, on a separate event loop: uvloop if installed."""
 
     def __init__(self, backend: type[AsyncBackend], url: str) -> None:
         loop_name, factory = _event_loop()
@@ -168,7 +168,7 @@ class AsyncSession(Session):
             return self._run(timed())
 
     def _run(self, coroutine: Coroutine[None, None, _T]) -> _T:
-        """Run to the end; a Ctrl-C cancels it, or it would go on in the next call's time."""
+        """Run to the end; Ctrl-C cancels it, so that it does not run in the next call's time."""
         loop = self._runner.get_loop()
         task = loop.create_task(coroutine)
         try:
@@ -210,7 +210,7 @@ def _method(operation: BatchOperation, arm: Arm) -> str:
 
 
 def _sync_pass(backend: Backend, operation: BatchOperation, arm: Arm) -> Callable[[Batch], object]:
-    """One pass as a callable; a batch call is the bound method itself, with nothing around it."""
+    """One pass as a callable; a batch call is the bound method itself, without a wrapper."""
     method = getattr(backend, _method(operation, arm))
     if not is_single(arm):
         return cast("Callable[[Batch], object]", method)
@@ -227,7 +227,7 @@ def _sync_pass(backend: Backend, operation: BatchOperation, arm: Arm) -> Callabl
 def _async_pass(
     backend: AsyncBackend, operation: BatchOperation, arm: Arm
 ) -> Callable[[Batch], Awaitable[object]]:
-    """The asynchronous twin of :func:`_sync_pass`."""
+    """The asynchronous counterpart of :func:`_sync_pass`."""
     method = getattr(backend, _method(operation, arm))
     if not is_single(arm):
         return cast("Callable[[Batch], Awaitable[object]]", method)

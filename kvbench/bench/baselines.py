@@ -1,9 +1,9 @@
-"""What the harness costs by itself, and a bare round trip: what figures stand on.
+"""The cost of the harness itself, and of a bare round trip: lower limits of all figures.
 
-Each is a median, measured in every round where the cells are measured, so that a reader sees how
-far a figure is from its lower limit. A round trip depends on placement: client and server on one
-core need no other core to wake. So it is measured both ways, and no call over loopback should be
-faster than the faster of the two.
+Each is a median, measured in every round at the same place as the cells, so that a reader sees how
+far a figure is from its lower limit. A round trip depends on placement: with client and server on
+one core, no other core has to wake up. So it is measured both ways, and no call over loopback
+should be faster than the faster one.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 while data := peer.recv(64):
     peer.sendall(data)
 """
-"""An echo server in a process of its own, as a real server would be: threads of one process would
-share an interpreter and measure its lock. It ends when its only connection does."""
+"""An echo server in a separate process, like a real server: threads of one process would share an
+interpreter and measure its lock. It ends with its only connection."""
 
 
 def measure_baselines(placement: Placement) -> BaselineSample:
-    """Measure all baselines where a round's cells are measured; takes about a third of a second.
+    """Measure all baselines, at the place of a round's cells; takes about a third of a second.
 
     Args:
-        placement: in force for this process; the echo server goes where private servers go.
+        placement: of this process; the echo server is placed like private servers.
 
     Raises:
-        OSError: this machine allows no connection to itself.
+        OSError: this machine does not allow connections to itself.
     """
     return BaselineSample(
         timer_ns=time_timer(),
@@ -93,7 +93,7 @@ def time_loopback(cores: tuple[int, ...] = ()) -> float:
     """One byte to a blocking echo server on loopback and back, in nanoseconds.
 
     Args:
-        cores: where the echo server runs; empty for wherever the system puts it.
+        cores: of the echo server; empty to let the system choose.
     """
     command = [sys.executable, "-I", "-S", "-c", _ECHO, *map(str, cores)]
     with subprocess.Popen(

@@ -1,15 +1,15 @@
-"""Paired blocks: how the lanes of an operation are measured within a round.
+"""Paired blocks: how the lanes of an operation are measured in a round.
 
-A lane is an arm at a batch size. A block runs every lane twice, in a shuffled order and then
-backwards (ABBA), so that a machine which slows down steadily slows all lanes alike. A lane whose
-slice takes very long runs once a block instead, and the shuffled orders alone cancel the drift.
+A lane is an arm at a batch size. A block runs every lane twice, in a shuffled order and then in
+reverse (ABBA), so a machine that slows down steadily affects all lanes equally. A lane with very
+long slices runs once per block; the shuffled orders alone then cancel the drift.
 
-All lanes of an operation work on the same keys: single calls go through them one by one, batch
-calls in windows of their size. So the single calls are one lane, whatever the batch sizes, and
-every lane sees the same store in the same state of the CPU's caches.
+All lanes of an operation use the same keys: single calls one by one, batch calls in windows of
+their size. So there is one lane of single calls for all batch sizes, and every lane sees the same
+store with the same state of the CPU's caches.
 
-Deletes need keys that are there: what a slice has removed is filled in again before the next one,
-off the clock.
+Deletes need existing keys: the keys that a slice removed are stored again before the next one,
+without timing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from kvbench.bench.workload import Workload
 from kvbench.model import BatchOperation
 
 KEYS_MIN = 1_000
-"""Keys that the lanes work on, unless one batch has more: they stay in a CPU's cache."""
+"""Keys used by the lanes, unless one batch has more: they fit in a CPU's cache."""
 
 DELETE_KEYS = 10_000
 """The same for deletes, which need a key for each call of a slice."""
@@ -38,23 +38,23 @@ _DELETE_BYTES = 64 << 20
 
 _UNITS_MAX = 1_000_000
 _SLOW_SLICES = 10
-"""A slice this many times too long runs once a block: twice would double the time for little."""
+"""A slice that is too long by this factor runs once per block: twice would double the time."""
 
 _CONTROL_RUNS = 20
 _CONTROL_STEPS = 500
 
 
 class Work:
-    """The keys and values of an operation, ready to be worked on in any lane.
+    """The keys and values of an operation, prepared for all lanes.
 
     Args:
         session: the target.
-        workload: where keys and values come from.
-        operation: what is measured.
-        batch_sizes: of the lanes that will be timed.
+        workload: source of keys and values.
+        operation: the measured operation.
+        batch_sizes: of the lanes to be timed.
 
     Raises:
-        KvError: the store failed; keys may be in it.
+        KvError: the store failed; it may contain some keys.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Work:
         self._removed: list[str] = []
 
     def time(self, lane: Lane, units: int) -> Slice:
-        """Time so many calls (or flushes) of a lane; for deletes, without the filling."""
+        """Time a number of calls (or flushes) of a lane; for deletes, without the refilling."""
         if self.operation is not BatchOperation.MDEL:
             return self._time(lane, self._batches(lane, units))
         total = Slice()
@@ -88,7 +88,7 @@ class Work:
         return total
 
     def renew(self) -> None:
-        """After a block of MSET: store the keys anew, with the TTL that removes lost ones."""
+        """After a block of MSET: store the keys again, with the TTL that removes lost ones."""
         if self.operation is BatchOperation.MSET and self._workload.safety_ttl_s is not None:
             self._workload.fill(self._session.backend, self._pairs)
 
@@ -100,9 +100,9 @@ class Work:
         return self._session.time_slice(self.operation, lane.arm, batches)
 
     def _batches(self, lane: Lane, units: int) -> list[Batch]:
-        """The next keys of a lane, going round through all of them: one window a call or flush.
+        """The next keys of a lane, in a cycle over all keys: one window a call or flush.
 
-        Single calls come in few long windows: the arm calls once for each key of a window.
+        Single calls get a few long windows: the arm makes one call for each key of a window.
         """
         start = self._next_key.get(lane, 0)
         windows: list[Batch] = []
@@ -110,7 +110,7 @@ class Work:
         while left > 0:
             size = min(left, len(self._keys) - start)
             if not is_single(lane.arm):
-                # A batch does not wrap around the end.
+                # A batch does not wrap around.
                 start = start if size >= lane.batch_size else 0
                 size = lane.batch_size
             keys = self._keys[start : start + size]
@@ -123,10 +123,10 @@ class Work:
 
 
 def bytes_stored(groups: Sequence[Group], settings: Settings) -> int:
-    """Memory that the keys of a run take in a store at once, about; in bytes.
+    """Approximate memory that the keys of a run need in a store at once, in bytes.
 
-    Twice the keys with what a store needs for each beside them, some 100 bytes: the request that
-    stores them is held as well.
+    Twice the keys with a store's overhead of about 100 bytes each: the request that stores them is
+    in memory as well.
     """
     counts = [
         _key_count(group.op, [lane.batch_size for lane in group.lanes], settings.value_size)
@@ -142,12 +142,12 @@ def _key_count(operation: BatchOperation, batch_sizes: Sequence[int], value_size
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """What the blocks of a group gave.
+    """The samples of a group's blocks.
 
     Attributes:
-        lanes: a sample of each lane, in the order in which they were given.
+        lanes: a sample of each lane, in the given order.
         control_ns: the control measurement's time before each block.
-        waited: share of the time of the blocks that was spent waiting for a core.
+        waited: share of the blocks' time that was spent waiting for a core.
     """
 
     lanes: list[LaneSample]
@@ -156,7 +156,7 @@ class Blocks:
 
 
 def calibrate(work: Work, lane: Lane, sample_ns: int) -> Lane:
-    """Find the units that last ``sample_ns``, doubling as pyperf does; warms the lane up too."""
+    """Find the units that last ``sample_ns``, by doubling like pyperf; warms the lane up, too."""
     units = 1
     while True:
         took_ns = max(1, work.time(lane, units).wall_ns)
@@ -170,9 +170,9 @@ def calibrate(work: Work, lane: Lane, sample_ns: int) -> Lane:
 def block_orders(
     lanes: int, blocks: int, rng: random.Random, *, mirrored: bool
 ) -> list[tuple[int, ...]]:
-    """Which lane runs when, for each block: shuffled, and if ``mirrored`` backwards as well.
+    """The order of lanes for each block: shuffled, and if ``mirrored`` followed by its reverse.
 
-    With two lanes the starts are balanced: half of the blocks begin with either, give or take one.
+    With two lanes the first place is balanced: each starts half of the blocks, within one.
     """
     orders = []
     for _ in range(0, blocks, 2):
@@ -194,20 +194,20 @@ def run_blocks(
     """Measure every lane in every block.
 
     Args:
-        work: made ready.
+        work: prepared.
         lanes: calibrated.
-        blocks: how many.
-        sample_ns: how long a slice was meant to last.
-        rng: of the order of lanes.
-        server_pids: processes of private servers, whose waiting for a core counts as well.
-        after_block: called with how many blocks are done, off the clock.
+        blocks: number of blocks.
+        sample_ns: intended duration of a slice.
+        rng: for the order of lanes.
+        server_pids: processes of private servers; their waiting for a core counts as well.
+        after_block: called with the number of finished blocks, outside the timing.
 
     Raises:
         KvError: the store failed.
     """
     orders = block_orders(len(lanes), blocks, rng, mirrored=is_mirrored(lanes, sample_ns))
     for lane in lanes:
-        work.time(lane, lane.units)  # Discarded: the first slice pays for cold caches.
+        work.time(lane, lane.units)  # Discarded: the first slice runs with cold caches.
     samples: list[list[float]] = [[] for _ in lanes]
     everything = [Slice() for _ in lanes]
     control_ns = []
@@ -235,14 +235,14 @@ def run_blocks(
 
 
 def is_mirrored(lanes: Sequence[Lane], sample_ns: int) -> bool:
-    """Whether each lane runs twice a block: not when one slice alone takes very long."""
+    """Whether each lane runs twice per block: not if one slice takes very long."""
     return max([lane.sample_ns for lane in lanes]) < _SLOW_SLICES * sample_ns
 
 
 def time_control() -> int:
-    """Time of fixed arithmetic without I/O: it changes when the machine does, in nanoseconds.
+    """Time of fixed arithmetic without I/O, in nanoseconds: it changes when the machine does.
 
-    The least of a few runs, so that it shows the speed of the core and not who else was on it.
+    The minimum of a few runs: it shows the speed of the core without other work on it.
     """
     best_ns = 0
     for _ in range(_CONTROL_RUNS):

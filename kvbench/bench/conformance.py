@@ -1,8 +1,8 @@
-"""What conformance means for a benchmark: no figure for a path that does not keep its promises.
+"""Conformance in the benchmark: an operation that does not conform gets no figure.
 
-A cell is withheld when a MUST clause about its operation, about its single twin, or about what both
-stand on (keys, values, frames) has failed for its target: how fast a wrong answer comes is no
-figure. A deviation that the target's profile declares withholds nothing.
+A cell is withheld if its target failed a MUST clause about the operation, its single counterpart,
+or their prerequisites (keys, values, frames): the speed of wrong answers is no result. A deviation
+that the target's profile declares does not withhold anything.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from kvbench.verdicts import VIOLATIONS, Conformance, TargetVerdicts
 _GROUND = frozenset(
     {"FRAME", "PIPE", "STATUS", "KEY", "VALUE", "SET", "GET", "BKEY", "BVAL", "BSET", "BGET"}
 )
-"""Areas of the ledger that every cell stands on: each fills the store and looks at its keys."""
+"""Areas of the ledger that every cell depends on: each stores and reads keys."""
 
 _AREAS = {"delete": "DEL"}
-"""Areas of the ledger that are not named like the backend's method."""
+"""Areas of the ledger that are named differently from the backend's method."""
 
 
 def _path(operation: BatchOperation) -> frozenset[str]:
-    """The areas of the ledger that a batch operation and its single twin stand on."""
+    """The areas of the ledger for a batch operation and its single counterpart."""
     names = "BATCH", operation.upper(), _AREAS.get(operation.single, operation.single.upper())
     return _GROUND.union(names, [f"B{name}" for name in names])
 
 
 def verdict_of(conformance: Conformance, target: str) -> TargetVerdicts | None:
-    """What a conformance run says of a target; None when it did not look at it."""
+    """The verdict of a conformance run on a target; None if it was not checked."""
     return next((one for one in conformance.targets if target_url(one.target) == target), None)
 
 
 def withheld(verdicts: TargetVerdicts) -> dict[BatchOperation, str]:
-    """For each operation whose path failed a MUST clause, why it gets no figure."""
+    """For each operation that failed a MUST clause, the reason why it gets no figure."""
     reasons: dict[BatchOperation, str] = {}
     for operation in BatchOperation:
         path = _path(operation)

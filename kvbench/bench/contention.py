@@ -1,9 +1,9 @@
-"""How long the measuring process and its servers waited for a core that something else held.
+"""Time that the measuring process and its servers waited for a core used by something else.
 
-The kernel counts for each thread the time that it was ready to run and did not (run delay, the
-second field of /proc/PID/schedstat), and a hypervisor tells the time that it gave to others
-(steal). Neither is a matter of the store: a result with much of it says how busy the machine was.
-Processes under SCHED_IDLE, which keep the cores awake, yield at once and add nothing.
+The kernel counts the time in which a thread was ready to run but did not run (run delay, the second
+field of /proc/PID/schedstat), and a hypervisor reports the time given to others (steal). The store
+causes neither: a high value means that the machine was busy. Processes under SCHED_IDLE, which keep
+the cores awake, yield at once and add nothing.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ _STEAL_FIELD = 8
 
 
 def waited_ns(pids: tuple[int, ...] = ()) -> int:
-    """Nanoseconds that this process and ``pids`` waited so far; 0 where the kernel does not say."""
+    """Nanoseconds that this process and ``pids`` waited so far; 0 if the kernel has no figure."""
     return sum(map(_run_delay_ns, (os.getpid(), *pids))) + _steal_ns()
 
 
 def descendants() -> tuple[int, ...]:
-    """The processes that this one has started, and those that they have started."""
+    """The descendants of this process."""
     parents: dict[int, int] = {}
     for entry in _PROC.glob("[0-9]*"):
-        # The name in brackets may hold spaces; the fields behind it do not.
+        # The name in brackets may contain spaces; the fields after it do not.
         fields = _read(entry / "stat").rpartition(")")[2].split()
         if len(fields) > 1:
             parents[int(entry.name)] = int(fields[1])

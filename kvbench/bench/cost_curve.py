@@ -1,8 +1,8 @@
 """The cost curve of a batch call: ``t(B) = fixed + per_key × B``. Pure: numbers in, numbers out.
 
-A line through the times of the sizes that were measured, weighted so that each size counts by its
-relative error (weights ``1/t²``): the time of 10,000 keys is a thousand times that of 10, and would
-decide alone otherwise. The intervals come from leaving out each round once.
+A line through the times of the measured sizes, weighted so that each size counts by its relative
+error (weights ``1/t²``): otherwise 10,000 keys, a thousand times slower than 10, would decide
+alone. The intervals come from leaving out each round once.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from kvbench.bench.estimate import geometric_means, jackknife
 from kvbench.results import Curve, Figure, Misfit
 
 MISFIT_MIN = 0.15
-"""A size whose time is off the line by more than this is named: the line does not describe it."""
+"""A size whose time is off the line by more than this is reported as a misfit."""
 
 MISFIT_MAX = 100.0
-"""A larger misfit is given as this one: the line says nothing at that size."""
+"""A larger misfit is reported as this value: the line has no meaning at that size."""
 
 _NEGLIGIBLE = 1e-3
-"""A fixed or per-key cost below this share of a call's time is as good as none."""
+"""A fixed or per-key cost below this share of a call's time counts as zero."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallTimes:
-    """What a curve is fitted to: times of each round, in nanoseconds.
+    """Input of the fit: times of each round, in nanoseconds.
 
     Attributes:
-        sizes: keys of the batch calls, ascending, two at least.
+        sizes: keys of the batch calls, ascending, at least two.
         individual_ns: time of a single call, for each round.
         batch_ns: for each round the time of a batch call of each size.
     """
@@ -58,7 +58,7 @@ def fit(sizes: Sequence[int], times_ns: Sequence[float]) -> tuple[float, float]:
 
 
 def cost_curve(target: str, op: str, times: CallTimes) -> Curve | None:
-    """The curve of one operation; None with fewer than two sizes, which give no line."""
+    """The curve of one operation; None with fewer than two sizes."""
     sizes = times.sizes
     if len(sizes) < 2:
         return None
@@ -99,7 +99,7 @@ def cost_curve(target: str, op: str, times: CallTimes) -> Curve | None:
 
 
 def _costs(sizes: Sequence[int], times_ns: Sequence[float]) -> tuple[float, float]:
-    """Fixed and per-key cost, 0 where they are not above what can be told from nothing."""
+    """Fixed and per-key cost, 0 if not distinguishable from zero."""
     a, b = fit(sizes, times_ns)
     smallest = times_ns[0]
     return (

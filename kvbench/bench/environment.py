@@ -1,7 +1,7 @@
-"""The machine and the versions that a result depends on, as names and values.
+"""The machine and the versions that affect a result, as names and values.
 
-Read from /proc and /sys where they exist and left out where they do not: an entry that is missing
-was not readable. Nothing is imported to learn its version.
+Read from /proc and /sys; values that cannot be read are left out. Nothing is imported to find its
+version.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _cpuinfo(field: str) -> str:
 
 
 def _cpu_model() -> str:
-    # ARM kernels give no model name; the machine's architecture is better than nothing.
+    # ARM kernels give no model name; use the machine's architecture.
     return _cpuinfo("model name") or platform.processor() or platform.machine()
 
 
@@ -92,7 +92,7 @@ def _memory_gib() -> float | None:
 
 
 def _codec() -> str:
-    """``compiled`` or ``pure``, without reaching into the protocol: by where its module lies."""
+    """``compiled`` or ``pure``, by the module's file, without importing the protocol."""
     if os.environ.get("KVBENCH_PURE", "") not in ("", "0"):
         return "pure"
     spec = find_spec("kvbench.protocol.values")

@@ -1,10 +1,10 @@
-"""Proof, before any timing, that batch and single calls do the same work on a target.
+"""Checks, before any timing, that batch and single calls do the same work on a target.
 
-A batch that answers in another order, drops repeated keys or returns text for bytes may well be
-fast. So each operation is tried at the cell's own batch size, on keys of which some are missing and
-some come twice, in shuffled order: what was stored must come back from the single calls (for large
-batches, from a thousand of them), and the batch must answer the same, value and type. A cell whose
-check fails has no number.
+A batch that answers in another order, drops repeated keys or returns text for bytes may be fast. So
+each operation is tried at the cell's batch size, on keys of which some are missing and some come
+twice, in shuffled order. Stored values must be returned by the single calls (for large batches, by
+a thousand of them), and the batch must return the same values and types. A cell that fails this
+check has no result.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from kvbench.bench.workload import Workload
 from kvbench.model import BatchOperation, Value
 
 SINGLES_MAX = 1_000
-"""Single calls of a kind in a trial: what they do does not depend on the size of a batch, and a
-hundred thousand of them over a network take minutes."""
+"""Single calls of a kind per trial: their result does not depend on the batch size, and a hundred
+thousand of them over a network take minutes."""
 
 KEYS_MIN = 8
-"""The least that holds present, missing and repeated keys; the runner's first look uses it too."""
+"""The minimum with present, missing and repeated keys; also used by the runner's first check."""
 
 
 def check(backend: Backend, operation: BatchOperation, workload: Workload, batch_size: int) -> str:
     """Try one operation both ways, in a store without this run's keys.
 
-    Its keys stay behind: :meth:`Workload.clean` removes them, also when this raises.
+    Its keys remain: :meth:`Workload.clean` removes them, also after an error.
 
     Returns:
-        What differs, in one line; empty when nothing does.
+        The difference, in one line; empty if there is none.
 
     Raises:
         KvError: the store failed.
@@ -122,9 +122,9 @@ def _check_mdel(
 
 
 def _read(backend: Backend, expected: dict[str, Value]) -> list[Value]:
-    """What the store has for each key, by single calls.
+    """The stored values of the keys, by single calls.
 
-    Where that are very many a batch is asked first: it does not give the right values by chance.
+    For many keys a batch is asked first: it does not return the right values by chance.
     """
     keys, values = list(expected), list(expected.values())
     if len(keys) > SINGLES_MAX:
@@ -137,7 +137,7 @@ def _read(backend: Backend, expected: dict[str, Value]) -> list[Value]:
 def _difference(
     name: str, answers: Sequence[object], source: str, expected: Sequence[object]
 ) -> str:
-    """The first place at which answers differ in value or type from the expected ones."""
+    """The first position at which a value or type differs from the expected one."""
     if not isinstance(answers, Sequence) or len(answers) != len(expected):
         found = f"{len(answers)} values" if isinstance(answers, Sequence) else _short(answers)
         return f"{name} gives {found} for {len(expected)} keys"

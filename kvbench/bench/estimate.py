@@ -1,21 +1,21 @@
 """Estimates from rounds. Pure: numbers in, numbers out.
 
 The independent unit is the round: a fresh process, fresh connections, fresh private servers. What
-blocks within a round share (memory layout, placement, the state of the machine in that second) is
-constant there and differs between rounds, so only the spread *between* rounds says how far the
-next run may be off. Kalibera & Jones, "Rigorous Benchmarking in Reasonable Time" (2013), section
-6: the interval of a mean of means at the highest level of repetition comes from the variance at
-that level alone, with Student's t, whatever the levels below do.
+the blocks of a round share (memory layout, placement, the machine's state at that time) is constant
+within it and differs between rounds, so only the spread *between* rounds shows how far the next run
+may be off. Kalibera & Jones, "Rigorous Benchmarking in Reasonable Time" (2013), section 6: the
+interval of a mean of means at the highest level of repetition comes from the variance at that level
+alone, with Student's t, regardless of the lower levels.
 
-- A round's figure is the median over its few blocks: a single interrupted block does not move it.
+- A round's figure is the median over its few blocks: one interrupted block does not change it.
 - Rounds are combined by the mean of logarithms (the geometric mean). So a ratio of two estimates is
-  the estimate of the ratio, and a row of a table agrees with itself to the last digit.
+  the estimate of the ratio, and the figures of a table's row are consistent.
 - The interval is Student's t on those logarithms, with one degree of freedom fewer than rounds. The
   percentile bootstrap, which is common for this, is too narrow for the five to twenty rounds of a
   run (docs/method.md has the coverage of both).
-- Consecutive rounds may share a state of the machine that lasts some seconds. Where there are
-  enough rounds, pairs of them are the units of the interval (batch means: Schmeiser, "Batch size
-  effects in the analysis of simulation output", 1982).
+- Consecutive rounds may share a state of the machine that lasts some seconds. With enough rounds,
+  pairs of them are the units of the interval (batch means: Schmeiser, "Batch size effects in the
+  analysis of simulation output", 1982).
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from kvbench.results import Figure, TwoGroups
 CONFIDENCE = 0.95
 
 DRIFT_MAX = 0.05
-"""A control measurement that moved by more than this makes a result unstable."""
+"""A larger spread of the control measurement makes a result unstable."""
 
 WAITED_MAX = 0.05
-"""Waiting for a core for a larger share of the time than this makes a result unstable."""
+"""A larger share of time spent waiting for a core makes a result unstable."""
 
 PAIRED_ROUNDS_MIN = 12
 """With fewer rounds, pairs would be too few for a useful interval."""
 
 _GROUP_ROUNDS_MIN = 2
-"""A single round apart is an outlier, not a group."""
+"""A single distant round is an outlier, not a group."""
 
 _GROUP_RATIO_MIN = 1.15
 """Groups closer than this are of no practical interest."""
 
 _GROUP_SEPARATION = 3.0
-"""How many times the wider group's range lies between two groups. Six to twenty rounds from one
+"""Minimum gap between two groups, in ranges of the wider group. Six to twenty rounds from one
 normal or lognormal distribution are called two groups in under 1% of cases."""
 
 
@@ -90,18 +90,18 @@ def _batch_means(logs: Sequence[float]) -> list[float]:
 def jackknife(
     rounds: Sequence[Sequence[float]], derive: Callable[[list[float]], float | None]
 ) -> Figure | None:
-    """A figure that is derived from several means over rounds, with its 95% interval.
+    """A figure derived from several means over rounds, with its 95% interval.
 
     ``derive`` gets the geometric means of the columns. Each round is left out once; the
     pseudo-values get Student's t (Tukey 1958; Miller, "The jackknife: a review", 1974).
 
     Args:
         rounds: a row for each round, all of one length.
-        derive: the figure, None where it does not exist.
+        derive: computes the figure, None if it does not exist.
 
     Returns:
-        None when the figure does not exist for all rounds together; without an interval when it
-        does not exist with one of them left out, or when there is a single round.
+        None if the figure does not exist for all rounds together; without an interval if it does
+        not exist with one of them left out, or if there is a single round.
     """
     estimate = derive(geometric_means(rounds))
     if estimate is None:
@@ -154,10 +154,10 @@ def scaled(figure: Figure, factor: float) -> Figure:
 
 
 def two_groups(ns_per_key: Sequence[float]) -> TwoGroups | None:
-    """The two groups that rounds fall into, None when they are one.
+    """The two groups that rounds fall into, None if there is one group.
 
-    The largest gap between sorted neighbours (in logarithms) parts them, if it is several times the
-    range of the wider group and each group has two rounds at least.
+    The largest gap between sorted neighbours (in logarithms) separates them, if it is several times
+    the range of the wider group and each group has at least two rounds.
     """
     ordered = sorted(ns_per_key)
     logs = [math.log(one) for one in ordered]
@@ -176,10 +176,10 @@ def two_groups(ns_per_key: Sequence[float]) -> TwoGroups | None:
 
 
 def drift(control_ns: Sequence[float]) -> float:
-    """How far the control measurement moved about its median, as a share of it.
+    """Spread of the control measurement around its median, as a share of it.
 
-    Half of what lies between its 10th and 90th percentile: a machine whose speed changes shows, a
-    single hiccup, which the medians shrug off as well, does not.
+    Half of the distance between its 10th and 90th percentile: this detects changes of the machine's
+    speed, and ignores a single disturbance, as the medians do.
     """
     if len(control_ns) < 2:
         return 0.0

@@ -1,4 +1,4 @@
-"""What happens in a run, as it happens. An observer prints, records or counts it."""
+"""Events of a run. An observer prints, records or counts them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from kvbench.results import Record
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """Something goes on: the occasion to show progress.
+    """Progress to show.
 
     Attributes:
-        text: what is being done, e.g. ``kvb:// mget × 100``.
-        share: of the whole run's expected time that has passed, 0 to 1.
+        text: the current work, e.g. ``kvb:// mget × 100``.
+        share: elapsed share of the whole run's expected time, 0 to 1.
         left_s: expected seconds until the end.
     """
 
@@ -25,14 +25,14 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A record is complete: to be written, and shown if one likes."""
+    """A record is complete, to be written or shown."""
 
     record: Record
 
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """Something that the user should know now, in one line."""
+    """A one-line message that the user should see now."""
 
     text: str
 
@@ -43,7 +43,7 @@ class KeysLeft:
 
     Attributes:
         target: its URL, without a password.
-        prefix: what the keys that may remain begin with.
+        prefix: of the keys that may remain.
         reason: why they could not be removed.
     """
 

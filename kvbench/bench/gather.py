@@ -1,7 +1,7 @@
-"""From samples to records: what the rounds gave so far, as estimates with intervals.
+"""From samples to records: the results of the rounds so far, as estimates with intervals.
 
-One of these collects a whole run. After each round it can make the records of every target, cell
-and curve anew; a reader takes the last of each.
+One collector per run. After each round it can make the records of every target, cell and curve
+again; a reader uses the last of each.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from kvbench.model import BatchOperation
 from kvbench.results import HEADLINE, ArmFigures, Baselines, Cell, Curve, Figure, TargetRecord
 
 RATIOS = ((Arm.INDIVIDUAL, Arm.BATCH), (Arm.INDIVIDUAL, Arm.PIPELINED), (Arm.PIPELINED, Arm.BATCH))
-"""What a cell compares, where it has both arms: the first over the second. The first is
-:data:`kvbench.results.HEADLINE`; the others say what saved round trips and what the batch command
-itself contribute to it."""
+"""The ratios of a cell that has both arms: the first over the second. The first is
+:data:`kvbench.results.HEADLINE`; the others separate the gain of saved round trips from that of the
+batch command."""
 
 _LaneKey = tuple[Arm, int]
 
@@ -60,7 +60,7 @@ class Gathering:
     """The samples of a run.
 
     Args:
-        plan: what was asked for.
+        plan: the request.
         keep_awake: whether the cores are kept awake, for the record.
     """
 
@@ -74,7 +74,7 @@ class Gathering:
         self._baselines: list[BaselineSample] = []
 
     def add(self, sample: Opened | Measured | NoFigure | RoundTrips | BaselineSample) -> None:
-        """Take what a worker found out."""
+        """Add a worker's message."""
         match sample:
             case Opened():
                 self._opened[sample.place] = sample
@@ -88,7 +88,7 @@ class Gathering:
                 self._baselines.append(sample)
 
     def withhold(self, place: int, op: BatchOperation, reason: str) -> None:
-        """Give an operation no figure, for a reason that stands before any measuring."""
+        """Withhold the figures of an operation, for a reason known before measuring."""
         self._reasons[place, op, 0] = reason
 
     def targets(self) -> Iterator[TargetRecord]:
@@ -146,7 +146,7 @@ class Gathering:
         )
 
     def imprecise(self, share: float) -> list[Cell]:
-        """Cells whose headline interval is wider than ``share`` to either side, or not there."""
+        """Cells whose headline interval is wider than ``share`` to either side, or missing."""
         found = []
         for cell in self.cells():
             half = None if cell.speedup is None else estimate.half_width(cell.speedup)

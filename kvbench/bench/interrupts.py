@@ -1,9 +1,8 @@
-"""Ctrl-C in two steps: the first ends a run in order, the second at once.
+"""Ctrl-C in two steps: the first ends a run gracefully, the second immediately.
 
-The first SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt wherever the run is, so that even a
-slow call is left at once. Except in sections that must not be cut: a record being written, keys
-being removed. There it waits for the section's end. The second signal ends the process; child
-processes notice that by themselves.
+The first SIGINT, SIGTERM or SIGHUP raises KeyboardInterrupt wherever the run is, so even a slow
+call ends at once. In sections that must not be interrupted (writing a record, removing keys) it
+waits for the section's end. The second signal ends the process; child processes then end, too.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """Tells when Ctrl-C may strike. Until :meth:`installed` is entered it changes nothing.
+    """Controls when Ctrl-C may interrupt. Before :meth:`installed` it changes nothing.
 
     Attributes:
-        signal_number: the signal that came, 0 before.
+        signal_number: the received signal, 0 before.
     """
 
     def __init__(self) -> None:
@@ -32,7 +31,7 @@ class Interrupts:
 
     @contextmanager
     def installed(self, last_words: Callable[[], None]) -> Iterator[None]:
-        """Handle signals for the length of a ``with`` block; in the main thread only.
+        """Handle signals during a ``with`` block; only in the main thread.
 
         Args:
             last_words: called before the second signal ends the process, to leave the terminal
@@ -58,7 +57,7 @@ class Interrupts:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """A section that the first signal does not cut; KeyboardInterrupt comes at its end."""
+        """A section that the first signal does not interrupt; KeyboardInterrupt comes after it."""
         self._sections += 1
         try:
             yield

@@ -1,16 +1,16 @@
-"""Keep the cores from sleeping while something is measured.
+"""Keeps the cores from sleeping during a measurement.
 
 On a virtual machine an idle core sleeps, and waking it dominates a round trip: 120 µs against 22 to
-35 µs were seen on one machine. So one process per core spins under SCHED_IDLE, which yields at once
-to any real work.
+35 µs on one machine. So one process per core spins under SCHED_IDLE, which yields at once to any
+other work.
 
-Two traps. Linux shares the CPU between sessions first (autogroup): a spinner in a session of its
-own would get half a core from its parent, SCHED_IDLE or not, so spinners stay in the parent's
-session. And under a CPU quota (a container with ``--cpus``) they would spend the quota: there they
-are left out.
+Two pitfalls. Linux first shares the CPU between sessions (autogroup): a spinner in a separate
+session would take half a core from its parent even under SCHED_IDLE, so spinners stay in the
+parent's session. And under a CPU quota (a container with ``--cpus``) they would use up the quota:
+there they are not started.
 
-A spinner asks who its parent is every few microseconds of its time, and ends when that changes: it
-cannot outlive a kvbench that was killed, SIGKILL included.
+A spinner checks its parent's id every few microseconds of CPU time, and ends when that changes: it
+cannot outlive a killed kvbench, even after SIGKILL.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class KeepAwake:
 
 @contextmanager
 def keep_awake(wanted: bool = True) -> Iterator[KeepAwake]:
-    """Keep every core that this process may use awake for the length of a ``with`` block."""
+    """Keep every core that this process may use awake during a ``with`` block."""
     obstacle = _obstacle() if wanted else "not wanted (--no-keep-awake)"
     if obstacle:
         yield KeepAwake(False, f"off: {obstacle}")
@@ -63,7 +63,7 @@ def keep_awake(wanted: bool = True) -> Iterator[KeepAwake]:
     try:
         for core in sorted(os.sched_getaffinity(0)):
             command = [sys.executable, "-I", "-S", "-c", _SPINNER, str(os.getpid()), str(core)]
-            # A process group of its own: Ctrl-C in the terminal is for kvbench, which ends these.
+            # A separate process group: Ctrl-C in the terminal must reach only kvbench.
             spinners.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0))
         count = f"{len(spinners)} core{'s' if len(spinners) > 1 else ''}"
         yield KeepAwake(
@@ -79,7 +79,7 @@ def keep_awake(wanted: bool = True) -> Iterator[KeepAwake]:
 
 
 def _obstacle() -> str:
-    """Why cores cannot or should not be kept awake here; empty when they can."""
+    """Why cores cannot or should not be kept awake here; empty if they can."""
     if not sys.platform.startswith("linux"):
         return "needs Linux (SCHED_IDLE)"
     for path in _QUOTA_FILES:
@@ -88,5 +88,5 @@ def _obstacle() -> str:
         except (OSError, IndexError):
             continue
         if quota not in ("max", "-1"):
-            return f"a CPU quota is set ({path}), which spinners would spend"
+            return f"a CPU quota is set ({path}), which spinners would use up"
     return ""

@@ -1,7 +1,7 @@
-"""What a worker is asked to do, and what it sends back: one JSON object a line, typed.
+"""A worker's task, and the messages that it sends: one JSON object a line, typed.
 
-A worker measures one round in a process of its own. Its task comes on standard input, because it
-holds URLs with their passwords; its messages leave through a pipe of their own.
+A worker measures one round in a separate process. Its task comes on standard input, because it
+contains URLs with passwords; its messages are sent through a separate pipe.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from kvbench.model import BatchOperation
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """An arm at a batch size, and how much of it makes a slice.
+    """An arm at a batch size, and the size of its slices.
 
     Attributes:
         arm: the way to do the work.
         batch_size: keys of a call or a flush; 1 for single calls, which are the same at any size.
         units: calls (flushes) in one slice; 0 before calibration.
-        sample_ns: what such a slice took in calibration.
+        sample_ns: duration of such a slice in calibration.
     """
 
     arm: Arm
@@ -33,7 +33,7 @@ class Lane(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """An operation on a target: all of its lanes are measured together, in the same blocks."""
+    """An operation on a target: its lanes are measured together, in the same blocks."""
 
     op: BatchOperation
     lanes: list[Lane]
@@ -45,10 +45,10 @@ class TargetTask(msgspec.Struct, frozen=True):
     Attributes:
         place: its number in the plan.
         url: opens it.
-        name: what to call it; without a password.
+        name: its name in messages; without a password.
         groups: operations with their lanes.
-        can_mset: whether filling through MSET was seen to work.
-        can_mdel: whether removing through MDEL was seen to work.
+        can_mset: whether storing by MSET was seen to work.
+        can_mdel: whether removing by MDEL was seen to work.
     """
 
     place: int
@@ -63,13 +63,13 @@ class Task(msgspec.Struct, frozen=True):
     """A worker's task.
 
     Attributes:
-        kind: ``explore`` opens the targets, proves that all arms do the same work and calibrates;
+        kind: ``explore`` opens the targets, checks that all arms do the same work and calibrates;
             ``measure`` is a round.
         number: of the round, from 1; 0 when exploring.
-        settings: what all cells share.
+        settings: shared by all cells.
         placement: cores of this process and of private servers.
         targets: in the order of measuring.
-        prefix: what the keys of the run begin with; empty for a new one.
+        prefix: of the run's keys; empty for a new one.
     """
 
     kind: Literal["explore", "measure"]
@@ -81,14 +81,14 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class TaskProgress(msgspec.Struct, frozen=True, tag="step"):
-    """Something goes on; ``share`` of this worker's task is done, 0 to 1."""
+    """Progress: ``share`` of this worker's task is done, 0 to 1."""
 
     text: str
     share: float
 
 
 class Placed(msgspec.Struct, frozen=True, tag="placed"):
-    """The placement in force, which the system may have refused."""
+    """The placement in force; the system may have refused the requested one."""
 
     placement: Placement
 
@@ -106,8 +106,8 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
     """A target was opened while exploring.
 
     Attributes:
-        batch_kinds: operation -> how the adapter does it.
-        warning: what its owner should know before it is measured; may be empty.
+        batch_kinds: operation -> how the adapter carries it out.
+        warning: for the target's owner, before measuring; may be empty.
     """
 
     place: int
@@ -118,13 +118,13 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
 
 
 class Explored(msgspec.Struct, frozen=True, tag="explored"):
-    """What exploring found out about a target: the task of each round."""
+    """The findings about a target: the task of each round."""
 
     task: TargetTask
 
 
 class NoFigure(msgspec.Struct, frozen=True, tag="no-figure"):
-    """A cell cannot have a number, for this reason.
+    """A cell has no result, for this reason.
 
     Attributes:
         batch_size: 0 for every size.
@@ -146,10 +146,10 @@ class RoundTrips(msgspec.Struct, frozen=True, tag="round-trips"):
 
 
 class LaneSample(msgspec.Struct, frozen=True):
-    """A lane in a round.
+    """A lane's samples in a round.
 
     Attributes:
-        ns_per_key: in each block.
+        ns_per_key: for each block.
         client_cpu: share of the timed wall time that the worker spent on a CPU.
     """
 
@@ -160,11 +160,11 @@ class LaneSample(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct, frozen=True, tag="measured"):
-    """A group in a round.
+    """A group's samples in a round.
 
     Attributes:
         control_ns: the control measurement before each block.
-        waited: share of the time of the blocks that was spent waiting for a core.
+        waited: share of the blocks' time that was spent waiting for a core.
     """
 
     place: int
@@ -195,7 +195,7 @@ class KeysRemain(msgspec.Struct, frozen=True, tag="keys-remain"):
 
 
 class TaskRefused(msgspec.Struct, frozen=True, tag="refused"):
-    """The task cannot be done: the caller's mistake, a missing driver, or no connection."""
+    """The task cannot be done: a usage error, a missing driver, or no connection."""
 
     kind: Literal["usage", "unavailable", "connection"]
     reason: str

@@ -1,9 +1,9 @@
 """Which cores the load generator and private servers run on.
 
-Where a scheduler may move client and server about, the placement alone changes a round trip on
-loopback by a factor of two, and a run measures the scheduler's luck. So on a machine with two cores
-or more the load generator gets one core, and the servers that kvbench starts the others. A server
-that was there before stays where it is.
+If a scheduler may move client and server, the placement alone changes a round trip on loopback by a
+factor of two, and a run measures chance. So on a machine with two cores or more the load generator
+gets one core, and the servers that kvbench starts get the others. A server that was already running
+is not moved.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from kvbench.local_server import SERVER_CPUS_VARIABLE
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Cores by number; empty tuples where nothing is placed.
+    """Cores by number; empty tuples if nothing is placed.
 
     Attributes:
         generator: the core of the load generator.
@@ -35,7 +35,7 @@ class Placement:
 
 
 def choose_placement(wanted: bool = True) -> Placement:
-    """The placement for this machine: among the cores that this process may use."""
+    """The placement for this machine, on the cores that this process may use."""
     if not wanted:
         return Placement(reason="off: not wanted (--no-pin)")
     if not hasattr(os, "sched_setaffinity"):
@@ -43,7 +43,7 @@ def choose_placement(wanted: bool = True) -> Placement:
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         return Placement(reason="off: only one core may be used")
-    # The first core serves most interrupts; a load generator that is not interrupted measures best.
+    # The first core handles most interrupts, which would disturb the load generator.
     *servers, generator = cores
     numbers = ",".join(map(str, servers))
     return Placement(
@@ -52,10 +52,10 @@ def choose_placement(wanted: bool = True) -> Placement:
 
 
 def apply(placement: Placement) -> Placement:
-    """Place this process, and through the environment the servers that it will start.
+    """Place this process, and through an environment variable the servers that it starts.
 
     Returns:
-        The placement in force: off, with the reason, where the system refuses.
+        The placement in force: off, with the reason, if the system refuses.
     """
     os.environ.pop(SERVER_CPUS_VARIABLE, None)
     if not placement.is_on:

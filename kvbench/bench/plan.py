@@ -1,8 +1,7 @@
-"""What a run is asked to do, checked before anything starts.
+"""A run's plan, checked before anything starts.
 
-A plan is data: targets with their operations and batch sizes, and the settings that they share.
-Whatever is wrong with it is a UsageError in one line, raised while no server runs and no key is
-written.
+A plan is data: targets with their operations and batch sizes, and shared settings. An invalid plan
+is a UsageError in one line, raised before a server is started or a key is written.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from kvbench.model import KEY_BYTES_MAX, BatchOperation, Capability
 
 
 class ValueType(StrEnum):
-    """What the values are. Stores without typed values take only bytes."""
+    """The type of values. Stores without typed values take only bytes."""
 
     BYTES = "bytes"
     STR = "str"
@@ -27,13 +26,13 @@ class ValueType(StrEnum):
 
 
 PREFIX_LENGTH = 12
-"""Characters of the key prefix that is a run's own: ``kb:``, eight random ones, ``:``."""
+"""Length of a run's unique key prefix: ``kb:``, eight random characters, ``:``."""
 
 KEY_LENGTH_MIN = PREFIX_LENGTH + 8
 """The prefix and eight digits, which number a hundred million keys."""
 
 ROUNDS_MIN = 2
-"""Without a second round nothing is known of the spread between rounds."""
+"""One round says nothing about the spread between rounds."""
 ROUNDS_MAX = 10_000
 
 VALUE_BYTES_MAX = 64 << 20
@@ -41,29 +40,29 @@ VALUE_BYTES_MAX = 64 << 20
 
 BATCH_SIZE_MAX = 1_000_000
 BATCH_BYTES_MAX = 1 << 30
-"""Largest batch in bytes of values: 1 GiB, so that a slip of the keyboard does not fill memory."""
+"""Largest batch in bytes of values: 1 GiB, so that a typing error does not fill the memory."""
 
 MAX_TIME_S_DEFAULT = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What all cells of a run share.
+    """Settings shared by all cells of a run.
 
     Attributes:
-        value_type: what values are.
+        value_type: type of values.
         value_size: bytes of a ``bytes`` value, characters of a ``str``; numbers have no size.
-        key_length: characters of a key, the run's own prefix included.
-        rounds: independent repetitions, each in a process of its own.
+        key_length: characters of a key, including the run's prefix.
+        rounds: independent repetitions, each in a separate process.
         blocks: paired repetitions of each cell within a round.
-        sample_ns: how long one timed slice should last; one call is the least.
+        sample_ns: intended duration of a timed slice, which has at least one call.
         seed: of values, key order and the order of lanes.
         keep_awake: whether to keep the cores from sleeping.
-        pin: whether to place load generator and private servers on cores.
+        pin: whether to pin load generator and private servers to cores.
         rtt_ns: round-trip time to add between load generator and network targets; 0 for none.
-        precision: go on until every headline interval is within this share of its estimate, or
+        precision: continue until every headline interval is within this share of its estimate, or
             ``max_time_s`` is over; 0 measures ``rounds`` rounds.
-        max_time_s: no round begins later than this, when a precision is asked for.
+        max_time_s: with a precision, no round starts later than this.
     """
 
     value_type: ValueType = ValueType.BYTES
@@ -80,10 +79,10 @@ class Settings:
     max_time_s: float = MAX_TIME_S_DEFAULT
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be measured.
+        """Check the settings.
 
         Raises:
-            UsageError: a number is out of its range; the message names it.
+            UsageError: a number is out of range; the message names it.
         """
         if not ROUNDS_MIN <= self.rounds <= ROUNDS_MAX:
             raise UsageError(
@@ -108,7 +107,7 @@ class Settings:
 
 QUICK = Settings(rounds=5, blocks=5, sample_ns=1_000_000)
 RIGOROUS = Settings(rounds=30, blocks=7, sample_ns=5_000_000)
-"""Presets beside the defaults: seconds, and several minutes."""
+"""Presets other than the default: seconds, and several minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +116,9 @@ class TargetPlan:
 
     Attributes:
         url: opens it.
-        operations: what is measured.
-        batch_sizes: at which sizes.
-        verdict: what the conformance suite says of it; empty when that is not known.
+        operations: to be measured.
+        batch_sizes: for each operation.
+        verdict: of the conformance suite; empty if unknown.
         withheld: operations that get no figure, with the reason.
     """
 
@@ -149,7 +148,7 @@ class Plan:
     preset: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what would make results ambiguous or fill the memory.
+        """Check that results will be unambiguous and fit in memory.
 
         Raises:
             UsageError: no target, the same target twice, or a batch that is too large.
@@ -164,7 +163,7 @@ class Plan:
             check_batch_sizes(target.batch_sizes, self.settings.value_size)
 
     def recorded_settings(self) -> dict[str, object]:
-        """The resolved options as the header records them."""
+        """The resolved options for the header."""
         sizes = {size for target in self.targets for size in target.batch_sizes}
         operations = {op: None for target in self.targets for op in target.operations}
         return {
@@ -176,10 +175,10 @@ class Plan:
 
 
 def check_batch_sizes(sizes: Iterable[int], value_size: int) -> None:
-    """Refuse batch sizes that are no batch, or that would not fit in memory.
+    """Check batch sizes: each is valid and fits in memory.
 
     Raises:
-        UsageError: naming the first one that is wrong.
+        UsageError: names the first invalid one.
     """
     for size in sizes:
         if not 1 <= size <= BATCH_SIZE_MAX:
@@ -192,10 +191,10 @@ def check_batch_sizes(sizes: Iterable[int], value_size: int) -> None:
 
 
 def check_target(url: str, value_type: ValueType) -> None:
-    """See that a target can be opened on this machine and holds such values; open nothing.
+    """Check that a target can be opened here and stores such values; open nothing.
 
     Raises:
-        UsageError: no such scheme, or the store holds bytes only.
+        UsageError: unknown scheme, or the store takes bytes only.
         BackendUnavailableError: its driver is not installed.
     """
     from kvbench.registry import backend_class

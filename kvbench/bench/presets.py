@@ -1,7 +1,8 @@
-"""Plans with a name: a published report's tables, measured again beside its figures.
+"""Named plans: the tables of a published report, measured again.
 
-``batch-operations`` is the report that this project grew from ("Batch Operations: Final Results",
-2026-01-06): an engine in Rust, and its server over loopback TCP. Its figures are a results file:
+``batch-operations`` is the report on which this project is based ("Batch Operations: Final
+Results", 2026-01-06): an engine in Rust, and its server over loopback TCP. Its figures are a
+results file:
 ``kvbench report RESULTS --beside reports/batch-operations/published.jsonl`` shows both.
 """
 
@@ -29,4 +30,4 @@ def _batch_operations(settings: Settings) -> Plan:
 
 
 PRESETS: dict[str, Callable[[Settings], Plan]] = {"batch-operations": _batch_operations}
-"""Each preset's name, as ``kvbench run --preset`` takes it, and how to make its plan."""
+"""Each preset's name, for ``kvbench run --preset``, and the function that makes its plan."""

@@ -1,9 +1,8 @@
-"""Records kept in memory and, where a file is named, written to it as they come.
+"""Stores records in memory and, if a file is given, writes them to it immediately.
 
-Each record is one write of one whole line. An existing file is replaced, but only when the header
-is written: a run that could not start leaves it as it was. When the disk fills up, the half line is
-cut off again and the run goes on in memory; the file then ends without a footer, which says what
-it is.
+Each record is one write of a whole line. An existing file is replaced only when the header is
+written: a run that could not start does not change it. When the disk is full, the partial line is
+removed and the run continues in memory; the file then has no footer, which marks it as cut off.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ class Recorder:
     """Collects the records of a run.
 
     Args:
-        path: a results file to write as well, or None.
+        path: a results file to write, or None.
 
     Attributes:
-        problem: what went wrong with the file in mid-run; empty while all is well.
+        problem: error of the file during the run; empty if there is none.
 
     Raises:
         UsageError: the file cannot be written. Nothing was changed.
@@ -43,7 +42,7 @@ class Recorder:
                 raise UsageError(f"cannot write {path}: {error.strerror}") from None
 
     def write(self, record: Record) -> None:
-        """Keep a record; never raises for the file's sake: see :attr:`problem`."""
+        """Store a record; never raises because of the file: see :attr:`problem`."""
         self._collection.add(record)
         self._count += 1
         if self._fd is None:
@@ -68,7 +67,7 @@ class Recorder:
             raise
 
     def _truncate(self, fd: int, size: int) -> None:
-        # A pipe or a device such as /dev/null has no length to cut.
+        # A pipe or a device such as /dev/null cannot be truncated.
         if stat.S_ISREG(os.fstat(fd).st_mode):
             os.ftruncate(fd, size)
 
@@ -78,7 +77,7 @@ class Recorder:
             self._fd = None
 
     def close(self) -> None:
-        """Let go of the file; one that was created for a run that never started is removed."""
+        """Close the file; remove one that was created for a run that never started."""
         self._close()
         if not self._count and self._is_new and self._path is not None:
             self._path.unlink(missing_ok=True)

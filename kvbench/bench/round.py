@@ -1,11 +1,11 @@
-"""What a worker does with its targets: explore them once, or measure one round.
+"""A worker's work on its targets: explore them once, or measure one round.
 
-Exploring opens each target, proves that batch and single calls do the same work, and calibrates
-every lane. A round opens each target anew, measures each of its operations in a few paired blocks,
-operations in shuffled order, and leaves no key behind.
+Exploring opens each target, checks that batch and single calls do the same work, and calibrates
+every lane. A round opens each target again, measures each of its operations in a few paired blocks,
+in shuffled order, and removes its keys.
 
-What goes wrong is sorted here. A store that refuses (or an adapter that fails) leaves the cell
-without a number and gives the reason. A store that does not answer ends the run.
+Errors are classified here. If a store refuses (or an adapter fails), the cell has no result but a
+reason. If a store does not answer, the run ends.
 """
 
 from __future__ import annotations
@@ -51,40 +51,40 @@ from kvbench.model import BatchOperation, Capability
 from kvbench.proxy import Conditions, running, target_address, through
 
 ROUND_TRIP_KEYS_MAX = 100
-"""Keys in the batch whose round trips are measured: an emulated one makes as many."""
+"""Keys in the batch whose round trips are measured; an emulated one needs as many."""
 
 _T = TypeVar("_T")
 Send = Callable[[Message], None]
 
 
 class TargetLostError(Exception):
-    """A target stopped answering; the message about it has been sent."""
+    """A target stopped answering; the message about it was sent."""
 
 
 class _CellError(Exception):
-    """A cell cannot have a number, for the reason that is the message."""
+    """A cell has no result; the message is the reason."""
 
 
 def reason_of(error: BaseException) -> str:
-    """An error in one line; with its type when it is not one of ours."""
+    """An error in one line; with its type if it is not one of kvbench's."""
     text = " ".join(str(error).split())
     return text if isinstance(error, KvbenchError) and text else f"{type(error).__name__}: {text}"
 
 
 class Visit:
-    """A target while a worker has it open.
+    """An open target of a worker.
 
     Args:
         task: the worker's task.
         target: the target.
         session: open.
-        url: opens the same store once more.
-        send: gets what is found out.
+        url: opens the same store again.
+        send: takes messages.
         interrupts: held back while keys are removed.
 
     Attributes:
         workload: its keys and values.
-        is_private: whether the store was started for this visit, and holds nothing else.
+        is_private: whether the store was started for this session, and contains nothing else.
     """
 
     def __init__(
@@ -109,10 +109,10 @@ class Visit:
         self.workload.can_mset, self.workload.can_mdel = target.can_mset, target.can_mdel
 
     def explore(self) -> None:
-        """Find out which cells can be measured, and how much of each lane makes a slice.
+        """Find out which cells can be measured, and calibrate their lanes.
 
         Raises:
-            UsageError: the store does not take keys of this length.
+            UsageError: the store does not accept keys of this length.
             TargetLostError: it stopped answering.
         """
         description = self._session.description
@@ -185,7 +185,7 @@ class Visit:
         return calibrate(work, lane, self._settings.sample_ns)
 
     def _measure_round_trips(self, groups: list[Group]) -> None:
-        """Measure how many round trips a batch call of each operation makes."""
+        """Measure the number of round trips of each operation's batch call."""
         from kvbench.bench.round_trips import measure_round_trips
 
         try:
@@ -202,7 +202,7 @@ class Visit:
                     measured = measure_round_trips(partial(call, batch), proxy.set_delay)
                     self._send(RoundTrips(self._target.place, group.op, size, measured))
         except Exception:  # noqa: BLE001 - an adapter may raise anything
-            # Where a proxy cannot stand between, as with TLS, the declared kind has to do.
+            # If a proxy is not possible, as with TLS, only the declared kind is known.
             return
         finally:
             with self._interrupts.deferred():
@@ -251,7 +251,7 @@ class Visit:
         )
 
     def leave(self) -> None:
-        """Remove what is left of this run's keys, on this connection or else on a new one."""
+        """Remove remaining keys of this run, on this connection or else on a new one."""
         try:
             self.workload.clean(self._session.backend)
             return
@@ -269,7 +269,7 @@ class Visit:
             self._send(remain)
 
     def _try_key(self) -> None:
-        """See that the store takes keys of this length, its namespace included."""
+        """Check that the store accepts keys of this length, with its namespace."""
         try:
             self._session.backend.exists(self.workload.keys(1)[0])
         except ValueError as error:
@@ -278,7 +278,7 @@ class Visit:
             raise lost(self._send, self._target, error, is_private=self.is_private) from error
 
     def _prove(self, operation: BatchOperation, batch_size: int) -> str:
-        """Why a cell cannot have a number; empty when batch and single calls do the same."""
+        """Why a cell has no result; empty if batch and single calls do the same."""
         self._step(operation, batch_size, "same answers?")
         try:
             return self._attempt(
@@ -298,7 +298,7 @@ class Visit:
             try:
                 return attempt()
             finally:
-                # After Ctrl-C the connection may be of no use: the last cleaning sees to that.
+                # After Ctrl-C the connection may be unusable: the final cleaning handles that.
                 with self._interrupts.deferred():
                     if not self._interrupts.signal_number:
                         self.workload.clean(self._session.backend)
@@ -313,7 +313,7 @@ class Visit:
 
 
 def _size_for_round_trips(group: Group) -> int:
-    """The largest batch size up to a hundred: enough to tell a loop, and soon done."""
+    """The largest batch size up to a hundred: enough to detect a loop, and fast."""
     sizes = [lane.batch_size for lane in group.lanes if lane.arm is Arm.BATCH]
     return max([size for size in sizes if size <= ROUND_TRIP_KEYS_MAX], default=min(sizes))
 
@@ -321,14 +321,14 @@ def _size_for_round_trips(group: Group) -> int:
 def lost(
     send: Send, target: TargetTask, error: BaseException, *, is_private: bool = False
 ) -> TargetLostError:
-    """Report that a target stopped answering; what is to be raised."""
+    """Report that a target stopped answering; returns the exception to raise."""
     reason = f"{target.name}: {reason_of(error)}"
     send(Lost(target.place, reason, is_private))
     return TargetLostError(reason)
 
 
 def outlives_us(session: Session) -> bool:
-    """Whether keys that a killed run leaves would stay, and the store can let them expire."""
+    """Whether keys of a killed run would remain, and the store can let them expire."""
     description = session.description
     is_shared = description.is_network or Capability.SHARED in description.capabilities
     has_ttl = Capability.TTL in description.capabilities
@@ -337,10 +337,10 @@ def outlives_us(session: Session) -> bool:
 
 @contextmanager
 def visit(task: Task, target: TargetTask, send: Send, interrupts: Interrupts) -> Iterator[Visit]:
-    """Open a target for the length of a ``with`` block, and leave no key in it.
+    """Open a target during a ``with`` block, and remove all keys of the run from it.
 
     Raises:
-        UsageError: the URL is refused; while exploring.
+        UsageError: the URL is rejected; while exploring.
         BackendUnavailableError: a driver or program is missing; while exploring.
         KvConnectionError: it cannot be reached; while exploring.
         TargetLostError: it cannot be opened; in a round.
@@ -357,7 +357,7 @@ def visit(task: Task, target: TargetTask, send: Send, interrupts: Interrupts) ->
                 raise lost(send, target, error) from error
             if isinstance(error, UsageError | BackendUnavailableError):
                 raise
-            # An adapter of a third party may raise anything.
+            # A third-party adapter may raise anything.
             raise KvConnectionError(f"{target.name}: {reason_of(error)}") from error
         visiting = Visit(task, target, session, url, send, interrupts)
         visiting.is_private = is_private
@@ -371,7 +371,7 @@ def visit(task: Task, target: TargetTask, send: Send, interrupts: Interrupts) ->
 
 
 def _open(opened: ExitStack, url: str, interrupts: Interrupts) -> tuple[Session, str]:
-    """A session that is closed with ``opened``, and a URL for others to join it."""
+    """A session that is closed with ``opened``, and a URL with which others can join it."""
     session = open_session(url)
 
     def close() -> None:
@@ -383,6 +383,6 @@ def _open(opened: ExitStack, url: str, interrupts: Interrupts) -> tuple[Session,
 
 
 def _open_far(opened: ExitStack, url: str, rtt_ns: int, interrupts: Interrupts) -> Session:
-    """A session with the same server, with a round-trip time between."""
+    """A session with the same server, with an added round-trip time."""
     proxy = opened.enter_context(running(target_address(url), Conditions(delay_ns=rtt_ns)))
     return _open(opened, through(url, proxy.address), interrupts)[0]

@@ -1,13 +1,13 @@
-"""How many round trips a call costs: measured, not believed.
+"""Measures how many round trips a call needs.
 
-A proxy between client and server adds a known delay to each round trip. A call that makes n round
-trips takes longer by n times the delay: time against delay is a line with the slope n. What the
-call costs otherwise, the proxy's own work included, does not change the slope.
+A proxy between client and server adds a known delay to each round trip. A call with n round trips
+takes n times the delay longer: time against delay is a line with slope n. Other costs of the call,
+including the proxy's work, do not change the slope.
 
-The delays are visited forth and back, so that a machine that grows slower affects them equally.
-Each delay counts by its fastest call: other work can only make a call slower, and the proxy never
-delays by less than it was asked to. Measured with a native batch while two or four busy loops had
-both cores of a machine: 0.99 to 1.07 from the fastest calls, -0.6 to 1.9 from the medians.
+The delays are used in order and then in reverse, so a machine that slows down affects them equally.
+Each delay counts by its fastest call: other work can only slow a call down, and the proxy never
+delays by less than requested. Measured with a native batch while two or four busy loops used both
+cores of a machine: 0.99 to 1.07 from the fastest calls, -0.6 to 1.9 from the medians.
 """
 
 from __future__ import annotations
@@ -18,16 +18,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 DELAYS_NS = (500_000, 1_000_000, 2_000_000)
-"""Delays that a call is measured at. All are above 0: without a delay, client and server sleep less
-deeply and wake up faster. They are far enough apart that a wake-up, some 0.05 ms, is 3% of the
-difference."""
+"""The delays used. All are above 0: without a delay, client and server sleep less deeply and wake
+up faster. They are far enough apart that a wake-up of about 0.05 ms is 3% of the difference."""
 
 SWEEPS_MAX = 25
-"""Calls at each delay, at most: with a native batch that takes about 0.1 s."""
+"""Maximum number of calls at each delay: about 0.1 s for a native batch."""
 
 BUDGET_S = 1.0
-"""After so long no further sweep is begun. One is always made: a call that takes that long makes
-many round trips, and is the mean of as many delays."""
+"""No further sweep starts after this time. There is always one: a call that takes that long has
+many round trips, and averages as many delays."""
 
 
 def round_trips(delays_ns: Sequence[int], times_ns: Sequence[int]) -> float:
@@ -39,10 +38,10 @@ def round_trips(delays_ns: Sequence[int], times_ns: Sequence[int]) -> float:
 
     Returns:
         The least-squares slope: 1.0 for a call that waits for one reply, about 0 for one that does
-        not wait for the server at all.
+        not wait for the server.
 
     Raises:
-        ValueError: the two are not equally long, or hold fewer than two different delays.
+        ValueError: different lengths, or fewer than two different delays.
     """
     if len(delays_ns) != len(times_ns):
         raise ValueError(f"{len(delays_ns)} delays for {len(times_ns)} times")
@@ -62,25 +61,24 @@ def measure_round_trips(
     delays_ns: Sequence[int] = DELAYS_NS,
     budget_s: float = BUDGET_S,
 ) -> float:
-    """Measure how many round trips ``call`` makes, through a proxy that is already between.
+    """Measure how many round trips ``call`` needs, through an existing proxy.
 
-    A sweep calls once at each delay; one to 25 sweeps are made, as many as ``budget_s`` allows. A
-    loop of 100 single calls takes about 1.3 s, a native batch about 0.1 s. The delay is left at the
-    last value that was set.
+    A sweep calls once at each delay; there are 1 to 25 sweeps, as ``budget_s`` allows. A loop of
+    100 single calls takes about 1.3 s, a native batch about 0.1 s. The last delay stays set.
 
     Args:
         call: does the work, on a connection through the proxy; called up to 76 times.
         set_delay: sets the delay of each round trip, in nanoseconds, from the next call on.
-        delays_ns: the delays to visit, at least two different ones.
-        budget_s: when to stop early, in seconds.
+        delays_ns: at least two different delays.
+        budget_s: time limit, in seconds.
 
     Raises:
-        KvError: whatever ``call`` raises.
+        KvError: raised by ``call``.
     """
     samples: list[tuple[int, int]] = []
     end_s = time.monotonic() + budget_s
     set_delay(delays_ns[0])
-    call()  # The first call of a connection pays for what later ones find ready.
+    call()  # The first call of a connection has extra costs.
     for sweep in range(SWEEPS_MAX):
         if sweep and time.monotonic() > end_s:
             break

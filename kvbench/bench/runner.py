@@ -1,8 +1,8 @@
-"""A whole run: targets explored, rounds measured one after the other, told to an observer.
+"""A whole run: explores targets, then measures round after round, and reports to an observer.
 
-All targets are explored first, so that a mistake shows before time is spent. Then each round is a
-worker process that opens every target anew. After a round, every record that it has changed is
-handed over again. Whatever ends a run early, what is finished stays.
+All targets are explored first, so that mistakes show before time is spent. Then each round is a
+worker process that opens every target again. After a round, every changed record is reported again.
+If a run ends early, finished results are kept.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ from kvbench.foreign_text import clean
 from kvbench.results import SCHEMA, Footer, Header, Record, Round
 
 DEATHS_MAX = 3
-"""Workers that die one after the other before the run gives up: a fourth would die as well."""
+"""Workers that may die in a row before the run stops: a fourth would probably die as well."""
 
 PRECISION_ROUNDS_MIN = 5
-"""Rounds before a precision is believed to be reached: fewer often agree by chance."""
+"""Minimum number of rounds before a precision counts as reached: fewer often agree by chance."""
 
 
 class Ending(Enum):
@@ -79,11 +79,11 @@ class RunOutcome:
 
 
 class _RoundLostError(Exception):
-    """A round has no figures, but the next one may: a private server ended."""
+    """A round has no figures, but the next one may: a private server stopped."""
 
 
 class _TargetLostError(Exception):
-    """A target stopped answering, or one worker after the other died."""
+    """A target stopped answering, or several workers in a row died."""
 
 
 def run(plan: Plan, observe: Observer, interrupts: Interrupts, command: str) -> RunOutcome:
@@ -91,16 +91,16 @@ def run(plan: Plan, observe: Observer, interrupts: Interrupts, command: str) -> 
 
     Args:
         plan: what to measure.
-        observe: called with everything that happens, in order, in this thread. Every text in an
-            event is fit to be shown and recorded, whatever a store or an adapter said.
-        interrupts: where Ctrl-C may strike.
+        observe: called with every event, in order, in this thread. All texts in events are safe to
+            show and record, whatever a store or an adapter sent.
+        interrupts: controls when Ctrl-C may interrupt.
         command: the command line, for the record; without passwords.
 
     Returns:
-        How it ended. Ctrl-C and a target that is lost in mid-run are endings, not exceptions.
+        How it ended. Ctrl-C and a target lost during the run are endings, not exceptions.
 
     Raises:
-        UsageError: a target's URL or the key length does not suit it. Nothing was recorded.
+        UsageError: a target rejects its URL or the key length. Nothing was recorded.
         BackendUnavailableError: a target's driver or program is missing. Nothing was recorded.
         KvConnectionError: a target cannot be reached at the start. Nothing was recorded.
         KeyboardInterrupt: Ctrl-C before anything was recorded.
@@ -110,12 +110,12 @@ def run(plan: Plan, observe: Observer, interrupts: Interrupts, command: str) -> 
 
 
 class Run:
-    """One run while it goes on.
+    """The state of one run.
 
     Args:
         plan: what to measure.
-        observe: called with everything that happens.
-        interrupts: held back while records are handed over.
+        observe: called with every event.
+        interrupts: held back while records are reported.
         awake: whether cores are kept awake.
     """
 
@@ -161,7 +161,7 @@ class Run:
         return RunOutcome(ending, sum([bool(cell.reason) for cell in cells]), reason)
 
     def _explore(self) -> None:
-        """Find out what can be measured. Raises what :func:`run` raises."""
+        """Find out what can be measured. Raises the same as :func:`run`."""
         tasks = []
         for place, target in enumerate(self._plan.targets):
             groups = []
@@ -181,7 +181,7 @@ class Run:
             raise KvConnectionError(str(error)) from None
 
     def _measure(self, start_s: float) -> None:
-        """Round after round until the plan is fulfilled.
+        """Measure rounds until the plan is complete.
 
         Raises:
             _TargetLostError: a target stopped answering.
@@ -206,7 +206,7 @@ class Run:
                 return
 
     def _measure_round(self, number: int) -> str:
-        """One round; why it is lost, empty when it is not."""
+        """One round; returns why it is lost, empty if it is not."""
         began_s = time.monotonic()
         reason = ""
         found: list[Message] = []
@@ -220,7 +220,7 @@ class Run:
         except (WorkerDiedError, _RoundLostError) as error:
             found, reason = [], str(error)
         finally:
-            # After Ctrl-C, or when a target is lost, the round's finished operations count as well.
+            # After Ctrl-C, or when a target is lost, finished operations of the round count, too.
             for message in found:
                 self._take(message)
         elapsed_s = round(time.monotonic() - began_s, 3)
@@ -236,7 +236,7 @@ class Run:
     def _worker(
         self, kind: Literal["explore", "measure"], number: int, tasks: list[TargetTask]
     ) -> Iterator[Iterator[Message]]:
-        """A worker's messages, for the length of a ``with`` block; then it is gone."""
+        """A worker's messages, during a ``with`` block; at its end the worker is stopped."""
         task = Task(kind, number, self._plan.settings, self._placement, tasks, self._prefix)
         worker = WorkerProcess(task)
         try:
@@ -251,12 +251,12 @@ class Run:
                     worker.close()
 
     def _take(self, message: Message) -> None:
-        """What a worker has sent.
+        """Yield a worker's messages.
 
         Raises:
             UsageError, BackendUnavailableError, KvConnectionError: it cannot do its task.
             _RoundLostError: a private server stopped answering.
-            _TargetLostError: another target did.
+            _TargetLostError: another target stopped answering.
         """
         match message:
             case TaskProgress():
@@ -295,7 +295,7 @@ class Run:
         )
 
     def _record_figures(self) -> None:
-        """Hand over all that the rounds gave so far."""
+        """Report all results of the rounds so far."""
         for target in self._gathering.targets():
             self._record(target)
         baselines = self._gathering.baselines()

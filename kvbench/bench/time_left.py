@@ -1,4 +1,4 @@
-"""How long a run will take: a guess for the first round, then what the rounds took so far."""
+"""The expected duration of a run: a guess before the first round, then by the rounds so far."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _FIRST_ROUND_S = 3.0
 
 
 class TimeLeft:
-    """Keeps count of what is still to be done.
+    """Computes the remaining time.
 
     Args:
-        settings: for the number of rounds. With a precision that number is not known: the time
-            limit counts then.
+        settings: has the number of rounds. With a precision that number is unknown, and the time
+            limit is used.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -20,11 +20,11 @@ class TimeLeft:
         self._rounds_s: list[float] = []
 
     def finish_round(self, elapsed_s: float) -> None:
-        """A round took so long."""
+        """A round has ended after this time."""
         self._rounds_s.append(elapsed_s)
 
     def at(self, share_of_round: float) -> tuple[float, float]:
-        """The share of the run that is done, 0 to 1, and the expected seconds to its end."""
+        """The finished share of the run, 0 to 1, and the expected seconds to its end."""
         done = len(self._rounds_s)
         spent_s = sum(self._rounds_s)
         round_s = spent_s / done if done else _FIRST_ROUND_S

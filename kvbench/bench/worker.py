@@ -1,9 +1,9 @@
-"""A round in a process of its own: ``python -m kvbench.bench.worker``.
+"""A round in a separate process: ``python -m kvbench.bench.worker``.
 
-Fresh memory, fresh connections, fresh private servers, so that two rounds share as little as two
-runs do. The task comes on standard input. Standard input stays open as long as the parent wants the
-worker: its end, like SIGTERM, makes the worker remove its keys and go, so a parent that was killed
-leaves neither a process nor keys behind.
+Fresh memory, connections and private servers, so that two rounds share as little as two runs. The
+task comes on standard input, which stays open while the parent needs the worker. Its end, like
+SIGTERM, makes the worker remove its keys and exit, so a killed parent leaves neither a process nor
+keys.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from kvbench.errors import BackendUnavailableError, KvConnectionError, UsageErro
 
 
 def do(task: Task, send: Send, interrupts: Interrupts) -> None:
-    """Carry out a task; everything that comes of it goes to ``send``, :class:`Done` last.
+    """Carry out a task; all messages go to ``send``, :class:`Done` last.
 
     Raises:
-        KeyboardInterrupt: a signal asked for the end; the keys are removed.
+        KeyboardInterrupt: a signal requested the end; the keys are removed.
     """
     try:
         placed = placement.apply(task.placement)
@@ -57,7 +57,7 @@ def do(task: Task, send: Send, interrupts: Interrupts) -> None:
 def main() -> None:
     """Read the task, carry it out, write messages to what was standard output."""
     task = msgspec.json.decode(sys.stdin.buffer.readline(), type=Task)
-    # What an adapter prints must not get between the messages.
+    # Output of an adapter must not mix with the messages.
     messages = os.dup(1)
     os.dup2(2, 1)
 

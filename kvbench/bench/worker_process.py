@@ -1,7 +1,7 @@
-"""A worker seen from the run: started, listened to, ended.
+"""A worker as seen by the run: starts it, reads its messages, stops it.
 
-Whatever happens to the run, the worker ends: it is asked first (its standard input is closed, which
-makes it remove its keys), and killed when it does not go.
+The worker always ends with the run. First its standard input is closed, which makes it remove its
+keys; if it does not exit, it is killed.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from kvbench.bench.messages import Done, Message, Task
 from kvbench.errors import KvbenchError
 
 LEAVE_TIMEOUT_S = 15.0
-"""How long a worker may take to remove its keys: a batch of deletes, over a slow network."""
+"""Time limit for a worker to remove its keys: a batch of deletes, over a slow network."""
 
 _LAST_WORDS_BYTES = 4096
 
 
 class WorkerDiedError(KvbenchError):
-    """A worker ended before its task was done. The message says how."""
+    """A worker ended before its task was done. The message gives the details."""
 
 
 class WorkerProcess:
-    """A running worker. A context manager, which ends it.
+    """A running worker. A context manager, which stops it.
 
     Args:
-        task: what it does.
+        task: its task.
     """
 
     def __init__(self, task: Task) -> None:
@@ -42,16 +42,16 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            # A process group of its own: Ctrl-C in the terminal is for the run, which ends this.
+            # A separate process group: Ctrl-C in the terminal is for the run, which stops this.
             process_group=0,
         )
         self._task_line = msgspec.json.encode(task) + b"\n"
 
     def messages(self) -> Iterator[Message]:
-        """What the worker sends, until it is done.
+        """The worker's messages, until it is done.
 
         Raises:
-            WorkerDiedError: it ended before.
+            WorkerDiedError: it ended earlier.
         """
         assert self._process.stdin is not None and self._process.stdout is not None
         decoder = msgspec.json.Decoder(Message)
@@ -68,7 +68,7 @@ class WorkerProcess:
         raise WorkerDiedError(self._how_it_died())
 
     def end(self) -> Iterator[Message]:
-        """Ask the worker to remove its keys and go; what it still sends meanwhile."""
+        """Make the worker remove its keys and exit; yields its remaining messages."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
         decoder = msgspec.json.Decoder(Message)
@@ -79,7 +79,7 @@ class WorkerProcess:
                 return
 
     def close(self) -> None:
-        """See the worker gone."""
+        """Wait until the worker has exited."""
         assert self._process.stdin is not None and self._process.stdout is not None
         if not self._process.stdin.closed:
             with contextlib.suppress(BrokenPipeError):
@@ -96,7 +96,7 @@ class WorkerProcess:
         try:
             code = self._process.wait(LEAVE_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            return "its worker process stopped talking"
+            return "its worker process stopped sending messages"
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         size = self._errors.seek(0, 2)
         self._errors.seek(max(0, size - _LAST_WORDS_BYTES))

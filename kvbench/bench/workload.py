@@ -1,11 +1,11 @@
-"""Keys and values, made from a seed before any clock starts.
+"""Keys and values, generated from a seed before the timing starts.
 
-Every run works under a key prefix of its own, which is random: two runs with one seed on one store
-do not meet. Its rounds share the prefix and their keys, so that a round removes what is left of one
-before whose worker died. Behind the prefix stands a number. Numbers are scattered over their range
-rather than counted up, because a store with ordered keys would otherwise see nothing but appends.
+Every run has a random key prefix, so two runs with one seed on one store do not interfere. Its
+rounds share the prefix and keys, so a round removes the keys of an earlier one whose worker died. A
+number follows the prefix. Numbers are scattered over their range, because with ascending ones a
+store with ordered keys would only append.
 
-A workload remembers how many keys it has given out, and :meth:`Workload.clean` removes exactly
+A workload remembers how many keys it has generated, and :meth:`Workload.clean` removes exactly
 those: there is no flush.
 """
 
@@ -21,22 +21,22 @@ from kvbench.bench.plan import PREFIX_LENGTH, Settings, ValueType
 from kvbench.model import Value
 
 _NUMBERS = 10**8
-"""Keys that a run can have: the digits that the shortest key has room for."""
+"""Maximum number of keys of a run: the digits that fit in the shortest key."""
 
 _POOL_VALUES = 1000
 _POOL_BYTES = 64 << 20
 _BULK_KEYS = 10_000
 _BULK_BYTES = 8 << 20
-"""One filling request stays below 8 MiB: far from every frame limit, and cheap per key."""
+"""One storing request stays below 8 MiB: far from every frame limit, and cheap per key."""
 
 SAFETY_TTL_S = 3600.0
-"""TTL of keys in a store that outlives the run: each round stores them anew, and lasts seconds."""
+"""TTL of keys in a store that outlives the run: stored again each round, which takes seconds."""
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
 def new_prefix() -> str:
-    """A key prefix that no other run has."""
+    """A unique key prefix."""
     return f"kb:{secrets.token_hex(4)}:"
 
 
@@ -45,15 +45,15 @@ class Workload:
 
     Args:
         settings: type and size of values, length of keys, seed.
-        prefix: from :func:`new_prefix`; a new one where none is given.
+        prefix: from :func:`new_prefix`; a new one by default.
 
     Attributes:
-        prefix: what all keys begin with, and no other run's do.
-        value_size: bytes or characters of a value that has a size.
-        can_mset: whether the store's MSET has been seen to work; until then keys are set singly.
+        prefix: of all keys, and of no other run's.
+        value_size: bytes or characters of values that have a size.
+        can_mset: whether the store's MSET was seen to work; until then keys are set singly.
         can_mdel: the same for MDEL and removing.
-        safety_ttl_s: the TTL of keys that are filled in, so that those of a run that was killed go
-            by themselves; None where they need none.
+        safety_ttl_s: the TTL of stored keys, so that those of a killed run expire; None if not
+            needed.
     """
 
     def __init__(self, settings: Settings, prefix: str = "") -> None:
@@ -72,7 +72,7 @@ class Workload:
         self._bulk = max(1, min(_BULK_KEYS, _BULK_BYTES // max(1, settings.value_size)))
 
     def keys(self, count: int, start: int = 0) -> list[str]:
-        """``count`` distinct keys from the ``start``-th on; the same for the same numbers."""
+        """``count`` distinct keys from the ``start``-th on; always the same ones."""
         self._keys_given = max(self._keys_given, start + count)
         prefix, width = self.prefix, self._width
         numbers = range(start, start + count)
@@ -90,7 +90,7 @@ class Workload:
         return dict(zip(self.keys(count, start), self.values(count, start), strict=True))
 
     def fill(self, backend: Backend, pairs: dict[str, Value]) -> None:
-        """Store ``pairs``, in portions that one request can carry."""
+        """Store ``pairs``, in parts that fit in one request."""
         if not self.can_mset:
             for key, value in pairs.items():
                 backend.set(key, value, self.safety_ttl_s)
@@ -100,10 +100,10 @@ class Workload:
             backend.mset(bulk, self.safety_ttl_s)
 
     def clean(self, backend: Backend) -> None:
-        """Remove every key that was given out so far.
+        """Remove every generated key.
 
         Raises:
-            KvError: the store failed; what was given out is still remembered.
+            KvError: the store failed; the generated keys are still known.
         """
         for start in range(0, self._keys_given, _BULK_KEYS):
             keys = self.keys(min(_BULK_KEYS, self._keys_given - start), start)

@@ -1,12 +1,12 @@
 """Which batch size to use, and why: from measured call times, a latency bound and an arrival rate.
 
 Keys that arrive at a steady rate wait for their batch to fill, then for its call. The first key of
-a batch of B waits longest: ``(B - 1) / rate + t(B)``. A size can be used when the calls keep up
-with the rate, with some room, and when that longest wait is within the bound.
+a batch of B waits longest: ``(B - 1) / rate + t(B)``. A size is suitable when its calls keep up
+with the rate, with some reserve, and the longest wait is within the bound.
 
-Among those: without a rate, the smallest size near the best keys/s. With a rate alone, the shortest
-wait. With a rate and a bound, the bound is there to be used: the smallest size whose calls are
-hardly busier than the least busy ones.
+The choice among suitable sizes: without a rate, the smallest size near the best keys/s. With a rate
+alone, the shortest wait. With a rate and a bound, the smallest size whose calls are hardly busier
+than the least busy ones.
 
 Pure: results in, decisions and sentences out.
 """
@@ -19,28 +19,28 @@ from kvbench.report import format as text
 from kvbench.report.summary import GOOD_SHARE, OperationSummary
 
 BUSY_SHARE_MAX = 0.8
-"""Calls that are busy for more of the time than this have no room for a burst: queues grow without
-bound as the share nears 1."""
+"""Calls that are busy for a larger share of the time have no reserve for a burst: queues grow
+without bound as the share approaches 1."""
 
 BUSY_SHARE_ALIKE = 0.01
-"""Shares of time that are this close are alike: less is not worth a longer wait."""
+"""Busy shares this close count as equal: a smaller difference is not worth a longer wait."""
 
 TOO_SLOW = "too slow"
 """The problem of a size whose calls do not keep up with the rate."""
 
 TOO_LATE = "too late"
-"""The problem of a size with which a key can wait for longer than the bound."""
+"""The problem of a size with which a key can wait longer than the bound."""
 
 _NS_PER_S = 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What an application asks of its batches.
+    """An application's requirements for its batches.
 
     Attributes:
-        slo_ns: the longest that a key may wait, in nanoseconds; None for no bound.
-        rate_per_s: keys that arrive in a second; None where they are all there at once.
+        slo_ns: longest wait of a key, nanoseconds; None for no bound.
+        rate_per_s: arrival rate of keys, per second; None if all keys are available at once.
     """
 
     slo_ns: int | None = None
@@ -55,9 +55,9 @@ class Choice:
         batch_size: keys in a call.
         call_ns: mean time of a call, nanoseconds: the upper end of its interval where it has one.
         keys_per_s: keys per second of calls one after the other.
-        wait_ns: the longest that a key waits, filling included; the call time without a rate.
-        busy: share of the time that calls take at the rate; 0 without a rate.
-        problem: TOO_SLOW or TOO_LATE where it does not meet the needs, empty where it does.
+        wait_ns: longest wait of a key, filling included; without a rate, the call time.
+        busy: share of the time taken by calls at the rate; 0 without a rate.
+        problem: TOO_SLOW or TOO_LATE if it does not meet the needs, else empty.
     """
 
     batch_size: int
@@ -69,19 +69,19 @@ class Choice:
 
     @property
     def keeps_up(self) -> bool:
-        """Whether calls keep up with the rate, with room for bursts."""
+        """Whether calls keep up with the rate, with a reserve for bursts."""
         return self.busy <= BUSY_SHARE_MAX
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to use for an operation.
+    """The recommendation for an operation.
 
     Attributes:
         op: the batch operation.
         best: the choice; None when no size meets the needs, or there are no figures.
         choices: all candidates by size: the frontier; empty without figures.
-        reasons: why, in up to three lines.
+        reasons: up to three lines.
     """
 
     op: str
@@ -91,12 +91,12 @@ class Advice:
 
 
 def advise(operation: OperationSummary, needs: Needs) -> Advice:
-    """The advice for an operation."""
+    """Choose a batch size for the operation."""
     measured = [cell for cell in operation.with_figures if {"individual", "batch"} <= {*cell.arms}]
     if not measured:
         reasons = [cell.reason for cell in operation.cells.values() if cell.reason]
         return Advice(operation.op, None, (), tuple(dict.fromkeys(reasons))[:3])
-    # A batch of one key is a single call by another name.
+    # A batch of one key is equivalent to a single call.
     batches = [(one.batch_size, one.arms["batch"]) for one in measured if one.batch_size > 1]
     choices = []
     for size, arm in [(1, measured[0].arms["individual"]), *batches]:

@@ -1,4 +1,4 @@
-"""Advice for a terminal and for programs: sentences with the frontier, and JSON."""
+"""Advice as sentences with a table for a terminal, and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCHEMA = "kvbench-advice/1"
 
 
 def headline(advice: Advice) -> str:
-    """What to use, in a few words."""
+    """The recommendation in a few words."""
     best = advice.best
     if not advice.choices:
         return "no figures"
@@ -25,7 +25,7 @@ def headline(advice: Advice) -> str:
 
 
 def frontier_table(advice: Advice, needs: Needs) -> Table:
-    """Every size with its call time, keys/s and, at a rate, the longest wait."""
+    """A table of every size: call time, keys/s and, with a rate, the longest wait."""
     heads = ["keys a call", "call", "keys/s"]
     if needs.rate_per_s is not None:
         heads += ["wait", "busy"]
@@ -87,10 +87,10 @@ class _Document(msgspec.Struct, frozen=True):
 def render_advice_json(
     target: str, needs: Needs, value_bytes: int, advices: Sequence[Advice]
 ) -> str:
-    """Advice as JSON: what was asked for, then the choice and all sizes of each operation.
+    """Advice as JSON: the needs, then the choice and all sizes of each operation.
 
-    ``batch_size`` is 1 for single calls, and null where no size meets the needs or there are no
-    figures. Names end in their units; ``busy_share`` is 0 without a rate.
+    ``batch_size`` is 1 for single calls, and null if no size meets the needs or there are no
+    figures. Names end with their units; ``busy_share`` is 0 without a rate.
     """
     operations = [
         _Operation(

@@ -1,7 +1,7 @@
-"""A badge for a README: an SVG that says whether the targets conform, and how many clauses did it.
+"""A badge for a README: an SVG with the overall verdict and the number of clauses.
 
-Browsers do not tell a program how wide a text is, so its width is estimated from the widths of the
-letters, and ``textLength`` makes the renderer keep to the estimate whatever font it has.
+The width of text is not known here, so it is estimated from the widths of the letters; with
+``textLength`` the renderer uses the estimate, whatever font it has.
 """
 
 from __future__ import annotations

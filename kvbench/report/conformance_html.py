@@ -1,8 +1,8 @@
-"""Verdicts as one HTML page that needs nothing else: no script, no network, no font of its own.
+"""Verdicts as one self-contained HTML page: no script, no network, no web font.
 
-The page is a template, ``templates/conformance.html``; this module only prepares what it shows.
-Every text is escaped by the template engine. The page is made for a phone as well: column headings
-stand upright, the clause's text runs below its row's signs, and nothing is told by colour alone.
+The page is a template, ``templates/conformance.html``; this module prepares its data. The template
+engine escapes every text. The page also works on a phone: column headings are vertical, a clause's
+text is below its symbols, and colour is never the only sign.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from kvbench.specs import clauses
 from kvbench.verdicts import Conformance, Failure, Outcome, TargetVerdicts, Verdict, by_clause
 
 NARROW_TARGETS_MAX = 7
-"""So many columns fit beside a clause's id on a screen of 360 pixels; more can be scrolled."""
+"""Columns that fit next to a clause's id on a screen of 360 pixels; more are scrolled."""
 
 WIDE_TARGETS_MAX = 18
-"""So many leave room for the clause's text on any other screen."""
+"""Columns that leave room for the clause's text on other screens."""
 
 _HEADLINES = ("product", "version")
-"""Facts that are shown at once; the others can be unfolded."""
+"""Facts shown at once; the others can be unfolded."""
 
 
 class FailedCase(NamedTuple):
-    """A case that failed: the verdicts that it gave, and what they share."""
+    """A failed case: its verdicts, and what they share."""
 
     verdicts: tuple[Verdict, ...]
     failure: Failure
 
 
 class Part(NamedTuple):
-    """A piece of the bar that shows how a target did: an outcome and its share in percent."""
+    """A segment of a target's bar: an outcome and its share in percent."""
 
     outcome: Outcome
     percent: float
@@ -55,17 +55,17 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A target as the page introduces it.
+    """A target's summary on the page.
 
     Attributes:
-        anchor: of what is said about it further down.
-        label: as the matrix names it.
-        product: name and version, where the target tells.
-        tallies: level and clauses kept, as text.
-        parts: all clauses that were looked at, by outcome.
-        findings: cases that failed, with their conversations.
-        besides: clauses that were not simply kept, by outcome.
-        facts: what else the target tells.
+        anchor: of the target's details.
+        label: its label in the matrix.
+        product: name and version, if the target reports them.
+        tallies: level and passed clauses, as text.
+        parts: all checked clauses, by outcome.
+        findings: failed cases, with their conversations.
+        besides: clauses with outcomes other than passed, by outcome.
+        facts: other facts that the target reports.
     """
 
     anchor: str
@@ -122,7 +122,7 @@ def _card(place: int, label: str, target: TargetVerdicts) -> Card:
 
 
 def _findings(target: TargetVerdicts) -> tuple[FailedCase, ...]:
-    """What failed, case by case: one conversation may have broken several clauses."""
+    """Failures case by case: one conversation may have violated several clauses."""
     found: dict[str, list[Verdict]] = {}
     for verdict in target.verdicts:
         if verdict.failure is not None:
@@ -137,7 +137,7 @@ def _findings(target: TargetVerdicts) -> tuple[FailedCase, ...]:
 
 
 def _reasons(matrix: Matrix) -> dict[Outcome, list[Note]]:
-    """The notes by outcome, the legend's order; only what there is."""
+    """The notes by outcome, in the legend's order, without empty ones."""
     found = {
         outcome: [note for note in matrix.notes if note.outcome is outcome] for outcome in SIGNS
     }
@@ -145,14 +145,14 @@ def _reasons(matrix: Matrix) -> dict[Outcome, list[Note]]:
 
 
 def _scrolled(targets_count: int) -> str:
-    """On which screens the matrix scrolls in itself; empty for none."""
+    """The screens on which the matrix scrolls; empty for none."""
     if targets_count > WIDE_TARGETS_MAX:
         return "always"
     return "narrow" if targets_count > NARROW_TARGETS_MAX else ""
 
 
 def _sentence(text: str) -> Markup:
-    """A clause's text: what stands between backticks is code."""
+    """A clause's text; backticks become code."""
     parts = text.split("`")
     return Markup("").join(
         [Markup("<code>{}</code>").format(part) if place % 2 else part

@@ -1,12 +1,12 @@
-"""Verdicts as JUnit XML: what CI servers show without knowing anything of kvbench.
+"""Verdicts as JUnit XML, for CI servers.
 
 One test suite for each target, one test case for each verdict, named after its clause. JUnit has
-four results only, so the eight outcomes are mapped with care:
+four results only, so the eight outcomes are mapped:
 
 - failed and xpass fail; error is an error.
 - warning, xfail, unsupported and skipped are skipped, and the message says which it is.
-- A target that was not verified, or that nothing was run against, has one more case, an error: a
-  run that looked at nothing must never be green.
+- A target that was not verified, or without any verdict, has one more case, an error: a run that
+  checked nothing must not be green.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Verdicts as GitHub Markdown that stands alone: totals first, then the matrix, section by section.
+"""Verdicts as a complete GitHub Markdown document: totals first, then the matrix by section.
 
-A section with nothing to tell is folded away; one that has something to say stands open, with its
-reasons below it. Text from outside is escaped as in :mod:`kvbench.report.markdown`.
+A section in which all passed is folded; others are open, with their reasons below. Text from
+outside is escaped as in :mod:`kvbench.report.markdown`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kvbench.report.markdown import code_span, escape_markdown
 from kvbench.verdicts import Conformance, Outcome, TargetVerdicts
 
 CLAUSES_SHOWN_MAX = 6
-"""Of one reason at one target; the matrix beside it shows them all."""
+"""Clauses named per reason and target; the matrix shows them all."""
 
 
 def render_markdown(conformance: Conformance) -> str:
@@ -60,7 +60,7 @@ def _head(conformance: Conformance, matrix: Matrix) -> Iterator[str]:
 def _summary(targets: Sequence[TargetVerdicts]) -> Iterator[str]:
     yield ""
     if not targets:
-        yield "Nothing was looked at."
+        yield "Nothing was checked."
         return
     yield _row(["Target", "Verdict", *LEVELS, "Besides", "Suites", "Time"])
     yield _row([":---", ":---", *["---:"] * len(LEVELS), ":---", ":---", "---:"])
@@ -100,7 +100,7 @@ def _legend() -> Iterator[str]:
     yield ""
     for sign in SIGNS.values():
         yield f"- {sign.symbol} **{sign.word}**: {sign.meaning}"
-    yield "- an empty cell: no case looked at this clause there"
+    yield "- an empty cell: no case checked this clause there"
 
 
 def _section(section: ClauseSection, labels: Sequence[str]) -> Iterator[str]:

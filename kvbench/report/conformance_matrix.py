@@ -1,9 +1,9 @@
 """Verdicts as a matrix: clauses in rows, targets in columns, grouped by document and section.
 
-Built once for every report that shows it. A cell has one sign: that of the worst of what the cases
-said of the clause. What needs a reason has a numbered note; the same reason twice is one note. A
-cell without an outcome is a clause that no case looked at for that target, for instance a clause of
-the backend contract where only the wire was tested: it is left empty, never passed.
+Built once, and used by every report that shows it. A cell has one sign: the worst outcome of the
+clause's cases. A reason gets a numbered note; a repeated reason is one note. An empty cell means
+that no case checked the clause for that target, for instance a clause of the backend contract when
+only the wire suite ran; it never means passed.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ DOCUMENTS = {"server": "Wire protocol", "backend": "Backend contract"}
 """The document of a clause, by the party that it binds."""
 
 REASON_CHARS_MAX = 400
-"""A few lines, which a person reads; the JSON has the rest."""
+"""A few lines for a person to read; the JSON has the rest."""
 
 UNKNOWN = "Clauses of another version"
-"""Where verdicts go whose clause this version's ledger does not have."""
+"""The section for clauses that this version's ledger does not have."""
 
 
 class Sign(NamedTuple):
-    """How an outcome is shown: a character of any font, and words."""
+    """How an outcome is shown: a symbol of any font, and words."""
 
     symbol: str
     word: str
@@ -52,7 +52,7 @@ SIGNS: Mapping[Outcome, Sign] = {
     ),
     Outcome.XFAIL: Sign("≈", "xfail", "a deviation that the profile declares, with a reason"),
     Outcome.UNSUPPORTED: Sign("–", "unsupported", "the target does not claim to do this"),
-    Outcome.SKIPPED: Sign("○", "skipped", "not looked at: nothing is known"),
+    Outcome.SKIPPED: Sign("○", "skipped", "not checked: nothing is known"),
     Outcome.ERROR: Sign("⊗", "error", "the suite itself failed: nothing is known"),
 }
 """In the order of legends and totals."""
@@ -60,12 +60,12 @@ SIGNS: Mapping[Outcome, Sign] = {
 
 @dataclass(frozen=True, slots=True)
 class ClauseCell:
-    """What came of one clause at one target.
+    """The outcome of one clause at one target.
 
     Attributes:
-        outcome: None when no case looked.
-        reason: why, in a line; empty when passed.
-        note: number of the note that says it; 0 when there is nothing to say.
+        outcome: None if no case checked it.
+        reason: in a line; empty when passed.
+        note: number of the note with the reason; 0 for none.
     """
 
     outcome: Outcome | None = None
@@ -85,11 +85,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A reason, and the cells that it stands for.
+    """A reason, and the cells that it applies to.
 
     Attributes:
-        number: the same wherever the reason comes up again.
-        outcome: what it is the reason of.
+        number: the same wherever the reason is repeated.
+        outcome: the outcome that it explains.
         text: one line.
         places: clauses by the label of their target.
     """
@@ -111,20 +111,20 @@ class ClauseSection:
 
     @property
     def is_calm(self) -> bool:
-        """Whether nothing in it is worth more than a glance."""
+        """Whether all outcomes in it are unremarkable."""
         quiet = (Outcome.PASSED, Outcome.UNSUPPORTED, None)
         return all(cell.outcome in quiet for row in self.rows for cell in row.cells)
 
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """The whole: targets with their labels, sections in the documents' order.
+    """The whole matrix: targets with their labels, sections in the documents' order.
 
     Attributes:
-        labels: one for each target, short.
-        sections: those with a clause that was looked at.
+        labels: a short one for each target.
+        sections: those with a checked clause.
         notes: every reason once, by its number.
-        untestable: clauses of the documents shown that no suite can check, with the reason.
+        untestable: clauses of these documents that no suite can check, with the reason.
     """
 
     labels: tuple[str, ...]
@@ -134,12 +134,12 @@ class Matrix:
 
     @property
     def clause_count(self) -> int:
-        """How many clauses were looked at, at any target."""
+        """How many clauses were checked, on any target."""
         return sum(len(section.rows) for section in self.sections)
 
 
 class Tally(NamedTuple):
-    """Clauses of one level at one target: kept, and those that bind it at all."""
+    """Clauses of one level at one target: passed, and applicable."""
 
     passed: int
     binding: int
@@ -182,14 +182,14 @@ def build_matrix(conformance: Conformance) -> Matrix:
 
 
 def tally(target: TargetVerdicts, level: str) -> Tally:
-    """How many clauses of a level are kept, of those that bind the target."""
+    """How many clauses of a level passed, of those that apply to the target."""
     counts = target.counts.get(level, {})
     binding = sum(counts.values()) - counts.get(Outcome.UNSUPPORTED, 0)
     return Tally(counts.get(Outcome.PASSED, 0), binding)
 
 
 def others(target: TargetVerdicts) -> dict[Outcome, int]:
-    """How many clauses, of all levels, came out in each way but passed; only what there is."""
+    """Number of clauses by outcome, all levels, without passed and without zeros."""
     found = {
         outcome: sum(counts.get(outcome, 0) for counts in target.counts.values())
         for outcome in SIGNS
@@ -199,7 +199,7 @@ def others(target: TargetVerdicts) -> dict[Outcome, int]:
 
 
 def labels_of(targets: Sequence[str]) -> list[str]:
-    """Short names for columns: the scheme where only one target has it, else what was given."""
+    """Short names for columns: the scheme if only one target has it, else the given URL."""
     schemes = [target.partition("://")[0] if "://" in target else "" for target in targets]
     return [
         plain(scheme if scheme and schemes.count(scheme) == 1 else target)
@@ -208,7 +208,7 @@ def labels_of(targets: Sequence[str]) -> list[str]:
 
 
 class _Notes:
-    """Numbers reasons, each text once, and remembers where they came up."""
+    """Numbers reasons, each text once, and records where they occur."""
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = labels
@@ -220,7 +220,7 @@ class _Notes:
         self._section = {}
 
     def cell(self, clause: str, place: int, column: Mapping[str, ClauseVerdict]) -> ClauseCell:
-        """The cell of a clause at the target of that place; its reason is noted."""
+        """The cell of a clause at the target with that index; records its reason."""
         found = column.get(clause)
         if found is None:
             return ClauseCell()
@@ -235,7 +235,7 @@ class _Notes:
         return ClauseCell(outcome, reason, number)
 
     def of_section(self) -> tuple[Note, ...]:
-        """The reasons that came up since the section began, with their places in it."""
+        """The reasons recorded since the section began, with their places in it."""
         return self._noted(self._section)
 
     def of_all(self) -> tuple[Note, ...]:

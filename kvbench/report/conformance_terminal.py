@@ -1,8 +1,8 @@
-"""Verdicts for a terminal: what is wrong first, what was not verified next, sums and verdict last.
+"""Verdicts for a terminal: failures first, then what was not verified, then sums and verdict.
 
-The last lines are what stays on a screen, so they hold the answer. A case that fails several
-clauses is reported once. On a terminal long lines are wrapped between words; a log gets them whole,
-so that they can be searched. No meaning hangs on colour alone.
+The last lines stay visible on a screen, so they hold the verdict. A case that fails several clauses
+is reported once. On a terminal long lines are wrapped between words; a log file gets them whole, so
+that they can be searched. Colour is never the only sign.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kvbench.verdicts import (
 )
 
 FAILURES_SHOWN = 10
-"""Explained in full; the rest get a line each. Whoever has more reads the JSON or HTML."""
+"""Cases explained in full; the rest get a line each, and are in the JSON and HTML."""
 
 _CLAUSES_NAMED = 8
 _HANGING = 2
@@ -46,7 +46,7 @@ _SUMMARY_STYLES = {
 }
 _HEADINGS = {
     Outcome.FAILED: "Not kept",
-    Outcome.XPASS: "Kept, though the profile says otherwise: the profile is outdated",
+    Outcome.XPASS: "Passed, but the profile declares a deviation: the profile is outdated",
     Outcome.ERROR: "The suite itself failed: nothing is known of these",
     Outcome.WARNING: "Recommended, and not kept",
     Outcome.XFAIL: "Deviations that the profile declares",
@@ -54,7 +54,7 @@ _HEADINGS = {
 
 
 def render_terminal(conformance: Conformance, console: Console) -> None:
-    """Print what a run found out, target by target."""
+    """Print the results of a run, target by target."""
     for target in conformance.targets:
         for line in _lines(target):
             _print(line, console)
@@ -65,7 +65,7 @@ def render_terminal(conformance: Conformance, console: Console) -> None:
 
 
 def _print(line: Text, console: Console) -> None:
-    """Print a line; what does not fit the terminal goes on below it, further to the right."""
+    """Print a line; on a terminal wrapped, with the continuation indented."""
     indent = len(line.plain) - len(line.plain.lstrip())
     if not console.is_terminal or line.cell_len <= console.width:
         console.print(line, highlight=False, soft_wrap=True)
@@ -132,7 +132,7 @@ def _headline(verdict: Verdict, text: str) -> Text:
 
 
 def _unverified(target: TargetVerdicts) -> Iterator[Text]:
-    """What was not looked at, by the reason why."""
+    """What was not checked, by reason."""
     reasons: dict[str, list[str]] = {}
     for one in by_clause(target.verdicts).values():
         if one.outcome in (Outcome.UNSUPPORTED, Outcome.SKIPPED):
@@ -142,11 +142,11 @@ def _unverified(target: TargetVerdicts) -> Iterator[Text]:
         yield Text(f"  {plain(reason)}: {_named(named)}")
     untestable = _untestable(target)
     if untestable:
-        yield Text(f"  cannot be seen by any suite: {_named(untestable)}")
+        yield Text(f"  not testable by any suite: {_named(untestable)}")
 
 
 def _untestable(target: TargetVerdicts) -> list[str]:
-    """Clauses that no suite can check, of the sections that were looked at."""
+    """Clauses that no suite can check, of the checked sections."""
     places = {clause.id: (clause.party, clause.section) for clause in clauses()}
     seen = {places[one.clause] for one in target.verdicts if one.clause in places}
     return [
@@ -163,7 +163,7 @@ def _named(ids: Iterable[str]) -> str:
 
 
 def _counts(target: TargetVerdicts) -> Iterator[Text]:
-    """Levels in rows, the outcomes that there are in columns."""
+    """A table of levels (rows) and the outcomes that occur (columns)."""
     there = [
         outcome
         for outcome in SIGNS

@@ -1,8 +1,8 @@
-"""A whole report: which tables there are and in what order, for every renderer alike.
+"""A whole report: its tables and their order, for all renderers.
 
-It begins with the answer: which batch size to use on each target and what that buys. Then targets
-stand side by side in absolute terms, then the details of each, then the baselines, the machine and
-the settings, which a reader needs to believe or repeat them.
+It begins with the answer: which batch size to use on each target and what it gains. Then targets
+are compared in absolute terms, then come the details of each, the baselines, the machine and the
+settings, which a reader needs to repeat them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _METHOD = (
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A target's part of the report, or the machine's.
+    """The part of a report about a target, or about the machine.
 
     Attributes:
         title: a target's URL, or a name.
@@ -42,14 +42,14 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A report, ready to be laid out.
+    """A report, ready for layout.
 
     Attributes:
         title: one line.
         subtitle: when and what.
-        warning: why the report is partial; empty when it is whole.
+        warning: why the report is partial; empty when it is complete.
         sections: in their order.
-        notes: sentences about the report as a whole, to stand before its sections.
+        notes: sentences about the whole report, before its sections.
     """
 
     title: str
@@ -60,11 +60,11 @@ class Document:
 
 
 def build_document(results: Results, beside: Results | None = None) -> Document:
-    """Everything that is to be said about a run.
+    """The report of a run.
 
     Args:
         results: the run.
-        beside: another run, whose figures stand in columns beside ours.
+        beside: another run to compare with, in extra columns.
     """
     summaries = summarise(results)
     other = None

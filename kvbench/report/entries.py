@@ -1,7 +1,7 @@
-"""One place of a table: text that is ready to print, and what it means.
+"""Entries of tables: text ready to print, and its meaning.
 
-Renderers lay entries out; they never look into results, and so they cannot disagree. Signs lead to
-notes, and a sign means the same in all tables of a target.
+Renderers lay out entries and never read results, so they cannot disagree. A sign refers to a note,
+and means the same in all tables of a target.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Tone(Enum):
-    """What an entry means; a renderer may give it a colour."""
+    """The meaning of an entry; a renderer may give it a colour."""
 
     PLAIN = auto()
     FASTER = auto()
@@ -38,13 +38,13 @@ class Tone(Enum):
 
 @dataclass(frozen=True, slots=True)
 class TableEntry:
-    """One place in a table.
+    """One entry of a table.
 
     Attributes:
         text: the figure.
-        detail: its interval, or a second figure that belongs to it; may stand below it.
-        mark: a word or signs behind them.
-        tone: what it means.
+        detail: its interval, or a related second figure; may be placed below it.
+        mark: a word or signs after them.
+        tone: its meaning.
     """
 
     text: str
@@ -54,7 +54,7 @@ class TableEntry:
 
 
 SINGLE = {operation.value: operation.single.upper() for operation in BatchOperation}
-"""The single call of each batch operation, as people call it."""
+"""The user's word for the single call of each batch operation."""
 
 NOT_MEASURED = TableEntry(UNREACHED, tone=Tone.FAINT)
 BLANK = TableEntry("")
@@ -73,11 +73,11 @@ class Entries:
         self._reasons = list(dict.fromkeys(reasons))
 
     def judge(self, cell: Cell) -> Judgement:
-        """What a cell says about its batch, on this target."""
+        """The sentence of a cell about its batch, on this target."""
         return judge(cell, self._summary.target)
 
     def speedup(self, cell: Cell) -> TableEntry:
-        """Batch over individual with its interval, or why there is none."""
+        """Batch over individual with its interval, or why there is no figure."""
         if cell.speedup is None:
             return self._no_number(cell)
         figure, detail = text.ratio(cell.speedup), text.bounds(cell.speedup)
@@ -110,13 +110,13 @@ class Entries:
         return TableEntry(figure, text.half_width(keys_per_s), self._signs(cell))
 
     def call_time(self, cell: Cell, arm: str) -> TableEntry:
-        """Time of one call of an arm."""
+        """Time of one call in an arm."""
         if arm not in cell.arms:
             return self._no_number(cell)
         return self._time(cell, cell.arms[arm].call_ns, 1)
 
     def keys_time(self, cell: Cell, arm: str) -> TableEntry:
-        """Time that an arm takes for all keys of the cell's batch size."""
+        """Time that an arm needs for all keys of the cell's batch size."""
         if arm not in cell.arms:
             return self._no_number(cell)
         return self._time(cell, cell.arms[arm].ns_per_key, cell.batch_size)
@@ -132,11 +132,11 @@ class Entries:
         return TableEntry(shown, mark=self._signs(cell))
 
     def notes(self) -> tuple[str, ...]:
-        """What the signs mean: only of those that occur."""
+        """The meanings of the signs that occur."""
         target, cells = self._summary.target, self._summary.cells
         notes = []
         if any(judge(cell, target) is Judgement.UNCLEAR for cell in cells):
-            notes.append(f"{UNCLEAR} cannot be told from chance; more --rounds may tell.")
+            notes.append(f"{UNCLEAR} cannot be told from chance; try more --rounds.")
         unstable = [cell for cell in cells if not cell.is_stable]
         if unstable:
             notes.append(
@@ -144,7 +144,7 @@ class Entries:
             )
         if any(is_client_bound(cell, target) for cell in cells):
             notes.append(
-                f"{CLIENT_BOUND} the client used its core up: the store may be faster than this."
+                f"{CLIENT_BOUND} the client used a whole core: the store may be faster than this."
             )
         grouped = [one for cell in cells for one in _groups(cell)]
         if grouped:
@@ -180,7 +180,7 @@ class Entries:
 
 
 def bare(entry: TableEntry) -> TableEntry:
-    """An entry without its second figure, for tables that have no room for it."""
+    """An entry without its second figure, for narrow tables."""
     return TableEntry(entry.text, mark=entry.mark, tone=entry.tone)
 
 

@@ -1,12 +1,12 @@
-"""Figures as text: one place for digits, units and honesty about both.
+"""Figures as text: the rules for digits, units and rounding.
 
-- Three significant digits at most, because no benchmark on a shared machine earns a fourth.
+- Three significant digits at most: no benchmark on a shared machine is more precise.
 - A figure with an interval gets only the digits that the interval supports, by the rule of the
-  Particle Data Group (Review of Particle Physics, introduction, section 5.3): the last digit stands
-  where the uncertainty has its second one if it begins with 10 to 35, else where it has its first.
-- The ends of an interval are rounded outwards: it is never printed narrower than it was measured.
+  Particle Data Group (Review of Particle Physics, introduction, section 5.3): the last digit is
+  the second digit of the uncertainty if that begins with 10 to 35, else its first.
+- The ends of an interval are rounded outwards: it is never printed narrower than measured.
 
-Rounding is decimal, on the shortest text that stands for the float, so that 0.285 is what it says.
+Rounding is decimal, on the shortest text of the float, so 0.285 is treated as 0.285.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ DIGITS_MIN = 2
 NO_FIGURE = "—"
 
 Writer = Callable[[float, int], str]
-"""A figure and how many digits it deserves, as text."""
+"""A figure and its number of digits, as text."""
 
 _RATE_UNITS = ((9, "G"), (6, "M"), (3, "k"), (0, ""))
 _TIME_UNITS = ((9, "s"), (6, "ms"), (3, "µs"), (0, "ns"))
 _PLAIN_EXPONENTS = range(-6, 16)
-"""Orders of magnitude that are written out; beyond them a figure is a mistake, but a short one."""
+"""Orders of magnitude written out; larger figures are mistakes, and are shortened."""
 
 
 def rate(keys_per_s: float, digits: int = DIGITS_MAX) -> str:
@@ -56,7 +56,7 @@ def times(value: float, digits: int = DIGITS_MAX) -> str:
 
 
 def ratio(figure: Figure) -> str:
-    """An estimated ratio, as precise as its interval allows: ``4.31×``."""
+    """An estimated ratio, as precise as its interval: ``4.31×``."""
     place = _last_place(figure)
     return f"{_write(_round_to_place(_decimal(figure.estimate), place), place)}×"
 
@@ -84,18 +84,18 @@ def half_width(figure: Figure) -> str:
 
 
 def supported_digits(figure: Figure) -> int:
-    """How many significant digits an estimate deserves, from 2 to 3."""
+    """Number of significant digits of an estimate, 2 or 3."""
     digits = _decimal(figure.estimate).adjusted() - _last_place(figure) + 1
     return min(DIGITS_MAX, max(DIGITS_MIN, digits))
 
 
 def plain(text: object) -> str:
-    """Text from a results file without what would move a cursor, reverse a line or break a row."""
+    """Text from a results file without characters that move a cursor or break a row."""
     return printable(str(text))
 
 
 def value(thing: object) -> str:
-    """A setting or fact of any JSON type, for a reader."""
+    """A setting or fact of any JSON type, as text."""
     match thing:
         case bool():
             return "yes" if thing else "no"

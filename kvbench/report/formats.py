@@ -1,7 +1,7 @@
-"""The formats of reports that are text: of results, and of verdicts. To add one: its entry here.
+"""The text formats of reports: of results and of verdicts. To add one: its entry here.
 
-The command line reads these tables: its options, its help and its completion follow from them. A
-format's module is imported when it renders, so that `kvbench --help` pays for none.
+The command line's options, help and completion follow from these tables. A format's module is
+imported when it renders, so that `kvbench --help` imports none.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _results_json(results: Results, beside: Results | None) -> str:
     from kvbench.report.jsonreport import render_json
 
     if beside is not None:
-        raise UsageError("--beside is for people: with --format json, read both files instead")
+        raise UsageError("--beside needs a format for people: with --format json, read both files")
     return render_json(results)
 
 
@@ -35,7 +35,7 @@ RESULTS_FORMATS: Mapping[str, Callable[[Results, Results | None], str]] = {
     "markdown": _results_markdown,
     "json": _results_json,
 }
-"""Renders results, with those of another file beside them or None."""
+"""Renders results, compared with those of another file or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class VerdictsFormat:
 
     Attributes:
         help: of its option.
-        render: what goes into the file.
-        can_print: whether ``-``, or no FILE at all, stands for standard output.
+        render: makes the file's content.
+        can_print: whether ``-``, or no FILE at all, means standard output.
     """
 
     help: str
@@ -54,7 +54,7 @@ class VerdictsFormat:
 
     @property
     def metavar(self) -> str:
-        """The option's value in the help."""
+        """The option's metavar in the help."""
         return "[FILE]" if self.can_print else "FILE"
 
 

@@ -1,6 +1,6 @@
-"""A report for programs: the figures of a run with what they mean.
+"""A report for programs: the figures of a run with their judgements.
 
-A results file is for keeping, line by line as it came; this is one object, to be read at once.
+A results file is written line by line, for keeping; this is one object, read at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SCHEMA = "kvbench-report/2"
 
 
 class ReportCell(msgspec.Struct, frozen=True):
-    """A cell, judged.
+    """A cell with its judgement.
 
     Attributes:
         judgement: faster, slower, not-distinguishable (from chance), emulated, no-number.
@@ -56,8 +56,8 @@ class Report(msgspec.Struct, frozen=True):
 
     Attributes:
         outcome: ``interrupted`` also when the file has no footer.
-        outcome_reason: why a run ended early, as far as it could tell.
-        missed: cells that did not reach the precision that was asked for.
+        outcome_reason: why a run ended early, if known.
+        missed: cells that did not reach the requested precision.
         elapsed_s: None when the file has no footer.
     """
 

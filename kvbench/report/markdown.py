@@ -1,7 +1,7 @@
-"""A report as GitHub Markdown that stands alone: for pull requests, job summaries and the repo.
+"""A report as a complete GitHub Markdown document: for pull requests, job summaries, repositories.
 
-All text from outside is escaped: a URL may hold pipes, underscores and brackets, and none of them
-may end a table's cell or become markup.
+All text from outside is escaped: pipes, underscores and brackets of a URL must neither end a
+table's cell nor become markup.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&])")
 
 
 def render_markdown(results: Results, beside: Results | None = None) -> str:
-    """A report as Markdown, with a newline at the end and another run's figures beside ours."""
+    """A report as Markdown with a newline at the end, compared with another run if given."""
     return "\n".join(_document_lines(build_document(results, beside))) + "\n"
 
 
@@ -54,7 +54,7 @@ def _section_lines(section: Section) -> Iterator[str]:
 
 
 def _table_lines(table: Table) -> Iterator[str]:
-    # A list of facts has no headings; GitHub wants a line of them all the same.
+    # A list of facts has no headings, but GitHub requires a heading line.
     columns = table.columns or (Column("", is_text=True), Column("", is_text=True))
     yield _row([escape_markdown(column.heading) for column in columns])
     yield _row([":---" if column.is_text else "---:" for column in columns])
@@ -68,7 +68,7 @@ def _row(cells: list[str]) -> str:
 
 def _cell(column: Column, entry: TableEntry) -> str:
     if column.is_url:
-        # In a table even a code span ends at a pipe, unless it is escaped.
+        # In a table, an unescaped pipe ends even a code span.
         return code_span(entry.text).replace("|", r"\|")
     figure = escape_markdown(entry.text)
     if entry.tone in (Tone.FASTER, Tone.SLOWER):
@@ -83,7 +83,7 @@ def _cell(column: Column, entry: TableEntry) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """Text that Markdown shows unchanged."""
     return _SPECIAL.sub(r"\\\1", text)
 
 

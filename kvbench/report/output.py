@@ -1,7 +1,7 @@
-"""Writing a report to a file: all of it or nothing.
+"""Writes a report to a file, atomically.
 
-The text goes into a new file in the same directory, which then takes the place of the old one in
-one step: a full disk or a kill never leaves half a report, nor spoils the one that was there.
+The text goes into a new file in the same directory, which then replaces the old one: a full disk or
+a kill never leaves half a report, and the old file stays intact.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from kvbench.errors import UsageError
 
 
 def write_report(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 to ``path``, replacing what is there.
+    """Write ``text`` as UTF-8 to ``path``, replacing the file.
 
-    What is no regular file, such as ``/dev/stdout`` or a named pipe, is written to directly.
+    Special files, such as ``/dev/stdout`` or a named pipe, are written to directly.
 
     Raises:
-        UsageError: it cannot be written; ``path`` is as it was.
+        UsageError: it cannot be written; ``path`` is unchanged.
     """
     try:
         if path.exists() and not path.is_file():
             path.write_text(text, encoding="utf-8")
         else:
-            # A link stays a link: what it points to is replaced.
+            # A link stays a link: its target is replaced.
             _replace(path.resolve(), text)
     except OSError as error:
         raise UsageError(

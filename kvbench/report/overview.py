@@ -1,4 +1,4 @@
-"""What a reader asks first: which batch size to use, and how targets compare in absolute terms."""
+"""The first tables: which batch size to use, and a comparison of targets in absolute terms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def answer_table(summaries: Sequence[TargetSummary]) -> Table:
-    """For each target and operation: what to use, and what it buys."""
+    """For each target and operation: the recommended size, and its gain."""
     heads = ("target", "use", "keys/s", "instead of", "gain", "half of it at")
     columns = (
         Column(heads[0], is_text=True, is_url=True),

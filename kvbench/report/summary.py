@@ -1,9 +1,9 @@
-"""What the cells mean: which speedups are real, which batch size to use, and what it buys.
+"""The meaning of cells: which speedups are real, which batch size to use, and what it gains.
 
-A speedup is judged against what chance alone makes of single calls measured against themselves: an
-interval that overlaps that one, stretched to hold 1, says nothing about batching.
+A speedup is compared with the ratio of single calls measured against themselves, which is due to
+chance: if its interval overlaps that one, extended to contain 1, it proves nothing about batching.
 
-Everything here is pure: results in, figures out, no text for people.
+Pure: results in, figures out, no text for people.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ OPERATIONS = tuple([operation.value for operation in BatchOperation])
 """The order in which operations are shown; others come after them."""
 
 CLIENT_BOUND_SHARE = 0.9
-"""From this share of a core upwards the measuring process itself is taken for the bottleneck."""
+"""From this share of a core upwards the measuring process counts as the bottleneck."""
 
 GOOD_SHARE = 0.9
-"""The recommended batch size is the smallest that reaches this share of the best keys/s seen:
-beyond it, callers wait longer for little."""
+"""The recommended batch size is the smallest that reaches this share of the best keys/s: beyond it,
+callers wait longer for little gain."""
 
 _ONE_ROUND_TRIP_MAX = 1.5
 
 
 class Judgement(StrEnum):
-    """What a cell says about its batch."""
+    """The judgement on a cell's batch."""
 
     FASTER = "faster"
     SLOWER = "slower"
@@ -45,7 +45,7 @@ class OperationSummary:
     Attributes:
         op: its name.
         cells: by batch size, ascending.
-        curve: what a call costs by its keys; None with fewer than two sizes.
+        curve: time of a call by its number of keys; None with fewer than two sizes.
         recommended: the cell of the recommended batch size; None to use single calls.
     """
 
@@ -56,7 +56,7 @@ class OperationSummary:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The declared batch kinds; several where it differs by size."""
+        """The declared batch kinds; several if they differ by size."""
         return tuple(dict.fromkeys([cell.batch_kind for cell in self.cells.values()]))
 
     @property
@@ -70,7 +70,7 @@ class TargetSummary:
     """One target with its operations.
 
     Attributes:
-        target: as its record says; made up from the cells when they have no such record.
+        target: its record; made from the cells if there is none.
         operations: by name, in the order in which they are shown.
     """
 
@@ -88,7 +88,7 @@ class TargetSummary:
         return tuple(sorted({cell.batch_size for cell in self.cells}))
 
     def cell(self, op: str, batch_size: int) -> Cell | None:
-        """The cell of an operation and size, None when it was not reached or not asked for."""
+        """The cell of an operation and size, None if it was not reached or not requested."""
         found = self.operations.get(op)
         return found.cells.get(batch_size) if found else None
 
@@ -130,7 +130,7 @@ def keys_per_s(cell: Cell) -> float:
 
 
 def judge(cell: Cell, target: TargetRecord) -> Judgement:
-    """What a cell's speedup says, given what chance alone does on its target."""
+    """The judgement on a cell's speedup, given its target's ratio by chance."""
     if cell.speedup is None or "batch" not in cell.arms:
         return Judgement.NO_NUMBER
     if cell.batch_kind == BatchKind.EMULATED:
@@ -144,7 +144,7 @@ def judge(cell: Cell, target: TargetRecord) -> Judgement:
 
 
 def chance(target: TargetRecord) -> tuple[float, float]:
-    """The ratios that chance alone reaches, with 1 between them."""
+    """The interval of ratios due to chance, extended to contain 1."""
     ratio = target.self_ratio or Figure(1.0)
     low = ratio.estimate if ratio.low is None else ratio.low
     high = ratio.estimate if ratio.high is None else ratio.high
@@ -158,12 +158,12 @@ def is_client_bound(cell: Cell, target: TargetRecord) -> bool:
 
 
 def has_two_groups(cell: Cell) -> bool:
-    """Whether the rounds of one of the compared arms fell into two groups."""
+    """Whether the rounds of a compared arm fell into two groups."""
     return any(arm.groups is not None for arm in cell.arms.values())
 
 
 def contradicts_kind(cell: Cell) -> bool:
-    """Whether the measured round trips are not those of the declared batch kind."""
+    """Whether the measured round trips contradict the declared batch kind."""
     if cell.round_trips is None or cell.round_trips_at < 2:
         return False
     is_one_call = cell.round_trips <= _ONE_ROUND_TRIP_MAX

@@ -1,4 +1,4 @@
-"""A table, ready to be laid out, whatever it shows and whoever lays it out."""
+"""A table, ready for layout by any renderer."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from kvbench.report.entries import TableEntry, Tone
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """What stands over a column, and what is in it.
+    """A column's heading and kind.
 
     Attributes:
         heading: one line.
         is_text: words (left-aligned) rather than figures (right-aligned).
         is_url: URLs, which no renderer may take for markup.
-        is_companion: compares with the column on its left, and is never parted from it.
+        is_companion: compares with the column on its left, and stays next to it.
     """
 
     heading: str
@@ -28,14 +28,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table, ready to be laid out.
+    """A table, ready for layout.
 
     Attributes:
-        title: what it shows.
+        title: its subject.
         columns: as many as each row has entries; none in a list of names and facts.
         rows: from the top.
-        notes: sentences to stand below it.
-        key_columns: how many columns from the left say what a row is about.
+        notes: sentences below it.
+        key_columns: how many columns from the left identify a row.
     """
 
     title: str
@@ -46,7 +46,7 @@ class Table:
 
 
 def facts_table(title: str, facts: Mapping[str, object]) -> Table:
-    """Names and what they stand for: a table without headings."""
+    """A table of names and facts, without headings."""
     rows = []
     for name, fact in facts.items():
         shown = text.plain(name).replace("_", " ")

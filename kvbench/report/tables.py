@@ -1,6 +1,6 @@
 """The details of each target as tables, and the baselines of a run.
 
-Where another run's results are shown beside these, its figures stand in a column behind ours.
+When results are compared with another run, its figures are in the column after ours.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from kvbench.report.table import Column, Table, facts_table
 from kvbench.results import HEADLINE, Baselines, Cell, Figure
 
 _HEADING_CHARS_MAX = 12
-"""Another run's title stands over its columns when it is this short; otherwise only in a note."""
+"""Longest title of another run used as a column heading; longer ones are only in a note."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Another run whose figures are shown beside ours.
+    """Another run to compare with.
 
     Attributes:
-        name: what its columns are called.
+        name: heading of its columns.
         targets: its targets, by URL.
     """
 
@@ -42,7 +42,7 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class _Lane:
-    """A column of figures, with its companion where the other run has any of them."""
+    """A column of figures, with its companion if the other run has any of them."""
 
     heading: str
     entry: Callable[[Cell], TableEntry]
@@ -76,7 +76,7 @@ def speedup_table(summary: TargetSummary, beside: Beside | None) -> Table:
 
 
 def parts_table(summary: TargetSummary) -> Table | None:
-    """What the speedup is made of, where the target can pipeline; None where it cannot."""
+    """Factors of the speedup, where the target supports pipelining; otherwise None."""
     entries = Entries(summary)
     names = [name for name in _ratio_names(summary) if name != HEADLINE]
     if not names:
@@ -108,7 +108,7 @@ def rate_table(summary: TargetSummary, beside: Beside | None) -> Table:
 
 
 def time_table(summary: TargetSummary) -> Table:
-    """How long so many keys take: one by one, pipelined where the target can, in one batch call."""
+    """Time for a number of keys: one by one, pipelined if supported, in one batch call."""
     entries = Entries(summary)
     has_pipelined = any("pipelined" in cell.arms for cell in summary.cells)
     heads = ["one by one", *(["pipelined"] if has_pipelined else []), "one batch call", "per key"]
@@ -153,7 +153,7 @@ def _other_single(other: TargetSummary, op: str) -> TableEntry:
 
 
 def curve_table(summary: TargetSummary) -> Table | None:
-    """The cost curves; None where there is none."""
+    """The cost curves; None if there are none."""
     curves = [one.curve for one in summary.operations.values() if one.curve is not None]
     if not curves:
         return None
@@ -183,7 +183,7 @@ def curve_table(summary: TargetSummary) -> Table | None:
 
 
 def baselines_table(baselines: Baselines) -> Table:
-    """What the harness and the machine cost by themselves."""
+    """The cost of the harness and of the machine."""
 
     def shown(figure: Figure | None) -> str:
         if figure is None:
@@ -205,7 +205,7 @@ def baselines_table(baselines: Baselines) -> Table:
 
 
 def column_name(title: str) -> str:
-    """What another run's columns are called."""
+    """The heading of another run's columns."""
     name = text.plain(title)
     return name if 0 < len(name) <= _HEADING_CHARS_MAX else "beside"
 
@@ -216,7 +216,7 @@ def _lanes(
     choose: Callable[[Entries], Callable[[Cell], TableEntry]],
     entry: Callable[[Cell], TableEntry],
 ) -> dict[str, _Lane]:
-    """A column for each operation, with a companion where the other run has the operation."""
+    """A column for each operation, with a companion if the other run has the operation."""
     other = beside.targets.get(summary.target.target) if beside else None
     lanes = {}
     for op in summary.operations:
@@ -234,7 +234,7 @@ def _columns(lanes: Mapping[str, _Lane]) -> tuple[Column, ...]:
 
 
 def _pivot(summary: TargetSummary, lanes: Mapping[str, _Lane]) -> list[tuple[TableEntry, ...]]:
-    """Batch sizes down, operations across."""
+    """Rows are batch sizes, columns are operations."""
     rows = []
     for size in summary.sizes:
         row = [TableEntry(f"{size:,}")]
@@ -245,7 +245,7 @@ def _pivot(summary: TargetSummary, lanes: Mapping[str, _Lane]) -> list[tuple[Tab
 
 
 def _batch_notes(summary: TargetSummary) -> list[str]:
-    """How the batches are done, how many round trips they take, and what chance alone does."""
+    """Notes on batch kinds, round trips, and variation by chance."""
     notes = []
     parts = []
     for one in summary.operations.values():

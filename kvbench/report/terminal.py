@@ -1,10 +1,9 @@
 """A report for a terminal of any width, without ever wrapping a figure.
 
-A table that is too wide first puts intervals below their figures; when that is not enough, it goes
-on below with the columns that are left, after the ones that say what a row is about. So nothing is
-dropped, however narrow the window; where it is wide, tables stand side by side. Prose wraps. Colour
-follows the console: rich leaves it out when output is piped and when NO_COLOR is set, and no
-meaning hangs on colour alone.
+A table that is too wide first gets intervals below their figures. If it is still too wide, it is
+split: the remaining columns follow below, repeating the key columns. So nothing is dropped on a
+narrow terminal; on a wide one, tables are placed side by side. Sentences wrap. rich omits colour
+when output is piped and when NO_COLOR is set, and colour is never the only sign.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ from kvbench.results import Results
 
 _GAP = "  "
 _GUTTER = " " * 4
-"""Between tables side by side: wider than between columns, or they would read as one."""
+"""Gap between tables side by side: wider than between columns, so that they stay distinct."""
 
 _STYLES = {Tone.PLAIN: "", Tone.FASTER: "green", Tone.SLOWER: "red", Tone.FAINT: "dim"}
 _NAME_CHARS_MIN = 12
-"""A column of names is not clipped below this: they would no longer tell targets apart."""
+"""A column of names is not clipped below this: targets would no longer be distinguishable."""
 
 
 def render_terminal(results: Results, console: Console, beside: Results | None = None) -> None:
-    """Print a report, fitted to the console's width, with another run's figures beside ours."""
+    """Print a report, fitted to the console's width, compared with another run if given."""
     for line in _document_lines(build_document(results, beside), console):
         console.print(line, highlight=False, no_wrap=True, overflow="crop", crop=True)
 
@@ -77,7 +76,7 @@ def _table_lines(table: Table, console: Console) -> list[Text]:
 
 
 def _side_by_side(panels: Sequence[list[Text]], width_max: int) -> list[list[Text]]:
-    """Panels joined with the one before them as long as the width allows."""
+    """Panels placed side by side as long as the width allows."""
     joined: list[list[Text]] = []
     for panel in panels:
         before = joined[-1] if joined else []
@@ -93,7 +92,7 @@ def _side_by_side(panels: Sequence[list[Text]], width_max: int) -> list[list[Tex
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A column, laid out: a heading, and for each row its lines, none wider than ``width``."""
+    """A column after layout: a heading, and the lines of each row, none wider than ``width``."""
 
     width: int
     heading: Text
@@ -102,7 +101,7 @@ class _Block:
 
 
 def _groups(table: Table, width_max: int) -> list[list[_Block]]:
-    """The table's columns as blocks, in as many groups as the width makes necessary."""
+    """The table's columns as blocks, in as many groups as the width requires."""
     entries = list(zip(*table.rows, strict=True)) or [()] * len(table.columns)
     pairs = list(zip(table.columns, entries, strict=True))
     keys = [_block(*pair, width_max, is_stacked=False) for pair in pairs[: table.key_columns]]
@@ -121,7 +120,7 @@ def _groups(table: Table, width_max: int) -> list[list[_Block]]:
 
 
 def _units(blocks: Sequence[_Block]) -> list[list[_Block]]:
-    """Columns with their companions: what must not be parted."""
+    """Columns with their companions: groups that must not be split."""
     units: list[list[_Block]] = []
     for block in blocks:
         if block.is_companion and units:
@@ -145,7 +144,7 @@ def _block_lines(blocks: Sequence[_Block]) -> Iterator[Text]:
 
 
 def _line(texts: Sequence[Text], widths: Sequence[int]) -> Text:
-    """Texts one after the other, each padded to its width."""
+    """Texts joined, each padded to its width."""
     line = Text()
     for text, width in zip(texts, widths, strict=True):
         line.append_text(text)
@@ -162,7 +161,7 @@ def _block(
     has_detail = any(entry.detail for entry in entries)
     figure_width = _widest([entry.text for entry in entries])
     if not has_detail:
-        # Marks have room below a heading that is longer than the figures.
+        # Marks fit below a heading that is longer than the figures.
         mark_width = _widest([f" {entry.mark}" for entry in entries if entry.mark])
         figure_width = max(figure_width, cell_len(column.heading) - mark_width)
     heading = Text(" " * (figure_width - cell_len(column.heading)) + column.heading, "dim")
@@ -177,7 +176,7 @@ def _block(
 def _lines(
     entry: TableEntry, column: Sequence[TableEntry], figure_width: int, is_stacked: bool
 ) -> tuple[Text, ...]:
-    """One entry, aligned with its column: in one line, or with the detail below the figure."""
+    """One entry, aligned to its column: in one line, or with the detail below the figure."""
     line = Text(" " * (figure_width - cell_len(entry.text)))
     line.append(entry.text, _STYLES[entry.tone])
     if entry.detail and not is_stacked:
@@ -203,7 +202,7 @@ def _name_block(column: Column, entries: Sequence[TableEntry], width_max: int) -
 
 
 def _facts(table: Table) -> Text:
-    """A list of names and facts as running text: it is there to be looked up, not to stand out."""
+    """Names and facts as running text, since they are for reference."""
     text = Text()
     for name, fact in table.rows:
         text.append(" · " if text else "", "dim")
@@ -212,14 +211,14 @@ def _facts(table: Table) -> Text:
 
 
 def _wrap(text: Text, console: Console, margin: str = "") -> Iterator[Text]:
-    """A sentence over as many lines as it needs."""
+    """A sentence in as many lines as it needs."""
     for line in text.wrap(console, max(1, console.width - len(margin)), overflow="fold"):
         line.rstrip()
         yield Text(margin).append_text(line)
 
 
 def _flow(notes: Sequence[str], width_max: int) -> list[str]:
-    """Notes joined while they fit, so that a line ends between two of them where it can."""
+    """Notes joined as long as they fit in a line."""
     joined: list[str] = []
     for note in notes:
         if joined and cell_len(joined[-1]) + 1 + cell_len(note) <= width_max:

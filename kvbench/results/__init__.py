@@ -1,4 +1,4 @@
-"""Results as records: what a run writes, line by line, and what every report reads.
+"""Results as records: written by a run, line by line, and read by every report.
 
 ``records`` the types of the lines · ``file`` reading and writing them.
 """

@@ -1,10 +1,10 @@
-"""A results file, read and written: JSON Lines, a header first and a footer last.
+"""A results file: JSON Lines, with a header first and a footer last.
 
-Between them stands what the run learned. A later record about the same thing replaces an earlier
-one: a cell is written again as its rounds come in, with a narrower interval each time. So each line
-is complete when it is written, and an interrupted run keeps what its finished rounds gave. A file
-without a footer was cut off, and readers say so. A process that is killed may leave half a line at
-the end: it is dropped. Damage anywhere else is an error, because nobody can tell what it hides.
+A later record about the same thing replaces an earlier one: a cell is written again after each
+round, with a narrower interval. So each line is complete, and an interrupted run keeps the results
+of its finished rounds. A file without a footer was cut off, and readers report that. A killed
+process may leave half a line at the end: it is dropped. Damage anywhere else is an error, because
+it may hide anything.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ _RECORD_TYPES = tuple([str(one.__struct_config__.tag) for one in get_args(Record
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A results file, read: of each thing the last record. ``footer`` is None when it was cut off.
+    """A results file: the last record of each thing. ``footer`` is None if it was cut off.
 
-    Targets, cells and curves stand in the order in which they first came.
+    Targets, cells and curves are in the order in which they first occurred.
     """
 
     header: Header
@@ -52,12 +52,12 @@ class Results:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the run came to its own end."""
+        """Whether the run was completed."""
         return self.footer is not None and self.footer.outcome == "complete"
 
 
 class Collection:
-    """Records as they come, of each thing the last one. Feed it a header first."""
+    """Collects records, keeping the last one of each thing. The header comes first."""
 
     def __init__(self) -> None:
         self.header: Header | None = None
@@ -70,11 +70,11 @@ class Collection:
 
     @property
     def cell_count(self) -> int:
-        """How many cells there are."""
+        """Number of cells."""
         return len(self._cells)
 
     def add(self, record: Record) -> None:
-        """Take a record; it replaces an earlier one about the same thing."""
+        """Add a record; it replaces an earlier one about the same thing."""
         match record:
             case Header():
                 self.header = record
@@ -92,7 +92,7 @@ class Collection:
                 self.footer = record
 
     def results(self) -> Results | None:
-        """All that came; None before the header."""
+        """All records; None before the header."""
         if self.header is None:
             return None
         return Results(
@@ -126,15 +126,15 @@ def results_schema() -> bytes:
 
 
 def read_results(path: Path) -> Results:
-    """Read a results file. Its texts are fit to be shown, whoever wrote it.
+    """Read a results file. Its texts are safe to show, whoever wrote them.
 
-    A last line that was cut off is left out: the file then has no footer, which is how an
-    interrupted run looks anyway.
+    A last line that was cut off is ignored: the file then has no footer, as after an
+    interruption.
 
     Raises:
-        ResultsError: the file cannot be read, is empty, has a damaged line or a record out of its
-            place (named by line number), has no header first, or is of a schema or holds a type of
-            record that this version does not know.
+        ResultsError: the file cannot be read, is empty, has a damaged or misplaced line (named by
+            its number), has no header, or has a schema or type of record that this version does
+            not know.
     """
     try:
         content = path.read_bytes()
@@ -168,7 +168,7 @@ def _check_count(path: Path, number: int, footer: Footer, count: int) -> None:
 
 
 def _records(path: Path, content: bytes) -> Iterator[tuple[int, Record | None]]:
-    """The records with their line numbers; None stands for a last line that was cut off."""
+    """The records with their line numbers; None for a last line that was cut off."""
     decoder = msgspec.json.Decoder(Record)
     lines = content.split(b"\n")
     for number, line in enumerate(lines, start=1):
@@ -177,8 +177,8 @@ def _records(path: Path, content: bytes) -> Iterator[tuple[int, Record | None]]:
         try:
             record = clean(decode(decoder.decode, line))
         except ValueError as error:
-            # Every line is written with its newline, so what follows the last one can be half a
-            # line: then it is no JSON. JSON of the wrong shape is whole, and wrong.
+            # Every line ends with a newline, so text after the last one may be half a line:
+            # then it is not JSON. JSON of the wrong shape is a complete, wrong line.
             if number == len(lines) and not isinstance(error, msgspec.ValidationError):
                 yield number, None
                 return
@@ -189,14 +189,14 @@ def _records(path: Path, content: bytes) -> Iterator[tuple[int, Record | None]]:
 
 
 class _Opening(msgspec.Struct, frozen=True):
-    """What any record of any version has: enough to say why it cannot be read."""
+    """The fields of any record of any version: enough to say why it cannot be read."""
 
     type: str = ""
     schema: str = ""
 
 
 def _explain(line: bytes, error: Exception) -> str:
-    """Why a line cannot be read, in the user's words where they can be found."""
+    """Why a line cannot be read, for the user."""
     try:
         opening = decode(msgspec.json.Decoder(_Opening).decode, line)
     except ValueError:

@@ -1,7 +1,7 @@
 """The records of a results file, as types.
 
-Times are nanoseconds and rates are keys per second. Every estimate carries its 95% interval and the
-estimate of each round, the independent unit, so that another analysis can be made of the same run.
+Times are nanoseconds and rates are keys per second. Every estimate has its 95% interval and the
+estimate of each round, the independent unit, so that other analyses of the run are possible.
 
 specs/results.schema.json is the JSON Schema of a line, generated from these types.
 """
@@ -16,17 +16,17 @@ SCHEMA = "kvbench-results/2"
 """Changes when a reader of the old form would misread the new one."""
 
 HEADLINE = "individual/batch"
-"""The ratio that is a cell's speedup: the time of single calls over that of batch calls."""
+"""The ratio that is a cell's speedup: time of single calls over time of batch calls."""
 
 
 class Figure(msgspec.Struct, frozen=True):
     """An estimate with its 95% interval.
 
     Attributes:
-        estimate: the figure; where it has rounds, combined from them.
-        low: lower end of the interval; None where there is none, as after a single round.
+        estimate: the figure, combined from the rounds if there are any.
+        low: lower end of the interval; None without one, for example after a single round.
         high: upper end.
-        rounds: the estimate of each round, in the order of the rounds; empty where not known.
+        rounds: the estimate of each round, in order; empty if not known.
     """
 
     estimate: float
@@ -39,8 +39,8 @@ class TwoGroups(msgspec.Struct, frozen=True):
     """The rounds of an arm fell into two groups: its figures are a mixture of two states.
 
     Attributes:
-        fast_ns: time per key in the faster group, and in how many rounds.
-        slow_ns: time per key in the slower group, and in how many rounds.
+        fast_ns: time per key in the faster group, and its number of rounds.
+        slow_ns: time per key in the slower group, and its number of rounds.
     """
 
     fast_ns: float
@@ -50,13 +50,13 @@ class TwoGroups(msgspec.Struct, frozen=True):
 
 
 class ArmFigures(msgspec.Struct, frozen=True):
-    """One way to do a cell's work: how fast it was.
+    """The speed of one arm of a cell.
 
     Attributes:
         ns_per_key: nanoseconds per key; for a batch this is amortised time, not a latency.
         keys_per_s: keys per second.
         call_ns: time of one call: a single operation, a whole batch, a flush of B single calls.
-        client_cpu: share of one core that the measuring process used meanwhile, 0 to 1.
+        client_cpu: share of one core that the measuring process used, 0 to 1.
         groups: set when the rounds fell into two groups.
     """
 
@@ -68,16 +68,16 @@ class ArmFigures(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True, tag_field="type", tag="header"):
-    """First line: what was asked for, and on what machine.
+    """First line: the request and the machine.
 
     Attributes:
         schema: :data:`SCHEMA`.
         started_at: ISO 8601, UTC.
         command: the command line.
-        settings: the options that the run resolved to.
+        settings: the resolved options.
         environment: machine, versions, load, placement on cores: name to value.
         preset: name of a predefined plan, or empty.
-        title: what a report that shows this file beside another calls it; empty for none.
+        title: heading for this file when a report compares it with another; may be empty.
         note: what a reader must know to compare these figures with others; may be empty.
     """
 
@@ -92,14 +92,14 @@ class Header(msgspec.Struct, frozen=True, tag_field="type", tag="header"):
 
 
 class Baselines(msgspec.Struct, frozen=True, tag_field="type", tag="baselines"):
-    """What the harness and the machine cost by themselves, measured in every round.
+    """The cost of the harness and of the machine, measured in every round.
 
     Attributes:
         timer_ns: one reading of the clock.
-        loop_ns: calling a backend that does nothing (``null://``).
+        loop_ns: one call of a backend that does nothing (``null://``).
         round_trip_apart_ns: one byte to an echo server on loopback and back, client and server
-            placed as the load generator and a private server are.
-        round_trip_together_ns: the same with both on one core; None where cores cannot be chosen.
+            placed like the load generator and a private server.
+        round_trip_together_ns: the same with both on one core; None if cores cannot be chosen.
         keep_awake: whether the cores were kept from sleeping.
     """
 
@@ -116,8 +116,8 @@ class TargetRecord(msgspec.Struct, frozen=True, tag_field="type", tag="target"):
     Attributes:
         target: its URL as given; passwords are masked.
         is_network: whether calls leave the process.
-        facts: what the backend tells of the store: product, version, codec.
-        self_ratio: single calls measured against themselves: how far from 1 chance alone leads.
+        facts: reported by the store: product, version, codec.
+        self_ratio: single calls measured against themselves: the deviation from 1 is chance.
     """
 
     target: str
@@ -129,7 +129,7 @@ class TargetRecord(msgspec.Struct, frozen=True, tag_field="type", tag="target"):
 class Cell(msgspec.Struct, frozen=True, tag_field="type", tag="cell", kw_only=True):
     """An operation at a batch size on a target.
 
-    A cell that has no number says why in ``reason``; its figures are empty then.
+    A cell without a result gives the reason in ``reason``, and its figures are empty.
 
     Attributes:
         target: URL as given.
@@ -139,16 +139,16 @@ class Cell(msgspec.Struct, frozen=True, tag_field="type", tag="cell", kw_only=Tr
         arms: ``individual``, ``pipelined`` where the adapter can, and ``batch``.
         ratios: time per key of one arm over another's, named ``individual/batch`` and so on.
         speedup: :data:`HEADLINE`.
-        rounds: rounds that gave this cell its figures.
+        rounds: number of rounds with figures of this cell.
         waited: share of the time in which other work, or the hypervisor, held a core that the
-            measuring process or a private server wanted.
+            measuring process or a private server needed.
         drift: half of the 10-90% spread of the control measurement over its median.
-        is_stable: False when other work or a change of the machine's speed may have moved the
-            figures by more than their intervals say.
-        round_trips: round trips of one batch call, measured through a delaying proxy; None where
-            that cannot be measured, as in process.
+        is_stable: False if other work or a change of the machine's speed may have changed the
+            figures by more than their intervals.
+        round_trips: round trips of one batch call, measured through a delaying proxy; None if that
+            is not possible, as in process.
         round_trips_at: keys in the batch whose round trips were measured.
-        reason: why there is no number; empty when there is one.
+        reason: why there is no result; empty when there is one.
     """
 
     target: str
@@ -168,27 +168,27 @@ class Cell(msgspec.Struct, frozen=True, tag_field="type", tag="cell", kw_only=Tr
 
 
 class Misfit(msgspec.Struct, frozen=True):
-    """A batch size at which the cost curve is off: measured time over fitted time."""
+    """A batch size that the cost curve does not fit: measured time over fitted time."""
 
     batch_size: int
     ratio: float
 
 
 class Curve(msgspec.Struct, frozen=True, tag_field="type", tag="curve", kw_only=True):
-    """What a batch call costs as a function of its keys: ``t(B) = fixed + per_key × B``.
+    """The time of a batch call as a function of its keys: ``t(B) = fixed + per_key × B``.
 
     Attributes:
         target: URL as given.
         op: the operation.
-        fixed_ns: cost of a call whatever its size.
+        fixed_ns: cost of a call of any size.
         per_key_ns: cost of each key.
         half_gain_size: keys at which half of the possible gain is reached, fixed over per key;
-            None where the fixed cost cannot be told from zero.
-        limit: the speedup that ever larger batches tend to; None where it has no bound that
-            can be told.
-        break_even_size: keys from which on a batch call is faster than single calls; None where
+            None if the fixed cost cannot be distinguished from zero.
+        limit: the speedup that larger and larger batches approach; None if no bound can be
+            determined.
+        break_even_size: keys from which on a batch call is faster than single calls; None if
             batching is slower at every size.
-        misfits: sizes at which the line does not fit.
+        misfits: sizes that the line does not fit.
     """
 
     target: str
@@ -202,12 +202,12 @@ class Curve(msgspec.Struct, frozen=True, tag_field="type", tag="curve", kw_only=
 
 
 class Round(msgspec.Struct, frozen=True, tag_field="type", tag="round"):
-    """A round came to its end: every cell measured once, in a process of its own.
+    """A round has ended: every cell was measured once, in a separate process.
 
     Attributes:
         number: from 1.
-        elapsed_s: seconds that it took.
-        reason: why its figures are lost or incomplete; empty when it is whole.
+        elapsed_s: duration in seconds.
+        reason: why its figures are lost or incomplete; empty when it is complete.
     """
 
     number: int
@@ -216,15 +216,15 @@ class Round(msgspec.Struct, frozen=True, tag_field="type", tag="round"):
 
 
 class Footer(msgspec.Struct, frozen=True, tag_field="type", tag="footer"):
-    """Last line, written when a run ends by itself, by Ctrl-C or because a target was lost.
+    """Last line, written when a run ends, by Ctrl-C or because a target was lost.
 
     Attributes:
         outcome: ``complete``, or ``interrupted``.
-        elapsed_s: seconds that the run took.
-        cells: how many cells there are.
+        elapsed_s: duration of the run in seconds.
+        cells: number of cells.
         load_after: the machine's 1-minute load average at the end.
-        reason: why the run ended early: Ctrl-C, or the target that was lost; else empty.
-        missed: cells whose interval is wider than ``--precision`` asked, as ``target op size``.
+        reason: why the run ended early: Ctrl-C, or the lost target; else empty.
+        missed: cells whose interval is wider than ``--precision``, as ``target op size``.
     """
 
     outcome: Literal["complete", "interrupted"]
