@@ -27,7 +27,7 @@ def _results_json(results: Results, beside: Results | None) -> str:
     from kvbench.report.jsonreport import render_json
 
     if beside is not None:
-        raise UsageError("--beside needs a format for people: with --format json, read both files")
+        raise UsageError("--beside does not apply to --format json: read both files instead")
     return render_json(results)
 
 

@@ -227,7 +227,7 @@ def test_a_deviation_that_is_gone_fails(kvbench, right, tmp_path):
     (tmp_path / "p.toml").write_text('[[deviation]]\nclause = "PING-001"\nreason = "was"')
     code, output, _ = kvbench(right, "--only", "PING-*", "--profile", f"{right}=p.toml")
     assert code == 1
-    assert "Kept, though the profile says otherwise" in output
+    assert "Passed, but the profile declares a deviation" in output
     assert "↑ PING-001 (MUST) passes, but the profile says: was" in output
 
 
