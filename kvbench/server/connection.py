@@ -3,9 +3,8 @@
 The rules:
 
 - The replies to the requests of one read go out in one write while they are small. Replies are
-  built up to ``write_buffer_bytes``, then written. When the transport's buffer is full, the
-  remaining requests wait and reading pauses. A client that sends requests and never reads replies
-  uses its buffer and one reply, whatever it requests (LIMIT-008).
+  built up to ``write_buffer_bytes``, then written. When the transport's buffer is full, requests
+  wait and reading pauses. So a client that never reads uses its buffer and one reply (LIMIT-008).
 - No call takes long: :meth:`ServerConnection.work` stops at the end of its time share, and
   :class:`~kvbench.server.turns.Turns` decides when it continues. A large request is answered in
   steps, and a large reply is written in pieces; later requests of the client wait for it.

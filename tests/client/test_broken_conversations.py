@@ -384,7 +384,7 @@ def test_what_is_no_timeout_is_refused(client_class):
         for wrong in (0, -1, float("nan"), float("inf"), 1e9, None, "5"):
             with pytest.raises(UsageError, match=f"{name} must be above 0"):
                 client_class.connect("localhost:1", **{name: wrong})
-    with pytest.raises(UsageError, match="is no address"):
+    with pytest.raises(UsageError, match="is not an address"):
         client_class.connect("localhost:x")
 
 

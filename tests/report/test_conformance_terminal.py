@@ -100,7 +100,7 @@ def test_a_clause_is_not_verified_when_a_case_of_it_was_skipped():
 
 
 def test_what_no_suite_can_see_is_said_for_the_sections_that_were_looked_at():
-    assert "cannot be seen by any suite: 2 clauses (OP-004, OP-005)" in render(
+    assert "not testable by any suite: 2 clauses (OP-004, OP-005)" in render(
         target("x", verdict("OP-001"))
     )
     assert "cannot be seen" not in render(target("x", verdict("PING-001")))
