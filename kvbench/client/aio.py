@@ -49,7 +49,7 @@ class Connecting(Generic[C]):
 
 
 class KvClient(AsyncOperations):
-    """A client of the wire protocol. Made by :meth:`connect`.
+    """A client of the wire protocol. Created by :meth:`connect`.
 
     Every call may raise KvConnectionError, KvTimeoutError, KvServerError or KvProtocolError (see
     kvbench.errors for the state that each leaves), and TypeError or ValueError for its arguments. A

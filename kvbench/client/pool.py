@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class KvPool(ConnectionPool, AsyncOperations):
-    """A pool of clients with a client's methods. Made by :meth:`connect`.
+    """A pool of clients with a client's methods. Created by :meth:`connect`.
 
     Every method may raise what :class:`~kvbench.client.KvClient` raises, and PoolTimeoutError. A
     stream uses up to ``window`` connections, so ``mset_stream`` stores in no particular order.
