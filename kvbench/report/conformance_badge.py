@@ -64,7 +64,7 @@ def render_badge(conformance: Conformance) -> str:
 
 
 def _message(conformance: Conformance) -> tuple[Summary, str]:
-    """The summary that counts, and what the badge says."""
+    """The overall summary, and the badge's text."""
     targets = conformance.targets
     if not targets:
         return Summary.UNVERIFIED, Summary.UNVERIFIED
