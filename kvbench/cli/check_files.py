@@ -108,15 +108,17 @@ def write_profile_file(path: Path, run: CheckRun) -> None:
     checked = run.checked[0]
     today = datetime.datetime.now(datetime.UTC).date()
     reasons: dict[str, str] = {}
+    observed: dict[str, str] = {}
     for one in checked.found.verdicts:
         if one.verdict is Outcome.XFAIL:
             reasons[one.clause] = checked.profile.reason(one.clause)
         elif one.verdict in BROKEN:
-            reasons.setdefault(one.clause, f"observed on {today}, to be explained: {one.detail}")
+            reasons.setdefault(one.clause, "")
+            observed.setdefault(one.clause, one.detail)
     target = checked.found.target
     remark = f"Written by kvbench {__version__} on {today} from what was seen of {target}."
     deviations = [Deviation(clause, reason) for clause, reason in reasons.items()]
     name = checked.profile.target or target
-    write_report(path, profile_text(name, checked.capabilities, deviations, remark))
-    to_explain = count(len(deviations), "deviation")
-    tell(f"wrote {path}: {to_explain} to explain")
+    write_report(path, profile_text(name, checked.capabilities, deviations, remark, observed))
+    to_explain = f"; {count(len(observed), 'deviation')} without a reason yet" if observed else ""
+    tell(f"wrote {path}{to_explain}")

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -98,7 +99,10 @@ def read_profile(path: Path, known_clauses: Collection[str]) -> Profile:
                 f"profile {path}: there is no clause {one.clause!r}{nearest(one.clause)}"
             )
         if not one.reason.strip():
-            raise UsageError(f"profile {path}: the deviation of {one.clause} needs a reason")
+            raise UsageError(
+                f"profile {path}: the deviation of {one.clause} has no reason: write why the "
+                "target does not keep it, or remove the entry and correct the target"
+            )
         if one.clause in seen:
             raise UsageError(f"profile {path}: the deviation of {one.clause} is declared twice")
         seen.add(one.clause)
@@ -148,19 +152,21 @@ def profile_text(
     capabilities: Mapping[Suite, frozenset[str]],
     deviations: Iterable[Deviation],
     remark: str,
+    observed: Mapping[str, str],
 ) -> str:
-    """A profile as TOML, for a person to go through.
+    """A profile as TOML, for a person to complete: one without reasons cannot be used.
 
     Args:
         target: its name for people.
         capabilities: of each suite that looked at it.
-        deviations: clause and reason.
+        deviations: clause and reason; an empty reason is for a person to write.
         remark: one line on where this comes from.
+        observed: by clause, what was seen of a deviation; becomes a comment.
     """
     words = {suite.name: _array(sorted(known)) for suite, known in capabilities.items()}
     lines = [
         f"# {remark}",
-        "# Explain each deviation, or correct the target: a reason is what its users will read.",
+        "# Write the reason of each deviation, or correct the target: its users will read them.",
         f"target = {_quote(target)}",
     ]
     if len(words) == 1:
@@ -169,7 +175,9 @@ def profile_text(
         lines += ["", "[capabilities]"]
         lines += [f"{name} = {words[name]}" for name in sorted(words)]
     for one in deviations:
-        lines += ["", "[[deviation]]", f'clause = "{one.clause}"', f"reason = {_quote(one.reason)}"]
+        seen = [f"# {_comment(observed[one.clause])}"] if one.clause in observed else []
+        entry = [f'clause = "{one.clause}"', *seen, f"reason = {_quote(one.reason)}"]
+        lines += ["", "[[deviation]]", *entry]
     return "\n".join(lines) + "\n"
 
 
@@ -193,5 +201,13 @@ def _array(words: list[str]) -> str:
 
 def _quote(text: str) -> str:
     """A basic string of TOML. JSON's escapes are TOML's, but for DEL and lone surrogates."""
-    clean = " ".join(text.encode("utf-8", "replace").decode().split())
-    return json.dumps(clean, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(_one_line(text), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.encode("utf-8", "replace").decode().split())
+
+
+def _comment(text: str) -> str:
+    """A text without the control characters that a comment of TOML cannot hold."""
+    return re.sub(r"[\x00-\x1f\x7f]", "\ufffd", _one_line(text))

@@ -198,18 +198,23 @@ def test_a_mistake_is_one_line_and_nothing_runs(kvbench, tmp_path, args, words):
 # --- Profiles -------------------------------------------------------------------------------------
 
 
-def test_a_written_profile_makes_the_same_run_pass(kvbench, wrong, tmp_path):
+def test_a_written_profile_is_refused_until_it_has_reasons(kvbench, wrong, tmp_path):
     args = (wrong, "--only", "PING-001", "--only", "MGET-001")
     code, _, error = kvbench(*args, "--write-profile", "p.toml")
     assert code == 1
-    assert "wrote p.toml: 1 deviation to explain" in error
-    profile = read_profile(tmp_path / "p.toml", ledger())
+    assert "wrote p.toml; 1 deviation without a reason yet" in error
+    code, _, error = kvbench(*args, "--profile", "p.toml")
+    assert code == 2
+    assert "the deviation of PING-001 has no reason: write why" in error
+    path = tmp_path / "p.toml"
+    assert "\n# expected in ping" in path.read_text()
+    path.write_text(path.read_text().replace('reason = ""', 'reason = "lower case is nicer"'))
+    profile = read_profile(path, ledger())
     assert [one.clause for one in profile.deviation] == ["PING-001"]
-    assert "to be explained: expected" in profile.deviation[0].reason
     assert "mget" in profile.capabilities
     code, output, _ = kvbench(*args, "--profile", "p.toml")
     assert code == 0
-    assert "≈ PING-001 (MUST) observed on" in output
+    assert "≈ PING-001 (MUST) lower case is nicer" in output
     assert "profile p.toml" in output
 
 
@@ -217,7 +222,7 @@ def test_reasons_of_a_person_are_kept(kvbench, wrong, tmp_path):
     (tmp_path / "p.toml").write_text(
         'target = "Mine"\n[[deviation]]\nclause = "PING-001"\nreason = "lower case is nicer"'
     )
-    kvbench(wrong, "--only", "PING-*", "--profile", "p.toml", "--write-profile", "q.toml")
+    kvbench(wrong, "--only", "PING-001", "--profile", "p.toml", "--write-profile", "q.toml")
     profile = read_profile(tmp_path / "q.toml", ledger())
     assert profile.target == "Mine"
     assert profile.reason("PING-001") == "lower case is nicer"

@@ -63,7 +63,7 @@ def test_no_capabilities_is_not_the_same_as_none_given(read):
         ('[capabilities]\nwire = ["locks"]', "no capability is called 'locks'"),
         ('[[deviation]]\nclause = "GTE-001"\nreason = "x"', "did you mean GET-001"),
         ('[[deviation]]\nclause = "GET-001"', "reason"),
-        ('[[deviation]]\nclause = "GET-001"\nreason = " "', "needs a reason"),
+        ('[[deviation]]\nclause = "GET-001"\nreason = " "', "has no reason"),
         ('[[deviation]]\nclause = "GET-001"\nreason = "x"\n' * 2, "declared twice"),
     ],
 )
@@ -94,14 +94,16 @@ def test_a_profile_that_is_not_there_or_no_text(tmp_path):
     ids=["one", "none", "both"],
 )
 def test_what_is_written_reads_back(read, reason, capabilities):
-    text = profile_text("a [target]", capabilities, [Deviation("GET-001", reason)], "Written.")
+    text = profile_text(
+        "a [target]", capabilities, [Deviation("GET-001", reason)], "Written.", {"GET-001": reason}
+    )
     profile = read(text.encode("utf-8").decode())
     assert profile.target == "a [target]"
     for suite, words in capabilities.items():
         assert profile.declared(suite) == words
     shown = " ".join(reason.encode("utf-8", "replace").decode().split())
     assert profile.reason("GET-001") == shown
-    assert text.startswith("# Written.\n# Explain")
+    assert text.startswith("# Written.\n# Write the reason")
 
 
 def test_the_nearest_clause():
