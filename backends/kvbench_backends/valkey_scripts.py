@@ -45,8 +45,8 @@ def run(client: redis.Redis, script: Script, key: str, *arguments: str | bytes |
         return client.eval(script.text, 1, key, *arguments)
 
 
-ABSENT, DIFFERENT, DONE = -1, 0, 1
-"""Answers of the scripts that compare: no such key, another value, equal and therefore done."""
+ABSENT, DIFFERENT = -1, 0
+"""Answers of the scripts that compare: no such key, another value; 1 means equal and done."""
 
 SWAP = Script.of("""
 local value = redis.call('GET', KEYS[1])

@@ -18,7 +18,7 @@ from itertools import cycle, islice
 
 from kvbench.backend import Backend
 from kvbench.bench.plan import PREFIX_LENGTH, Settings, ValueType
-from kvbench.model import Value
+from kvbench.model import I64_MAX, I64_MIN, Value
 
 _NUMBERS = 10**8
 """Maximum number of keys of a run: the digits that fit in the shortest key."""
@@ -128,6 +128,6 @@ def _make_values(settings: Settings, rng: random.Random) -> Iterator[Value]:
             case ValueType.STR:
                 yield "".join(rng.choices(_LETTERS, k=size))
             case ValueType.INT:
-                yield rng.randrange(-(2**63), 2**63)
+                yield rng.randint(I64_MIN, I64_MAX)
             case _:
                 yield rng.uniform(-1e9, 1e9)

@@ -22,7 +22,7 @@ from collections.abc import Callable, Generator
 
 from kvbench.engine import Engine, Update
 from kvbench.errors import ProtocolError
-from kvbench.model import Value
+from kvbench.model import I64_MAX, I64_MIN, Value
 from kvbench.protocol import requests, responses
 from kvbench.protocol.opcodes import (
     EXTENSIONS,
@@ -37,9 +37,6 @@ from kvbench.server.jobs import LARGE_BYTES, Job, Steps, Swap, finish, in_steps
 from kvbench.server.refusals import STORING, RefusedRequest, refusal
 from kvbench.server.reserve import reserve
 from kvbench.server.stats import Stats
-
-_I64_MIN = -0x8000_0000_0000_0000
-_I64_MAX = 0x7FFF_FFFF_FFFF_FFFF
 
 _ONE_FORM_TAGS = (Tag.NULL, Tag.INT, Tag.STRING, Tag.BYTES, Tag.BOOL)
 """Values of these types are equal if and only if their bytes are equal."""
@@ -185,7 +182,7 @@ class Dispatcher:
             if not isinstance(number, int):
                 raise RefusedRequest("the value is not an Int")
             total = number + delta
-            if not _I64_MIN <= total <= _I64_MAX:
+            if not I64_MIN <= total <= I64_MAX:
                 raise RefusedRequest("the counter would leave the range of a 64-bit Int")
             reply = responses.i64_response(total)
             return Update(result=reply, write=True, value=encode_value(total))

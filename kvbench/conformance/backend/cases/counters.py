@@ -12,9 +12,8 @@ from kvbench.conformance.backend.context import BackendContext
 from kvbench.conformance.backend.suite import backend_case
 from kvbench.conformance.findings import DoesNotApply
 from kvbench.errors import KvRefusedError
-from kvbench.model import Value
+from kvbench.model import I64_MAX, I64_MIN, Value
 
-I64_MIN, I64_MAX = -(2**63), 2**63 - 1
 COUNTERS = ("counters",)
 
 

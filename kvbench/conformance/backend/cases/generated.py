@@ -17,7 +17,7 @@ from kvbench.conformance.backend.cases.base import LONG_TTL_S
 from kvbench.conformance.backend.context import BackendContext
 from kvbench.conformance.backend.suite import backend_case
 from kvbench.conformance.findings import CaseFailed
-from kvbench.model import Capability, Value
+from kvbench.model import I64_MAX, I64_MIN, Capability, Value
 
 WALKS = 20
 STEPS = 60
@@ -243,7 +243,7 @@ def _random_value(rng: random.Random, depth: int) -> Value:
     makers: list[Callable[[], Value]] = [
         lambda: None,
         lambda: rng.random() < 0.5,
-        lambda: rng.randrange(-(2**63), 2**63) >> rng.randrange(64),
+        lambda: rng.randint(I64_MIN, I64_MAX) >> rng.randrange(64),
         lambda: rng.choice((rng.random(), rng.gauss(0, 1e9), 0.0, math.inf, 5e-324)),
         lambda: Decimal(rng.randrange(-(10**20), 10**20)).scaleb(rng.randrange(-30, 30)),
         lambda: "".join([rng.choice("Aé☃𝄞") for _ in range(rng.randrange(9))]),
