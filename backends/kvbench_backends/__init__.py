@@ -1,1 +1,1 @@
-"""kvbench's own adapters, one file per kind of store, registered by entry point like anybody's."""
+"""kvbench's own adapters, one file per kind of store, registered by entry point."""

@@ -1,4 +1,4 @@
-"""Whose a folder is, for stores that are folders: one that holds other data is left alone."""
+"""Checks the folder of a store: one that holds other data is refused."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def check_folder(folder: Path, is_own: Callable[[], bool]) -> None:
     """Refuse a folder that is neither absent nor empty nor kvbench's own.
 
     Args:
-        folder: where the store is, or shall be.
+        folder: of the store; it may be absent.
         is_own: whether the store in it is kvbench's; it looks without changing anything, and is
             asked only when there are files.
 
     Raises:
-        UsageError: the folder is somebody else's. It is unchanged.
+        UsageError: the folder holds other data. It is unchanged.
         KvConnectionError: it is no folder, or cannot be read.
     """
     try:
@@ -31,6 +31,6 @@ def check_folder(folder: Path, is_own: Callable[[], bool]) -> None:
     if names and not is_own():
         shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
         raise UsageError(
-            f"{folder} holds data that is not kvbench's ({shown}), and kvbench leaves it alone: "
+            f"{folder} holds data that is not kvbench's ({shown}), and is not changed: "
             "name a new folder"
         )

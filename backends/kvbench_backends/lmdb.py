@@ -5,9 +5,9 @@ is made when it is absent. The data is in the database ``kvbench``. A folder wit
 refused: the name of that database would appear among the application's own keys. Values are
 ``bytes``. Durability is LMDB's default: each commit waits for the disk, and a batch is one commit.
 
-The map starts small and doubles when a transaction does not fit, which then runs anew. LMDB allows
+The map starts small and doubles when a transaction does not fit, which is repeated. LMDB allows
 one environment a process: backends on one folder share it, and any thread may use them. A writer
-waits for other processes' writers, without a limit: LMDB knows none.
+waits for other processes' writers, without a time limit: LMDB has none.
 """
 
 from __future__ import annotations
@@ -152,9 +152,9 @@ def _is_own(folder: Path) -> bool:
     import lmdb
 
     if not (folder / "data.mdb").exists():
-        # Another process may be making one at this moment: its lock file comes first.
+        # Another process may be making one at this moment: it writes the lock file first.
         return [path.name for path in folder.iterdir()] == ["lock.mdb"]
-    # Where there is no lock file nobody has it open, and a reader need not make one.
+    # Without a lock file no process has it open, and a reader need not make one.
     is_locked = (folder / "lock.mdb").exists()
     environment = lmdb.open(str(folder), readonly=True, create=False, lock=is_locked)
     try:

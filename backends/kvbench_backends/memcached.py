@@ -85,16 +85,13 @@ class MemcachedBackend(Backend):
     requires = ("pymemcache",)
     install_hint = "pip install 'kvbench[memcached]'"
     ttl_resolution_s = 1.0
-    capabilities = frozenset(
-        {
-            Capability.TTL,
-            Capability.TTL_EACH,
-            Capability.SETNX,
-            Capability.CAS,
-            Capability.PIPELINING,
-            Capability.SHARED,
-        }
-    )
+    capabilities = frozenset(Capability) - {
+        Capability.TYPED_VALUES,
+        Capability.ATOMIC_BATCH,
+        Capability.GETDEL,
+        Capability.COUNTERS,
+        Capability.LOCKS,
+    }
     batch_kinds: ClassVar[Mapping[str, BatchKind]] = {
         "mget": BatchKind.NATIVE,
         "mset": BatchKind.PIPELINED,
@@ -123,7 +120,7 @@ class MemcachedBackend(Backend):
         try:
             client = _connect(host, port)
             backend = cls(client, server)
-            backend._look_around()
+            backend._read_version()
         except BaseException:
             if client is not None:
                 client.close()
@@ -134,14 +131,14 @@ class MemcachedBackend(Backend):
             backend.private_url = f"memcached://{host}:{port}"
         return backend
 
-    def _look_around(self) -> None:
+    def _read_version(self) -> None:
         """Reach the server once: an unreachable target is found at open, not in mid-run."""
         with TRANSLATED:
             self._version = self._client.version().decode(errors="replace")
         numbers = [int(number) for number in re.findall(r"\d+", self._version)[:2]]
         if numbers < [1, 6]:
             raise UnsupportedError(
-                f"memcached {self._version} cannot tell how long a key has left: use 1.6 or newer"
+                f"memcached {self._version} does not report a key's remaining TTL: use 1.6 or newer"
             )
         self._eviction = self._find_eviction()
 
@@ -291,11 +288,11 @@ class MemcachedBackend(Backend):
         left_s = self._left_s(encode_key(key))
         if left_s is None:
             return None
-        # The first of these steps has begun, nobody knows when: it counts only when it is all.
+        # The first of these steps began at an unknown time: it counts only if it is the last.
         return -1.0 if left_s == -1 else float(max(left_s - 1, 1))
 
     def _left_s(self, name: bytes) -> int | None:
-        """Steps of the server's clock until the key is gone; -1 for never, None when it is."""
+        """Steps of the server's clock until the key expires; -1 without a TTL, None if absent."""
         answers = exchange(self._client, [b"mg %b t\r\n" % name])
         check_answers(answers, b"HD", b"EN")
         return None if answers[0] == b"EN" else int(answers[0].removeprefix(b"HD t"))
@@ -313,7 +310,7 @@ class MemcachedBackend(Backend):
 
     @override
     def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
-        """``gets`` and ``cas``, and again when another came between."""
+        """``gets`` and ``cas``, repeated when another client wrote in between."""
         name, wanted, data = encode_key(key), check_bytes(key, expected), check_bytes(key, new)
         expiry = expiry_time(self._client, ttl)
         while True:
@@ -364,7 +361,7 @@ def _connect(host: str, port: int) -> pymemcache.Client:
 
 
 def _start_private_server() -> tuple[LocalServer, int]:
-    """Start a memcached that nobody else uses; returns it with its port.
+    """Start a private memcached; returns it with its port.
 
     It chooses the port itself, and writes it to a file when it listens.
     """
@@ -391,5 +388,5 @@ def _start_private_server() -> tuple[LocalServer, int]:
         found = re.search(r"TCP INET: (\d+)", note.read_text())
     if found is None:
         server.stop()
-        raise KvConnectionError(f"{program} did not say on which port it listens")
+        raise KvConnectionError(f"{program} did not write its port to the file")
     return server, int(found.group(1))

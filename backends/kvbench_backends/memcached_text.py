@@ -1,8 +1,8 @@
-"""memcached's text protocol, as far as its adapter speaks it beside pymemcache.
+"""memcached's text protocol: the commands that the adapter sends without pymemcache.
 
-pymemcache's batches (set_many, delete_many) tell nothing of the single answers or stop at the first
-error, and its raw_command loses what does not come in one piece. So the adapter writes and reads
-the commands whose answer is one line: here are they, their answers, and the translation of errors.
+pymemcache's batches (set_many, delete_many) do not return each reply or stop at the first error,
+and its raw_command loses data that arrives in several segments. So this module writes the commands
+whose reply is one line, and reads the replies. It also translates pymemcache's errors.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pymemcache
 
 KEY_BYTES_MAX = 250
-"""memcached's own limit, set when it is compiled."""
+"""memcached's limit, set when it is compiled."""
 
 _COMMANDS_PER_TIMEOUT = 1000
 """A pipeline may take the client's timeout for each so many commands."""
@@ -93,7 +93,7 @@ def exchange(client: pymemcache.Client, commands: list[bytes]) -> list[bytes]:
     """Send commands of which each has one line of answer, in one flush; returns the lines.
 
     An error is an answer like another. After one the connection is closed, since memcached may have
-    said more than a line; it opens again when it is needed.
+    sent more than a line; the next command opens a new one.
     """
     received = bytearray()
     missing = len(commands)

@@ -1,9 +1,9 @@
 """``memory://``: the in-process engine as a backend, holding Python objects.
 
-Values behave as if they had gone through a wire: containers are copied on the way in and on the
-way out, so that a list which the caller changes later does not change the store; tuples become
-lists; everything else is immutable and shared. The checks that a wire client makes while encoding
-are made here too, in C loops for batches, so that both targets refuse the same input.
+Values behave as after encoding and decoding: containers are copied when they are stored and when
+they are read, so that a list which the caller changes later does not change the store; tuples
+become lists; everything else is immutable and shared. The checks that a wire client makes while
+encoding are made here too, in C loops for batches, so that both targets refuse the same input.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class MemoryBackend(Backend):
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """A new, empty store. UsageError when the URL says more than ``memory://``."""
+        """A new, empty store. UsageError when the URL is more than ``memory://``."""
         return cls.open_on_clock(url, SystemClock())
 
     @classmethod

@@ -1,7 +1,7 @@
 """``null://``: a backend that does nothing, the floor of the harness.
 
 What a benchmark shows on it is the cost of the harness itself: no figure of a real store can be
-better. It answers every read with a miss and forgets every write, and says so: it has no
+better. It answers every read with a miss and drops every write; it declares no
 capabilities.
 """
 
@@ -24,13 +24,13 @@ class NullBackend(Backend):
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """Open nothing. UsageError when the URL says more than ``null://``."""
+        """Open nothing. UsageError when the URL is more than ``null://``."""
         if url.partition("://")[2].strip("/"):
             raise UrlError(url, "null:// takes neither host nor path")
         return cls()
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
     def get(self, key: str) -> Value:
         """None: every key is absent."""

@@ -103,17 +103,12 @@ class SharedStores:
 class RecordBackend(Backend):
     """A backend over a :class:`RecordStore`. A subclass says which, and describes it."""
 
-    capabilities = frozenset(
-        {
-            Capability.TTL,
-            Capability.TTL_EACH,
-            Capability.ATOMIC_BATCH,
-            Capability.SETNX,
-            Capability.GETDEL,
-            Capability.CAS,
-            Capability.SHARED,
-        }
-    )
+    capabilities = frozenset(Capability) - {
+        Capability.TYPED_VALUES,
+        Capability.COUNTERS,
+        Capability.LOCKS,
+        Capability.PIPELINING,
+    }
     stores: ClassVar[SharedStores]
     """The open stores of this kind."""
 

@@ -131,7 +131,7 @@ class RocksdbBackend(RecordBackend):
     stores = SharedStores(_open)
 
     def describe(self) -> Mapping[str, str]:
-        """The driver's version, which brings a RocksDB of its own, and the durability."""
+        """The driver's version (RocksDB is compiled into it) and the durability."""
         return {
             "product": "RocksDB",
             "version": f"the one in rocksdict {version('rocksdict')}",

@@ -87,17 +87,12 @@ class SqliteBackend(Backend):
     url_options: ClassVar[Mapping[str, str]] = {
         "create_table=1": "work in an application's database, in a table that is dropped at the end"
     }
-    capabilities = frozenset(
-        {
-            Capability.TTL,
-            Capability.TTL_EACH,
-            Capability.ATOMIC_BATCH,
-            Capability.SETNX,
-            Capability.GETDEL,
-            Capability.CAS,
-            Capability.SHARED,
-        }
-    )
+    capabilities = frozenset(Capability) - {
+        Capability.TYPED_VALUES,
+        Capability.COUNTERS,
+        Capability.LOCKS,
+        Capability.PIPELINING,
+    }
     batch_kinds: ClassVar[Mapping[str, BatchKind]] = {
         "mget": BatchKind.NATIVE,
         "mset": BatchKind.TRANSACTION,
@@ -302,7 +297,7 @@ class SqliteBackend(Backend):
 
 
 class _Private(SqliteBackend):
-    """A database in memory, or a guest's table: nobody else can open it."""
+    """A database in memory, or a guest's table: no other process can open it."""
 
     capabilities = SqliteBackend.capabilities - {Capability.SHARED}
 

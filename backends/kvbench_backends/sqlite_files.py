@@ -1,4 +1,4 @@
-"""Whose an SQLite file is, and what may be done in it.
+"""Opens an SQLite file: kvbench's own, or an application's.
 
 A file with the table ``kvbench`` and nothing else is kvbench's own; an empty or absent one becomes
 so. Any other file is an application's, and is refused: its settings, such as the journal mode, are
@@ -101,8 +101,8 @@ def _has_our_columns(connection: sqlite3.Connection, table: str) -> bool:
 
 
 def _make_own(connection: sqlite3.Connection) -> None:
-    # The table comes before the journal mode, which writes to the file as well: whoever looks in
-    # between sees an empty file or one of kvbench's.
+    # The table comes before the journal mode, which writes to the file as well: who opens the
+    # file in between sees an empty one or one of kvbench's.
     connection.execute(_CREATE.format(table=OWN_TABLE))
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
@@ -147,7 +147,7 @@ def _refusal(path: str, objects: list[str]) -> str:
     names = ", ".join(objects[:_OBJECTS_SHOWN]) or "no table yet"
     more = ", ..." if len(objects) > _OBJECTS_SHOWN else ""
     return (
-        f"{path} is an application's database ({names}{more}), and kvbench leaves it alone: name a "
+        f"{path} is an application's database ({names}{more}), and is not changed: name a "
         f"new file, or add ?create_table=1 to work in a table that is dropped at the end"
     )
 

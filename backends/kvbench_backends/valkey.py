@@ -1,7 +1,8 @@
 """``valkey://``, ``redis://``, ``rediss://``: Valkey and Redis through redis-py.
 
-These stores hold bytes, so values are ``bytes`` and nothing else: redis-py would quietly turn an
-int into text. Retries are off, since a request that might have been applied must not be sent twice.
+These stores hold bytes, so values are ``bytes`` and nothing else: redis-py would store an int as
+text without an error. Retries are off, since a request that might have been applied must not be
+sent twice.
 
 A counter is a key that holds decimal digits, as the store itself has it: ``set(key, b"5")`` begins
 one, ``get`` reads the digits. A lock is a key that holds its owner's name. What compares before it
@@ -70,20 +71,7 @@ class ValkeyBackend(Backend):
     default_port = 6379
     requires = ("redis", "hiredis")
     install_hint = "pip install 'kvbench[redis]'"
-    capabilities = frozenset(
-        {
-            Capability.TTL,
-            Capability.TTL_EACH,
-            Capability.ATOMIC_BATCH,
-            Capability.SETNX,
-            Capability.GETDEL,
-            Capability.COUNTERS,
-            Capability.CAS,
-            Capability.LOCKS,
-            Capability.PIPELINING,
-            Capability.SHARED,
-        }
-    )
+    capabilities = frozenset(Capability) - {Capability.TYPED_VALUES}
     batch_kinds: ClassVar[Mapping[str, BatchKind]] = {
         "mget": BatchKind.NATIVE,
         "mset": BatchKind.NATIVE,
@@ -106,7 +94,7 @@ class ValkeyBackend(Backend):
             server, url = start_private_server(url)
         try:
             backend = cls(connect(url), server)
-            backend._look_around()
+            backend._read_info()
             backend.private_url = url if server is not None else ""
         except BaseException:
             if server is not None:
@@ -114,16 +102,16 @@ class ValkeyBackend(Backend):
             raise
         return backend
 
-    def _look_around(self) -> None:
-        """Reach the server once: an unreachable target is found at open, not in mid-run."""
+    def _read_info(self) -> None:
+        """Ask the server for its version: an unreachable target fails when it is opened."""
         with TRANSLATED:
             info: dict[str, Any] = self._client.info()
-            self._has_msetex = self._knows("msetex")
+            self._has_msetex = self._has_command("msetex")
         product = str(info.get("server_name", "redis"))
         version = str(info.get(f"{product}_version", info.get("redis_version", "unknown")))
         self._info = {"product": product, "version": version, **_eviction(info)}
 
-    def _knows(self, command: str) -> bool:
+    def _has_command(self, command: str) -> bool:
         import redis.exceptions as theirs
 
         try:
@@ -139,7 +127,7 @@ class ValkeyBackend(Backend):
             self._server.stop()
 
     def describe(self) -> Mapping[str, str]:
-        """Product and version as the server tells them, and the client's."""
+        """Product and version as the server reports them, and the client's."""
         import redis
 
         return {**self._info, "client": f"redis-py {redis.__version__}"}

@@ -32,7 +32,7 @@ _COMMAND = re.compile(r"^Command # \d+ \(.*\) of pipeline caused error: ", re.DO
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 30.0
 _START_ATTEMPTS = 5
-"""A free port can be taken between the look and the start; five times in a row it is not chance."""
+"""Another program can take a free port before the server starts, but hardly five times in a row."""
 
 
 def _errors() -> Table:
@@ -72,7 +72,7 @@ def connect(url: str) -> redis.Redis:
             socket_timeout=REQUEST_TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
         )
-        # redis-py looks at the URL's parameters when it makes a connection; this one stays closed.
+        # redis-py checks the URL's parameters when it makes a connection; this one is not opened.
         client.connection_pool.make_connection()
     except (ValueError, TypeError) as error:
         raise UrlError(url, f"no Redis URL: {error}") from None
@@ -98,7 +98,7 @@ def _server_program() -> Path:
 
 
 def start_private_server(url: str) -> tuple[LocalServer, str]:
-    """Start a Valkey that nobody else uses; returns it with the URL that reaches it."""
+    """Start a private Valkey; returns it with its URL."""
     program = str(_server_program())
     database = urlsplit(url).path
     for attempt in range(1, _START_ATTEMPTS + 1):

@@ -1,8 +1,8 @@
-"""What takes a look and a change at one instant: Lua scripts, which a server runs undisturbed.
+"""Compare and change in one step: Lua scripts, which a server runs atomically.
 
 The native commands do not say enough. ``SET ... IFEQ`` and ``DELIFEQ`` answer the same to a value
 that differs and to a key that is absent, and only the newest servers have them. A script is one
-round trip: it is called by its digest, and its text is sent when the server does not know it yet.
+round trip: it is called by its digest, and its text is sent when the server has not cached it yet.
 
 Each script works on the one key that it is given.
 """
@@ -36,7 +36,7 @@ class Script:
 
 
 def run(client: redis.Redis, script: Script, key: str, *arguments: str | bytes | int) -> object:
-    """What the script answers: one round trip once the server knows it, two before."""
+    """What the script answers: one round trip when the server has cached it, else two."""
     import redis.exceptions as theirs
 
     try:

@@ -30,7 +30,7 @@ def _locate(url: str) -> tuple[str, LocalServer | None]:
     rest = url.partition("://")[2]
     if rest and not rest.startswith("/"):
         return url, None
-    Address.parse("localhost" + rest)  # A mistake in the namespace is told before a server starts.
+    Address.parse("localhost" + rest)  # A wrong namespace is refused before a server starts.
     server = LocalServer(OWN_SERVER)
     try:
         return server.wait_for_line("listening on").split()[-1] + rest, server
@@ -40,14 +40,14 @@ def _locate(url: str) -> tuple[str, LocalServer | None]:
 
 
 def _facts(info: Mapping[str, object], capabilities: Sequence[str]) -> dict[str, str]:
-    """What INFO and HELLO tell, as far as it belongs in a record."""
-    told = {"product": "server of the wire protocol"}
+    """Facts for the record, from the answers to INFO and HELLO."""
+    facts = {"product": "server of the wire protocol"}
     for name in ("version", "codec", "event_loop"):
         if name in info:
-            told[name] = str(info[name])
+            facts[name] = str(info[name])
     if capabilities:
-        told["extensions"] = ", ".join(capabilities)
-    return told
+        facts["extensions"] = ", ".join(capabilities)
+    return facts
 
 
 class WireBackend(SyncKvClient, Backend):
@@ -85,7 +85,7 @@ class WireBackend(SyncKvClient, Backend):
                 self._server.stop()
 
     def describe(self) -> Mapping[str, str]:
-        """What the server says by INFO and HELLO."""
+        """The server's answers to INFO and HELLO."""
         try:
             capabilities = self.hello()[1]
         except KvServerError:
@@ -141,5 +141,5 @@ class AsyncWireBackend(KvClient, AsyncBackend):
                 await asyncio.to_thread(self._server.stop)
 
     def describe(self) -> Mapping[str, str]:
-        """What the server said by INFO and HELLO when it was opened."""
+        """The server's answers to INFO and HELLO when it was opened."""
         return self._facts
