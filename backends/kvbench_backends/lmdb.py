@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypeVar
 
+from kvbench.backend import BATCH_OPERATIONS
 from kvbench.errors import KvConnectionError, KvRefusedError
 from kvbench.model import BatchKind
 from kvbench_backends.folders import check_folder
@@ -131,7 +132,7 @@ class LmdbBackend(RecordBackend):
     requires = ("lmdb",)
     install_hint = "pip install 'kvbench[lmdb]'"
     batch_kinds: ClassVar[Mapping[str, BatchKind]] = dict.fromkeys(
-        ("mget", "mset", "mdel", "mexists", "mset_each"), BatchKind.TRANSACTION
+        BATCH_OPERATIONS, BatchKind.TRANSACTION
     )
     stores = SharedStores(_open)
 

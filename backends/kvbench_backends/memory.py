@@ -14,7 +14,7 @@ from typing import Self, cast
 
 from typing_extensions import override
 
-from kvbench.backend import Backend, ClosedStore
+from kvbench.backend import BATCH_OPERATIONS, Backend, ClosedStore
 from kvbench.clock import Clock, SystemClock
 from kvbench.engine import Engine, Update
 from kvbench.errors import KvRefusedError, UrlError
@@ -45,7 +45,7 @@ class MemoryBackend(Backend):
     summary = "the in-process engine"
     url_example = "memory://"
     capabilities = frozenset(Capability) - {Capability.PIPELINING, Capability.SHARED}
-    batch_kinds = dict.fromkeys(("mget", "mset", "mdel", "mexists", "mset_each"), BatchKind.NATIVE)
+    batch_kinds = dict.fromkeys(BATCH_OPERATIONS, BatchKind.NATIVE)
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._engine: Engine[str, Value] = Engine(clock)

@@ -13,7 +13,7 @@ from typing import Self
 
 from typing_extensions import override
 
-from kvbench.backend import AsyncBackend, Backend
+from kvbench.backend import BATCH_OPERATIONS, AsyncBackend, Backend
 from kvbench.client.address import Address
 from kvbench.client.aio import KvClient
 from kvbench.client.sync import SyncKvClient
@@ -22,7 +22,7 @@ from kvbench.local_server import OWN_SERVER, LocalServer
 from kvbench.model import BatchKind, Capability
 from kvbench.protocol.opcodes import DEFAULT_PORT
 
-_BATCH_KINDS = dict.fromkeys(("mget", "mset", "mdel", "mexists", "mset_each"), BatchKind.NATIVE)
+_BATCH_KINDS = dict.fromkeys(BATCH_OPERATIONS, BatchKind.NATIVE)
 
 
 def _locate(url: str) -> tuple[str, LocalServer | None]:
