@@ -53,13 +53,12 @@ from kvbench_backends.valkey_scripts import (
     EXTEND,
     SWAP,
     UNLOCK,
-    Script,
-    run,
 )
 
 if TYPE_CHECKING:
     import redis
     from redis.client import Pipeline
+    from redis.commands.core import Script
 
 
 class ValkeyBackend(Backend):
@@ -85,6 +84,10 @@ class ValkeyBackend(Backend):
         self._server = server
         self._info: dict[str, str] = {}
         self._has_msetex = False
+        self._swap = client.register_script(SWAP)
+        self._unlock = client.register_script(UNLOCK)
+        self._extend = client.register_script(EXTEND)
+        self._add_2_to_63 = client.register_script(ADD_2_TO_63)
 
     @classmethod
     @override
@@ -293,7 +296,7 @@ class ValkeyBackend(Backend):
         check_delta(key, delta)
         with TRANSLATED:
             if delta == I64_MIN:  # Its opposite is no 64-bit integer.
-                return int(cast("bytes", run(self._client, ADD_2_TO_63, key)))
+                return int(cast("bytes", self._add_2_to_63([key])))
             return int(self._client.incrby(key, -delta))
 
     @override
@@ -302,7 +305,7 @@ class ValkeyBackend(Backend):
         check_key(key)
         wanted, data, ttl_ms = check_bytes(key, expected), check_bytes(key, new), ttl_to_ms(ttl)
         with TRANSLATED:
-            answer = run(self._client, SWAP, key, wanted, data, ttl_ms)
+            answer = self._swap([key], [wanted, data, ttl_ms])
         return None if answer == ABSENT else answer != DIFFERENT
 
     @override
@@ -319,19 +322,19 @@ class ValkeyBackend(Backend):
         """A Lua script."""
         check_key(key)
         check_owner(owner)
-        return self._if_held(UNLOCK, key, owner)
+        return self._if_held(self._unlock, key, owner)
 
     @override
     def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
         """A Lua script."""
         check_key(key)
         check_owner(owner)
-        return self._if_held(EXTEND, key, owner, lock_ttl_to_ms(ttl))
+        return self._if_held(self._extend, key, owner, lock_ttl_to_ms(ttl))
 
     def _if_held(self, script: Script, key: str, owner: str, *arguments: int) -> bool:
         """Run a script that changes a lock of ``owner``; False when the key is absent."""
         with TRANSLATED:
-            answer = run(self._client, script, key, owner, *arguments)
+            answer: object = script([key], [owner, *arguments])
         if answer == DIFFERENT:
             raise KvRefusedError("the lock is held by another owner, or the key is no lock")
         return answer != ABSENT

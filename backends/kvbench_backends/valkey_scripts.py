@@ -2,53 +2,15 @@
 
 The native commands do not say enough. ``SET ... IFEQ`` and ``DELIFEQ`` answer the same to a value
 that differs and to a key that is absent, and only the newest servers have them. A script is one
-round trip: it is called by its digest, and its text is sent when the server has not cached it yet.
+round trip: redis-py calls it by its digest, and loads it when the server has not cached it yet.
 
 Each script works on the one key that it is given.
 """
 
-from __future__ import annotations
-
-import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import redis
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A Lua script and the name under which a server keeps it.
-
-    Attributes:
-        text: the program.
-        digest: its SHA-1 in hexadecimal digits.
-    """
-
-    text: str
-    digest: str
-
-    @classmethod
-    def of(cls, text: str) -> Script:
-        """The script with its digest."""
-        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-def run(client: redis.Redis, script: Script, key: str, *arguments: str | bytes | int) -> object:
-    """What the script answers: one round trip when the server has cached it, else two."""
-    import redis.exceptions as theirs
-
-    try:
-        return client.evalsha(script.digest, 1, key, *arguments)
-    except theirs.NoScriptError:  # It has not run: sending it again repeats nothing.
-        return client.eval(script.text, 1, key, *arguments)
-
-
 ABSENT, DIFFERENT = -1, 0
 """Answers of the scripts that compare: no such key, another value; 1 means equal and done."""
 
-SWAP = Script.of("""
+SWAP = """
 local value = redis.call('GET', KEYS[1])
 if not value then return -1 end
 if value ~= ARGV[1] then return 0 end
@@ -58,28 +20,28 @@ else
   redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 end
 return 1
-""")
+"""
 """Replaces the first argument by the second; the third is a TTL in ms, 0 to keep the key's."""
 
-UNLOCK = Script.of("""
+UNLOCK = """
 local owner = redis.call('GET', KEYS[1])
 if not owner then return -1 end
 if owner ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])
 return 1
-""")
+"""
 """Removes a key that holds the argument."""
 
-EXTEND = Script.of("""
+EXTEND = """
 local owner = redis.call('GET', KEYS[1])
 if not owner then return -1 end
 if owner ~= ARGV[1] then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1
-""")
+"""
 """Gives a key that holds the first argument a TTL, the second argument in ms."""
 
-ADD_2_TO_63 = Script.of("""
+ADD_2_TO_63 = """
 local value = redis.call('GET', KEYS[1])
 if value then redis.call('INCRBY', KEYS[1], '0') end
 if not value or string.sub(value, 1, 1) ~= '-' then
@@ -88,7 +50,7 @@ end
 redis.call('INCRBY', KEYS[1], '9223372036854775807')
 redis.call('INCRBY', KEYS[1], '1')
 return redis.call('GET', KEYS[1])
-""")
+"""
 """Subtracts -2^63, which no INCRBY and no DECRBY takes; refuses what is no integer, as they do.
 
 Only a negative number has room for it. The answer is digits: Lua's numbers are doubles.
