@@ -5,12 +5,12 @@ memcached holds bytes, so values are ``bytes``. What it cannot do is refused or 
 - Keys are at most 250 bytes of UTF-8 without spaces and control characters; the rest of what
   kvbench allows is a ValueError. Values are at most what the server was started with (1 MiB).
 - Its clock goes in steps of a second, and a TTL of n steps ends up to a step early. To keep a key
-  for at least its TTL, that is rounded up to whole seconds and gets one on top. TTLs over thirty
-  days would be read as dates, so they are sent as dates, by the server's clock.
+  for at least its TTL, that is rounded up to whole seconds, plus one. TTLs over thirty days would
+  be read as dates, so they are sent as dates, by the server's clock.
 - There is no transaction: a batch that fails has been applied in part, and the error names what
-  was refused. A value that is too large also costs the key its old value.
-- Nothing changes a value alone: CAS without a TTL reads how long the key has left and gives it as
-  much again, which is a step more when the clock went on in between.
+  was refused. A value that is too large also removes the old value.
+- No command changes a value and keeps its TTL: CAS without a TTL reads the remaining TTL and sets
+  it again, which is a step more when the clock advanced in between.
 
 ``memcached://`` without a host starts a private server, the ``memcached`` on the PATH. It listens
 on loopback, refuses to store rather than to evict, and ends with the backend.
@@ -132,7 +132,7 @@ class MemcachedBackend(Backend):
         return backend
 
     def _read_version(self) -> None:
-        """Reach the server once: an unreachable target is found at open, not in mid-run."""
+        """Ask the server for its version: an unreachable target fails when it is opened."""
         with TRANSLATED:
             self._version = self._client.version().decode(errors="replace")
         numbers = [int(number) for number in re.findall(r"\d+", self._version)[:2]]

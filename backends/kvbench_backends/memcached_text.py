@@ -38,11 +38,11 @@ _REFUSED = (b"ERROR", b"CLIENT_ERROR", b"SERVER_ERROR")
 
 
 def encode_key(key: str) -> bytes:
-    """The key as memcached has it.
+    """The key in bytes, as memcached stores it.
 
     Raises:
         TypeError: it is no ``str``.
-        ValueError: it is no key, or none for memcached: too long, a space, a control character.
+        ValueError: it is too long, or holds a space or a control character.
     """
     check_key(key)
     name = key.encode()

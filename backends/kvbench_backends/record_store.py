@@ -1,8 +1,8 @@
-"""Adapters over a store of records in a folder: all that LMDB and RocksDB have in common.
+"""Adapters over a store of records in a folder: the common part of LMDB and RocksDB.
 
-Such a store maps bytes to bytes and has transactions of some kind. A record is a value with its
-deadline (:mod:`kvbench_backends.records`). Reads look past expired records; they are removed when
-the store is opened, or their key is written.
+Such a store maps bytes to bytes and has some kind of transaction. A record is a value with its
+deadline (:mod:`kvbench_backends.records`). Reads ignore expired records; they are removed when the
+store is opened, or their key is written.
 
 A folder is opened once in a process: the backends on it share the open store, from any thread, and
 the last one closes it. A folder with other data is refused.

@@ -8,7 +8,7 @@ and the last ones may be lost when the machine loses power.
 An application's database is refused, or with ``?create_table=1`` used without changing a setting,
 in a table that is dropped at the end (:mod:`kvbench_backends.sqlite_files`).
 
-Deadlines are wall-clock times, since they must outlive the process. Reads look past expired rows;
+Deadlines are wall-clock times, since they must outlive the process. Reads ignore expired rows;
 rows are removed when the store is opened or closed, or when their key is written again.
 
 A backend belongs to the thread that opened it.
@@ -47,7 +47,7 @@ from kvbench.model import (
     ttl_to_ms,
 )
 from kvbench_backends.foreign_errors import Table, Translation
-from kvbench_backends.sqlite_files import drop_guest, is_guest, open_file
+from kvbench_backends.sqlite_files import drop_scratch, is_scratch, open_file
 
 _SYNCHRONOUS = ("OFF", "NORMAL", "FULL", "EXTRA")
 
@@ -114,9 +114,9 @@ class SqliteBackend(Backend):
 
         UsageError also when the file is an application's; see :mod:`.sqlite_files`.
         """
-        path, as_guest = _path(url)
-        connection, table = open_file(path, as_guest=as_guest)
-        kind = _Private if path == ":memory:" or is_guest(table) else cls
+        path, may_create = _path(url)
+        connection, table = open_file(path, may_create=may_create)
+        kind = _Private if path == ":memory:" or is_scratch(table) else cls
         backend = cast("Self", kind(connection, table))
         try:
             backend._remove_expired()
@@ -129,17 +129,17 @@ class SqliteBackend(Backend):
 
     @override
     def close(self) -> None:
-        """A guest's table is dropped."""
+        """A scratch table is dropped."""
         try:
-            if is_guest(self._table):
-                drop_guest(self._connection, self._table)
+            if is_scratch(self._table):
+                drop_scratch(self._connection, self._table)
             else:
                 self._remove_expired()
         except sqlite3.ProgrammingError:
             pass  # Closed before.
         except sqlite3.Error as error:
             # The disk is full, or another process writes: what stays is removed at the next open.
-            if is_guest(self._table):
+            if is_scratch(self._table):
                 _log.warning(
                     "the table %s stays until the next run with ?create_table=1: %s",
                     self._table, error,
@@ -297,13 +297,13 @@ class SqliteBackend(Backend):
 
 
 class _Private(SqliteBackend):
-    """A database in memory, or a guest's table: no other process can open it."""
+    """A database in memory, or a scratch table: no other process can open it."""
 
     capabilities = SqliteBackend.capabilities - {Capability.SHARED}
 
 
 def _path(url: str) -> tuple[str, bool]:
-    """The file that a URL names, and whether kvbench may be a guest there."""
+    """The file that a URL names, and whether kvbench may create a scratch table there."""
     path, has_query, query = url.partition("://")[2].partition("?")
     if not path:
         example = SqliteBackend.url_example

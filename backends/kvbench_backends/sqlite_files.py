@@ -4,10 +4,10 @@ A file with the table ``kvbench`` and nothing else is kvbench's own; an empty or
 so. Any other file is an application's, and is refused: its settings, such as the journal mode, are
 stored in it and belong to the application.
 
-Where the user allows it (``?create_table=1``), kvbench is a *guest* in such a file. It changes no
-setting, works in a table of its own, ``kvbench_PID_RANDOM``, and drops it at the end. A process
-that was killed leaves its table behind; the next guest finds it by its name and columns, sees that
-the process is gone, and drops it.
+Where the user allows it (``?create_table=1``), kvbench works in such a file in a scratch table,
+``kvbench_PID_RANDOM``. It changes no setting, and drops the table at the end. A process that was
+killed leaves its table behind; the next one finds it by its name and columns, sees that the
+process has ended, and drops it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OWN_TABLE = "kvbench"
 BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process's transaction."""
 
-_GUEST_TABLE = re.compile(r"kvbench_(?P<pid>\d+)_[0-9a-f]{8}")
+_SCRATCH_TABLE = re.compile(r"kvbench_(?P<pid>\d+)_[0-9a-f]{8}")
 _COLUMNS = ["key", "value", "deadline_ms"]
 _CREATE = """
 CREATE TABLE IF NOT EXISTS {table} (
@@ -35,22 +35,22 @@ CREATE TABLE IF NOT EXISTS {table} (
 """
 _OBJECTS_SHOWN = 3
 
-_guests: set[str] = set()
-"""Tables of this process's guests: what else bears its number was left by an earlier process."""
+_scratch_tables: set[str] = set()
+"""Scratch tables of this process: others with its number were left by an earlier process."""
 
 
-def open_file(path: str, *, as_guest: bool) -> tuple[sqlite3.Connection, str]:
+def open_file(path: str, *, may_create: bool) -> tuple[sqlite3.Connection, str]:
     """Open a database and make the table that kvbench works in.
 
     Args:
         path: of the file, or ``:memory:``.
-        as_guest: whether kvbench may work in an application's database.
+        may_create: whether kvbench may create a scratch table in an application's database.
 
     Returns:
-        The connection and the name of the table: :data:`OWN_TABLE`, or that of a guest.
+        The connection and the name of the table: :data:`OWN_TABLE`, or a scratch table's.
 
     Raises:
-        UsageError: the file is an application's, and ``as_guest`` is not set. It is unchanged.
+        UsageError: the file is an application's, and ``may_create`` is not set. It is unchanged.
         KvConnectionError: it cannot be opened or written, is locked, or is no SQLite database.
     """
     try:
@@ -61,9 +61,9 @@ def open_file(path: str, *, as_guest: bool) -> tuple[sqlite3.Connection, str]:
         if _is_own(connection):
             _make_own(connection)
             return connection, OWN_TABLE
-        if not as_guest:
+        if not may_create:
             raise UsageError(_refusal(path, _objects(connection)))
-        return connection, _make_guest(connection)
+        return connection, _make_scratch(connection)
     except sqlite3.Error as error:
         connection.close()
         raise KvConnectionError(f"{path}: {_in_words(error)}") from None
@@ -72,14 +72,14 @@ def open_file(path: str, *, as_guest: bool) -> tuple[sqlite3.Connection, str]:
         raise
 
 
-def is_guest(table: str) -> bool:
+def is_scratch(table: str) -> bool:
     """Whether a table is one that is dropped at the end."""
     return table != OWN_TABLE
 
 
-def drop_guest(connection: sqlite3.Connection, table: str) -> None:
-    """Drop a guest's table; sqlite3.Error when that cannot be done now: the next guest will."""
-    _guests.discard(table)
+def drop_scratch(connection: sqlite3.Connection, table: str) -> None:
+    """Drop a scratch table; sqlite3.Error when that cannot be done now: the next process will."""
+    _scratch_tables.discard(table)
     connection.execute(f"DROP TABLE IF EXISTS {table}")
 
 
@@ -108,25 +108,25 @@ def _make_own(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def _make_guest(connection: sqlite3.Connection) -> str:
-    """Make a table of this guest's own, and drop those of guests that were killed."""
+def _make_scratch(connection: sqlite3.Connection) -> str:
+    """Make a scratch table, and drop those of processes that were killed."""
     for table in _left_behind(connection):
         connection.execute(f"DROP TABLE IF EXISTS {table}")
     table = f"{OWN_TABLE}_{os.getpid()}_{secrets.token_hex(4)}"
-    _guests.add(table)
+    _scratch_tables.add(table)
     try:
         connection.execute(_CREATE.format(table=table))
     except BaseException:  # Ctrl-C may come when it was made already.
         with suppress(sqlite3.Error):
-            drop_guest(connection, table)
+            drop_scratch(connection, table)
         raise
     return table
 
 
 def _left_behind(connection: sqlite3.Connection) -> Iterable[str]:
     for name in _objects(connection):
-        match = _GUEST_TABLE.fullmatch(name)
-        if match is None or name in _guests or not _has_our_columns(connection, name):
+        match = _SCRATCH_TABLE.fullmatch(name)
+        if match is None or name in _scratch_tables or not _has_our_columns(connection, name):
             continue
         pid = int(match["pid"])
         if pid == os.getpid() or not _is_alive(pid):
