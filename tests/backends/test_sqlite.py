@@ -1,4 +1,4 @@
-"""The SQLite adapter in a file that belongs to an application: refused, or a guest without traces.
+"""The SQLite adapter in an application's file: refused, or used through a scratch table.
 
 The application's database here has tables, an index, a view, a trigger, data and settings of its
 own, and a connection that stays open.
@@ -26,7 +26,7 @@ PRAGMAS = (
     "journal_mode", "user_version", "application_id", "page_size", "auto_vacuum", "encoding",
     "integrity_check",
 )  # fmt: skip
-GUEST = re.compile(r"kvbench_\d+_[0-9a-f]{8}")
+SCRATCH = re.compile(r"kvbench_\d+_[0-9a-f]{8}")
 KVBENCH = (sys.executable, "-m", "kvbench")
 CHECK = (*KVBENCH, "check", "--only", "BCAS-*", "--only", "BERR-*", "--only", "BLIFE-*")
 RUN = (*KVBENCH, "run", "--batch-sizes", "10", "--ops", "mget,mset", "--no-keep-awake")
@@ -71,9 +71,9 @@ def state(connection: sqlite3.Connection) -> tuple:
     return settings, schema, list(connection.iterdump())
 
 
-def guests(connection: sqlite3.Connection) -> list[str]:
+def scratch_tables(connection: sqlite3.Connection) -> list[str]:
     rows = connection.execute("SELECT name FROM sqlite_master").fetchall()
-    return [name for (name,) in rows if GUEST.fullmatch(name)]
+    return [name for (name,) in rows if SCRATCH.fullmatch(name)]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -89,13 +89,15 @@ def started_run(url: str, application: sqlite3.Connection) -> subprocess.Popen:
     process = subprocess.Popen(
         [*RUN, "--rigorous", url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    wait_until(lambda: process.poll() is not None or rows_of_guests(application))
+    wait_until(lambda: process.poll() is not None or rows_of_scratch_tables(application))
     assert process.poll() is None, "it ended before it measured"
     return process
 
 
-def rows_of_guests(application: sqlite3.Connection) -> int:
-    counts = [application.execute(f"SELECT count(*) FROM {one}") for one in guests(application)]
+def rows_of_scratch_tables(application: sqlite3.Connection) -> int:
+    counts = [
+        application.execute(f"SELECT count(*) FROM {one}") for one in scratch_tables(application)
+    ]
     return sum(count.fetchone()[0] for count in counts)
 
 
@@ -112,7 +114,7 @@ def test_an_applications_file_is_refused_and_not_a_byte_changes(path):
 
 
 @pytest.mark.parametrize("command", [(*RUN, "--quick"), CHECK])
-def test_a_guest_leaves_everything_as_it_was(path, application, command):
+def test_a_scratch_table_leaves_everything_as_it_was(path, application, command):
     before = state(application)
     seen = run(*command, f"sqlite://{path}?create_table=1")
     assert seen.returncode == 0, seen.stdout + seen.stderr
@@ -121,7 +123,7 @@ def test_a_guest_leaves_everything_as_it_was(path, application, command):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_guest_that_is_interrupted_drops_its_table(path, application, number):
+def test_an_interrupted_process_drops_its_scratch_table(path, application, number):
     before = state(application)
     process = started_run(f"sqlite://{path}?create_table=1", application)
     process.send_signal(number)
@@ -129,24 +131,24 @@ def test_a_guest_that_is_interrupted_drops_its_table(path, application, number):
     assert state(application) == before
 
 
-def test_what_a_killed_guest_leaves_is_known_by_its_name_and_removed_by_the_next(path, application):
+def test_a_killed_process_leaves_a_scratch_table_that_the_next_one_drops(path, application):
     before = state(application)
     process = started_run(f"sqlite://{path}?create_table=1", application)
-    (left,) = guests(application)
+    (left,) = scratch_tables(application)
     # The table is named after the process that made it: the worker, which would tidy up.
     worker = int(left.split("_")[1])
     os.kill(worker, signal.SIGKILL)
     process.kill()
     process.wait(30)
     wait_until(lambda: not Path(f"/proc/{worker}").exists())
-    assert guests(application) == [left]
+    assert scratch_tables(application) == [left]
     with SqliteBackend.open(f"sqlite://{path}?create_table=1") as store:
         store.set("k", b"1")
-        assert left not in guests(application)
+        assert left not in scratch_tables(application)
     assert state(application) == before
 
 
-def test_guests_do_not_disturb_each_other_nor_tables_with_such_names(path, application):
+def test_scratch_tables_change_neither_each_other_nor_tables_with_similar_names(path, application):
     """One in another living process, one in this process, and an application's own table."""
     application.execute("CREATE TABLE kvbench_1_deadbeef (mine TEXT)")
     application.execute("CREATE TABLE kvbench (mine TEXT)")
@@ -183,7 +185,7 @@ def test_a_table_left_by_an_earlier_process_of_the_same_number_is_removed(path, 
         f"CREATE TABLE {left} (key TEXT PRIMARY KEY, value BLOB, deadline_ms INTEGER)"
     )
     SqliteBackend.open(f"sqlite://{path}?create_table=1").close()
-    assert guests(application) == []
+    assert scratch_tables(application) == []
 
 
 def test_a_locked_database_is_one_line(path, application, monkeypatch):
@@ -197,14 +199,14 @@ def test_a_locked_database_is_one_line(path, application, monkeypatch):
 def test_a_table_that_cannot_be_dropped_is_named(path, application, caplog, monkeypatch):
     monkeypatch.setattr("kvbench_backends.sqlite_files.BUSY_TIMEOUT_S", 0.05)
     store = SqliteBackend.open(f"sqlite://{path}?create_table=1")
-    (table,) = guests(application)
+    (table,) = scratch_tables(application)
     application.execute("BEGIN IMMEDIATE")
     store.close()
     store.close()
     application.execute("ROLLBACK")
     assert f"{table} stays until the next run with ?create_table=1" in caplog.text
     SqliteBackend.open(f"sqlite://{path}?create_table=1").close()
-    assert guests(application) == []
+    assert scratch_tables(application) == []
 
 
 def test_a_read_only_file_is_one_line(tmp_path):
@@ -249,7 +251,7 @@ def test_a_file_of_kvbenchs_own_is_used_again_with_or_without_the_word(tmp_path)
         assert store.get("k") == b"1"
 
 
-def test_a_guest_measures_the_applications_own_durability(path):
+def test_a_scratch_table_has_the_applications_durability(path):
     with SqliteBackend.open(f"sqlite://{path}?create_table=1") as store:
         mode = sqlite3.connect(path).execute("PRAGMA journal_mode").fetchone()[0]
         assert store.describe()["durability"] == f"{mode.upper()}, synchronous=FULL"
