@@ -137,18 +137,15 @@ class SimpleBackend(Backend):
 
     @override
     def exists(self, key: str) -> bool:
-        """Whether there is a value to read."""
         return self.get(key) is not None
 
     @override
     def mget(self, keys: Sequence[str]) -> list[Value]:
-        """Through :meth:`read_values`."""
         check_keys(keys)
         return list(self.store_call(self.read_values, keys))
 
     @override
     def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """Through :meth:`write_values`."""
         self.mset_each([(key, value, ttl) for key, value in pairs_to_dict(pairs).items()])
 
     @override
@@ -159,7 +156,6 @@ class SimpleBackend(Backend):
 
     @override
     def mdel(self, keys: Sequence[str]) -> int:
-        """Through :meth:`remove_keys`."""
         check_keys(keys)
         return self.store_call(self.remove_keys, list(dict.fromkeys(keys)))
 

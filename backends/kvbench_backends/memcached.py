@@ -155,7 +155,6 @@ class MemcachedBackend(Backend):
 
     @override
     def close(self) -> None:
-        """A private server is stopped."""
         if self._is_open:
             self._is_open = False
             self._client.close()
@@ -201,7 +200,6 @@ class MemcachedBackend(Backend):
 
     @override
     def mget(self, keys: Sequence[str]) -> list[Value]:
-        """One command ``get``."""
         names = encode_keys(keys)
         with TRANSLATED:
             return list(map(self._client.get_many(names).get, names))
@@ -249,7 +247,6 @@ class MemcachedBackend(Backend):
 
     @override
     def pipelined_get(self, keys: Sequence[str]) -> list[Value]:
-        """Meta gets."""
         commands = [b"mg %b v\r\n" % name for name in encode_keys(keys)]
         return cast("list[Value]", exchange_values(self._client, commands))
 
@@ -277,7 +274,6 @@ class MemcachedBackend(Backend):
 
     @override
     def expire(self, key: str, ttl: float | None) -> bool:
-        """The command ``touch``."""
         name, expiry = encode_key(key), expiry_time(self._client, ttl)
         with TRANSLATED:
             return bool(self._client.touch(name, expiry))
@@ -299,7 +295,6 @@ class MemcachedBackend(Backend):
 
     @override
     def setnx(self, key: str, value: Value, ttl: float | None = None) -> bool:
-        """The command ``add``."""
         name, data, expiry = (
             encode_key(key),
             check_bytes(key, value),

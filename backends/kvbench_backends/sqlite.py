@@ -188,7 +188,6 @@ class SqliteBackend(Backend):
 
     @override
     def mget(self, keys: Sequence[str]) -> list[Value]:
-        """One SELECT."""
         check_keys(keys)
         if _has_nul(keys):
             with _TRANSLATED, self._transaction():
@@ -200,13 +199,11 @@ class SqliteBackend(Backend):
 
     @override
     def mset(self, pairs: Pairs, ttl: float | None = None) -> None:
-        """One transaction."""
         items = pairs_to_dict(pairs)
         self._write_rows([_row(key, value, ttl) for key, value in items.items()])
 
     @override
     def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
-        """One transaction."""
         self._write_rows([_row(key, value, ttl) for key, value, ttl in entries])
 
     def _write_rows(self, rows: list[tuple[str, bytes, int]]) -> None:
@@ -215,7 +212,6 @@ class SqliteBackend(Backend):
 
     @override
     def mdel(self, keys: Sequence[str]) -> int:
-        """One DELETE."""
         check_keys(keys)
         if _has_nul(keys):
             with _TRANSLATED, self._transaction():
@@ -225,7 +221,6 @@ class SqliteBackend(Backend):
 
     @override
     def mexists(self, keys: Sequence[str]) -> list[bool]:
-        """One SELECT."""
         check_keys(keys)
         if _has_nul(keys):
             with _TRANSLATED, self._transaction():
@@ -262,7 +257,6 @@ class SqliteBackend(Backend):
 
     @override
     def getdel(self, key: str) -> Value:
-        """One transaction."""
         check_key(key)
         with _TRANSLATED, self._transaction():
             value = self.get(key)
@@ -271,7 +265,6 @@ class SqliteBackend(Backend):
 
     @override
     def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
-        """One transaction."""
         check_key(key)
         wanted, data = check_bytes(key, expected), check_bytes(key, new)
         new_deadline_ms = _deadline_ms(ttl)

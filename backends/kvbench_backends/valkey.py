@@ -124,7 +124,6 @@ class ValkeyBackend(Backend):
 
     @override
     def close(self) -> None:
-        """A private server is stopped."""
         self._client.close()
         if self._server is not None:
             self._server.stop()
@@ -162,7 +161,6 @@ class ValkeyBackend(Backend):
 
     @override
     def mget(self, keys: Sequence[str]) -> list[Value]:
-        """The command MGET."""
         check_keys(keys)
         if not keys:
             return []
@@ -206,7 +204,6 @@ class ValkeyBackend(Backend):
 
     @override
     def mdel(self, keys: Sequence[str]) -> int:
-        """The command DEL."""
         check_keys(keys)
         if not keys:
             return 0
@@ -283,7 +280,6 @@ class ValkeyBackend(Backend):
 
     @override
     def incr(self, key: str, delta: int = 1) -> int:
-        """The command INCRBY."""
         check_key(key)
         check_delta(key, delta)
         with TRANSLATED:
@@ -291,7 +287,6 @@ class ValkeyBackend(Backend):
 
     @override
     def decr(self, key: str, delta: int = 1) -> int:
-        """The command INCRBY with the delta's opposite."""
         check_key(key)
         check_delta(key, delta)
         with TRANSLATED:
@@ -301,7 +296,6 @@ class ValkeyBackend(Backend):
 
     @override
     def cas(self, key: str, expected: Value, new: Value, ttl: float | None = None) -> bool | None:
-        """A Lua script."""
         check_key(key)
         wanted, data, ttl_ms = check_bytes(key, expected), check_bytes(key, new), ttl_to_ms(ttl)
         with TRANSLATED:
@@ -319,14 +313,12 @@ class ValkeyBackend(Backend):
 
     @override
     def unlock(self, key: str, owner: str) -> bool:
-        """A Lua script."""
         check_key(key)
         check_owner(owner)
         return self._if_held(self._unlock, key, owner)
 
     @override
     def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
-        """A Lua script."""
         check_key(key)
         check_owner(owner)
         return self._if_held(self._extend, key, owner, lock_ttl_to_ms(ttl))

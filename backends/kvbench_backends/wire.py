@@ -77,7 +77,6 @@ class WireBackend(SyncKvClient, Backend):
 
     @override
     def close(self) -> None:
-        """A private server is stopped."""
         try:
             super().close()
         finally:
@@ -133,7 +132,6 @@ class AsyncWireBackend(KvClient, AsyncBackend):
 
     @override
     async def close(self) -> None:
-        """A private server is stopped."""
         try:
             await super().close()
         finally:
