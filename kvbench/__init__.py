@@ -1,7 +1,7 @@
-"""kvbench: proves that a key-value store keeps its promises, and measures what batching buys.
+"""kvbench: checks that a key-value store keeps its promises, and measures the gain of batching.
 
-``kvbench.open_backend(url)`` opens any target; ``kvbench.client`` talks to a server of the wire
-protocol; the ``kvbench`` command does the rest.
+``kvbench.open_backend(url)`` opens any target; ``kvbench.client`` has clients for servers of the
+wire protocol; the ``kvbench`` command does the rest.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load what is asked for when it is first asked for, so that `kvbench --help` does not pay."""
+    """Import names on first use, so that `kvbench --help` stays fast."""
     if name in ("Backend", "AsyncBackend"):
         from kvbench import backend
 

@@ -1,9 +1,9 @@
-"""A synchronous face for an asynchronous backend, on an event loop of its own.
+"""A synchronous interface to an asynchronous backend, on a separate event loop.
 
-For scripts and checks that want one interface for every target. Each call pays for entering the
-loop, so the benchmark does not use it: it drives asynchronous backends inside their loop.
+For scripts and checks that want one interface for every target. Each call enters the loop, which
+costs time, so the benchmark does not use it: it calls asynchronous backends inside their loop.
 
-What the wrapped adapter declares, its face declares too, also as a class.
+The wrapper declares what the wrapped adapter declares, also as a class.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class BlockingBackend(Backend):
     """Every method of :class:`Backend`, run to its end on a private event loop.
 
     Attributes:
-        inner: the asynchronous backend behind this face.
+        inner: the wrapped asynchronous backend.
     """
 
     def __init__(self, inner: AsyncBackend, runner: asyncio.Runner) -> None:
@@ -45,7 +45,7 @@ class BlockingBackend(Backend):
 
     @classmethod
     def around(cls, inner: AsyncBackend, runner: asyncio.Runner) -> BlockingBackend:
-        """The face of an open backend that lives on the runner's loop; closing it closes both."""
+        """Wrap an open backend that uses the runner's loop; closing the wrapper closes both."""
         declared = {name: getattr(inner, name) for name in BackendDescription.__annotations__}
         face = type(f"Blocking{type(inner).__name__}", (cls,), declared)
         blocking: BlockingBackend = face(inner, runner)
@@ -53,7 +53,7 @@ class BlockingBackend(Backend):
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """Not by URL: see :meth:`over`."""
+        """Not available: use :meth:`over`."""
         raise UsageError("a BlockingBackend wraps an asynchronous one: use BlockingBackend.over")
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Time as an argument: whoever needs a clock is given one, so that tests never sleep.
+"""Time as an argument: code that needs a clock gets one, so that tests never sleep.
 
 A clock is monotonic and counts nanoseconds from an arbitrary start. The engine reads it through
 this protocol only; :class:`ManualClock` makes every TTL exact in a test.
@@ -17,7 +17,7 @@ NS_PER_S = 1_000_000_000
 
 
 class Clock(Protocol):
-    """Something that knows the time."""
+    """A source of time."""
 
     def now_ns(self) -> int:
         """Monotonic time in nanoseconds, from an arbitrary start."""
@@ -31,7 +31,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that stands still until a test moves it."""
+    """A clock that only a test advances."""
 
     def __init__(self, start_ns: int = 0) -> None:
         self._now_ns = start_ns
@@ -41,10 +41,10 @@ class ManualClock:
         return self._now_ns
 
     def advance_ms(self, ms: float) -> None:
-        """Move on by ``ms`` milliseconds.
+        """Advance by ``ms`` milliseconds.
 
         Raises:
-            ValueError: if ``ms`` is negative: a monotonic clock does not go back.
+            ValueError: ``ms`` is negative; a monotonic clock does not go back.
         """
         if ms < 0:
             raise ValueError(f"a monotonic clock cannot go back by {-ms} ms")

@@ -1,8 +1,8 @@
-"""Whether an adapter can be used as it is written, before any of its code runs.
+"""Checks the declarations of an adapter class before its code runs.
 
-Types are what a newcomer's first adapter gets wrong, and what Python notices late: a word in the
-place of a BatchKind, one name where a tuple is wanted, a method that is missing. This looks at the
-class when it is to be opened. Whether it speaks the truth is for the conformance suite to say.
+A first adapter often has wrong types, which Python notices late: a word instead of a BatchKind, a
+name instead of a tuple, a missing method. This module checks the class before it is opened. The
+conformance suite checks whether its declarations are true.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from kvbench.model import BatchKind, Capability
 
 
 def declaration_problem(adapter: object) -> str:
-    """What has to be changed in an adapter's class, in one line; empty when it can be used."""
+    """What must be changed in an adapter's class, in one line; empty if nothing."""
     if not isinstance(adapter, type) or not issubclass(adapter, Backend | AsyncBackend):
         return f"{adapter!r} is no subclass of kvbench.Backend or kvbench.AsyncBackend"
     name = adapter.__name__
@@ -69,6 +69,6 @@ def _url_options_problem(declared: object) -> str:
 
 
 def _member(words: type[BatchKind] | type[Capability], wrong: object) -> str:
-    """How to write what a word means; all ways when it means nothing."""
+    """How to write the intended member; all members if the word matches none."""
     fitting = [one for one in words if one.value == wrong] or list(words)
     return " or ".join([f"{words.__name__}.{one.name}" for one in fitting])

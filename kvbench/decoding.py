@@ -1,7 +1,7 @@
-"""JSON and TOML that somebody else has written: it is read, or it is a ValueError.
+"""Decodes JSON and TOML from outside: any failure is a ValueError.
 
-A decoder that meets a hundred thousand brackets raises RecursionError, which no caller expects from
-a file; here it becomes what every other damage is.
+A decoder raises RecursionError for a hundred thousand brackets, which callers do not expect; here
+it becomes a ValueError, like any other damage.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ _T = TypeVar("_T")
 
 
 def decode(decoder: Callable[[bytes], _T], content: bytes) -> _T:
-    """What ``decoder`` makes of ``content``.
+    """Decode ``content``.
 
     Raises:
-        ValueError: it cannot be read. A ``msgspec.ValidationError`` when the syntax is that of a
-            whole document, which has another shape or is nested too deeply.
+        ValueError: it cannot be decoded. A ``msgspec.ValidationError`` if the syntax is valid but
+            the structure is wrong or nested too deeply.
     """
     try:
         return decoder(content)

@@ -1,8 +1,8 @@
-"""Sending and receiving at the same time, on one blocking socket.
+"""Sending and receiving concurrently, on one blocking socket.
 
-Whoever sends many requests before reading a reply can wait for ever: a server that bounds its
-buffers stops reading while its replies are not fetched, and the sender's own buffers are full. So
-pipelines are sent while what comes back is already read.
+A client that sends many requests before reading a reply can block forever: a server with bounded
+buffers stops reading while its replies are not read, and the client's send buffers are full. So
+pipelines are sent while replies are read.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ POLLIN = getattr(select, "POLLIN", 1)
 POLLOUT = getattr(select, "POLLOUT", 4)
 
 _RECV_BYTES = 262_144
-"""Pipelined replies come in bulk: a larger piece costs fewer calls."""
+"""Pipelined replies come in bulk: a larger piece needs fewer calls."""
 
 
 class Poll(Protocol):
-    """What is used of ``select.poll``, for one stream."""
+    """The part of ``select.poll`` used here, for one stream."""
 
     def register(self, stream: socket.socket, events: int, /) -> None:
         """Watch a stream for events."""
 
     def modify(self, stream: socket.socket, events: int, /) -> None:
-        """Watch it for others."""
+        """Change the watched events."""
 
     def poll(self, timeout_ms: float, /) -> list[tuple[int, int]]:
-        """(descriptor, events) once there are some; empty after so many milliseconds."""
+        """(descriptor, events) when there are some; empty after the given milliseconds."""
 
 
 class _PollBySelect:
-    """A :class:`Poll` where there is no ``select.poll``: eventlet takes it away."""
+    """A :class:`Poll` where ``select.poll`` is missing: eventlet removes it."""
 
     def register(self, stream: socket.socket, events: int, /) -> None:
         self._stream, self._events = stream, events
@@ -57,13 +57,13 @@ def new_poll() -> Poll:
 def send_while_receiving(
     stream: socket.socket, requests: bytes, feed: Callable[[bytes], bool], timeout_s: float
 ) -> None:
-    """Send ``requests`` in as few writes as the socket takes, and pass all that comes to ``feed``.
+    """Send ``requests`` in few writes, and pass all received bytes to ``feed``.
 
     Args:
-        stream: connected; it is left without blocking when this raises.
+        stream: connected; it stays non-blocking if this raises.
         requests: all of them.
-        feed: takes the next bytes received, and says whether they were the last that are due.
-        timeout_s: of the whole.
+        feed: takes received bytes, and returns whether all replies are complete.
+        timeout_s: for the whole call.
 
     Raises:
         TimeoutError: not all came in time.
@@ -92,7 +92,7 @@ def send_while_receiving(
 
 
 def _send_some(stream: socket.socket, unsent: memoryview) -> memoryview:
-    """Send what the socket takes now; returns the rest."""
+    """Send as much as the socket accepts now; returns the rest."""
     while unsent:
         try:
             unsent = unsent[stream.send(unsent) :]

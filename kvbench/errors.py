@@ -3,26 +3,26 @@
 ::
 
     KvbenchError
-    ├── UsageError               the caller's words are wrong (also a ValueError): URL, option
+    ├── UsageError               invalid input (also a ValueError): a URL, an option
     │   ├── UnknownSchemeError   no backend is registered for a URL's scheme
     │   └── UrlError             a target's URL is wrong; shown without its secrets
     ├── BackendUnavailableError  the adapter is known, its driver or server is not installed
     ├── UnsupportedError         the backend does not offer this operation or value type
     ├── ResultsError             a results file is damaged; carries its path and line number
     ├── ProtocolError            bytes that do not follow specs/wire-protocol.md
-    └── KvError                  talking to a store failed
+    └── KvError                  a request to a store failed
         ├── KvConnectionError    no connection, or it broke; calls in flight may have been applied
         ├── KvTimeoutError       no answer in time (also a TimeoutError); may have been applied
         ├── KvRefusedError       the store refused; nothing was applied unless the message says so
         │   └── KvServerError    a server of the wire protocol answered ERROR or INVALID
-        ├── KvProtocolError      the server answered bytes that make no sense; connection closed
-        ├── KvReentryError       a call in the middle of another one of its thread; nothing was sent
-        ├── PoolTimeoutError     no pooled connection came free in time; nothing was sent
-        └── LockLostError        a lock ended before its holder was done
+        ├── KvProtocolError      the server's answer was invalid; connection closed
+        ├── KvReentryError       a call inside another call of the same thread; nothing was sent
+        ├── PoolTimeoutError     no pooled connection was released in time; nothing was sent
+        └── LockLostError        a lock expired before its holder released it
 
-Two rules hold for all of them. The data is in attributes and the prose in ``str()``. And what a
-user can do next is part of the message. Errors of foreign libraries are translated where they
-enter, so that a caller needs to know only this tree.
+Rules for all of them: data is in attributes, text in ``str()``, and the message says what the user
+can do next. Errors of foreign libraries are translated where they enter, so callers need only this
+tree.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class KvbenchError(Exception):
 
 
 class UsageError(KvbenchError, ValueError):
-    """The caller asked for something that cannot be: the message names it and the way out."""
+    """The request is impossible: the message says why and what to do."""
 
 
 class UnknownSchemeError(UsageError):
@@ -70,7 +70,7 @@ class BackendUnavailableError(KvbenchError):
 
 
 class UnsupportedError(KvbenchError):
-    """The store cannot do this; its capabilities say so (`kvbench backends`)."""
+    """The store does not support this; `kvbench backends` lists its capabilities."""
 
 
 class ResultsError(KvbenchError):
@@ -85,11 +85,11 @@ class ResultsError(KvbenchError):
 
 
 class ProtocolError(KvbenchError):
-    """Bytes that break the wire protocol. Raised by the codec, whatever it is fed."""
+    """Bytes that violate the wire protocol. Raised by the codec for any invalid input."""
 
 
 class KvError(KvbenchError):
-    """Talking to a store failed. The subclass says what is known about the state left behind."""
+    """A request to a store failed. The subclass says what is known about the resulting state."""
 
 
 class KvConnectionError(KvError, ConnectionError):
@@ -118,23 +118,23 @@ class KvProtocolError(KvError, ProtocolError):
 
 
 class KvReentryError(KvError):
-    """A client was called in the middle of another call of the same thread.
+    """A client was called inside another call of the same thread.
 
-    A signal handler does that, a ``__del__`` or a trace function. Nothing was sent, and the outer
-    call goes on undisturbed.
+    Causes are a signal handler, a ``__del__`` or a trace function. Nothing was sent, and the outer
+    call continues.
     """
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"{name}: the client was called in the middle of another call of the same thread, by a "
-            "signal handler, a __del__ or a trace function: give that code a client of its own, or "
+            f"{name}: the client was called inside another call of the same thread, by a "
+            "signal handler, a __del__ or a trace function: use a separate client in that code, or "
             "let it set a flag and make the call later"
         )
 
 
 class PoolTimeoutError(KvError, TimeoutError):
-    """Every pooled connection stayed busy for the whole acquire timeout. Nothing was sent."""
+    """No pooled connection was released within the acquire timeout. Nothing was sent."""
 
 
 class LockLostError(KvError):
-    """A lock had ended before its holder released it: another may have held it meanwhile."""
+    """A lock expired before its holder released it: another owner may have held it."""

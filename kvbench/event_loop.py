@@ -1,4 +1,4 @@
-"""The event loop of our own processes: uvloop's where it is installed, else asyncio's."""
+"""The event loop of kvbench's processes: uvloop if installed, else asyncio."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Stores that make room by removing keys, and what the owner of such a store must know.
+"""Stores that evict keys when they are full, and the warning for their owners.
 
-kvbench touches no key but those under its own prefix. A store that evicts does: when it is full, a
-key that is stored pushes out another one, whoever's that is. The adapter of such a store says so
-with a fact in ``describe()``; whoever is about to write to it warns.
+kvbench changes only keys under its prefix. A store that evicts is different: when it is full,
+storing a key removes another one, possibly of another user. The adapter of such a store declares it
+with a fact in ``describe()``; commands that write to it show a warning.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from collections.abc import Mapping
 
 FACT = "eviction"
 """The fact's name. Its value is the rule and the limit, e.g. ``allkeys-lru at 100 MiB``; a store
-that never evicts does not have it."""
+that never evicts does not have the fact."""
 
 _MIB = 1 << 20
 
 
 def rule_at(rule: str, limit_bytes: int | None) -> str:
-    """The fact's value: how keys are chosen, and at which memory limit; None for an unknown one."""
+    """The fact's value: how keys are selected, and the memory limit; None if unknown."""
     limit = "an unknown limit" if limit_bytes is None else f"{limit_bytes / _MIB:.4g} MiB"
     return f"{rule} at {limit}"
 
 
 def warning(name: str, facts: Mapping[str, str], needed_bytes: int | None = None) -> str:
-    """One sentence of what can happen and one of what to do; empty where nothing is evicted.
+    """The risk and what to do about it, in two sentences; empty if nothing is evicted.
 
     Args:
         name: of the target, without a password.
-        facts: what the open store says of itself.
-        needed_bytes: what will be stored at once, where that is known.
+        facts: the open store's description of itself.
+        needed_bytes: how much will be stored at once, if known.
     """
     rule = facts.get(FACT)
     if rule is None:

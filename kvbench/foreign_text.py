@@ -1,11 +1,11 @@
-r"""Text that a peer, a file or a driver has written, made fit to be shown and kept.
+r"""Makes text from peers, files and drivers safe to show and to store.
 
-Such text may move a cursor, set a window's title, reverse the reading order, forge a line, or be
-60 MiB long. :func:`printable` is the one function that makes it harmless: whatever is no printable
-character becomes its escape (``\x1b``, ``\u202e``), and what is too long is cut and says so.
-:func:`clean` also takes out secrets, and does both for every text in a record.
+Such text may move a cursor, set a window's title, reverse the reading order, forge a line, or be 60
+MiB long. :func:`printable` makes it harmless: it replaces unprintable characters by their escapes
+(``\x1b``, ``\u202e``), and shortens long text with a note. :func:`clean` also removes secrets, and
+does both for every text in a record.
 
-Both leave their own results as they are, so that a text may pass more than once.
+Both leave their own results unchanged, so a text may be processed more than once.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from typing import TypeVar, cast
 from kvbench.redaction import SECRETS, redact_url
 
 CHARS_MAX = 2000
-"""A longer text is nothing that a person reads, and would fill a file of results."""
+"""Longer text is not readable, and would fill a results file."""
 
 _LOOKED_AT_CHARS = 1 << 16
-"""Secrets are looked for in so much of a text: far more than is shown of it."""
+"""Secrets are searched in this much of a text: far more than is shown of it."""
 
 _KEPT_LINES = frozenset({"timeline"})
-"""Fields that hold several lines, which kvbench has laid out; the texts in them are escaped."""
+"""Fields with several lines laid out by kvbench; the texts in them are already escaped."""
 
 _CONTROLS = re.compile(
     r"\x1b\[(?:[0-9;]*m|[0-9]*[AK]|\?25[lh])"
     r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
-"""Colours and a progress bar's cursor, as rich sends them, or else one control character."""
+"""Colours and cursor control of a progress bar, as rich sends them, or one control character."""
 
 _T = TypeVar("_T")
 
 
 def printable(text: str) -> str:
-    """``text`` in one line of printable characters, at most :data:`CHARS_MAX` of them.
+    """``text`` as one line of printable characters, at most :data:`CHARS_MAX` of them.
 
     Escaped are C0, DEL and C1, bidirectional and other format characters, line separators, lone
     surrogates, and spaces that are not U+0020.
@@ -49,22 +49,23 @@ def target_name(url: str) -> str:
 
 
 def clean(thing: _T) -> _T:
-    """``thing`` with every text in it fit to be shown and without the secrets of this process.
+    """``thing`` with all its text safe to show and without the secrets of this process.
 
     Args:
-        thing: a text, or a record (a struct or dataclass), list, tuple or dict that holds texts.
+        thing: a text, or a record (a struct or dataclass), list, tuple or dict with texts.
 
     Returns:
-        One of the same type; numbers and what else is no text are the same objects.
+        The same type; numbers and other objects are unchanged.
     """
     return cast("_T", _clean(thing))
 
 
 def guard_output(text: str) -> str:
-    """Output as it may reach a standard stream: the last guard, behind :func:`clean`.
+    """Text for a standard stream: the last filter, after :func:`clean`.
 
-    Lines, colours and a progress bar pass; any other control character is escaped, and so is what
-    could set a title, answer for the user, or reverse the reading order. Secrets are hidden.
+    Lines, colours and a progress bar are kept. Other control characters are escaped, and so are
+    those that set a title, send input to the terminal, or reverse the reading order. Secrets are
+    hidden.
     """
     return _CONTROLS.sub(_keep_own_controls, SECRETS.redact(text))
 
@@ -106,7 +107,7 @@ def _escape(text: str) -> str:
 
 
 def _cut(shown: str, chars: int) -> str:
-    """An escaped text, cut when it is too long; ``chars`` of the whole text are in the note."""
+    """An escaped text, shortened if too long; the note gives ``chars``, its original length."""
     if len(shown) <= CHARS_MAX:
         return shown
     note = f"… [cut: {chars:,} characters in all]"

@@ -1,15 +1,14 @@
-"""A server as a child process that ends with its parent, whatever ends the parent.
+"""A server as a child process that always ends with its parent.
 
-Between the two stands a guard, a small process that holds one end of a pipe as its standard input.
-When the parent closes the other end, or dies in any way, SIGKILL included, the guard reads the end
-of the pipe and stops the server: SIGTERM, then SIGKILL. If the guard itself is killed, Linux sends
-the server SIGKILL (prctl PR_SET_PDEATHSIG). The guard runs in a session of its own, so that a
-Ctrl-C in the terminal reaches the parent alone, which then stops the server in order. What the
-parent writes to the pipe goes on to the server's standard input.
+Between them is a guard, a small process whose standard input is a pipe from the parent. When the
+parent closes the pipe or dies, even by SIGKILL, the guard reads end of file and stops the server:
+SIGTERM, then SIGKILL. If the guard itself is killed, Linux sends the server SIGKILL (prctl
+PR_SET_PDEATHSIG). The guard runs in a separate session, so Ctrl-C in the terminal reaches only the
+parent, which then stops the server gracefully. The guard forwards the parent's lines to the
+server's standard input.
 
-The environment variable KVBENCH_SERVER_CPUS ("1", or "1,2") places servers: the guard and all that
-it starts run on these CPUs alone. On a system without CPU affinity, or without these CPUs, it does
-nothing.
+The environment variable KVBENCH_SERVER_CPUS ("1", or "1,2") pins servers: the guard and all its
+children run only on these CPUs. Without CPU affinity, or without these CPUs, it has no effect.
 
 Run as a module (``python -m kvbench.local_server COMMAND...``) this file is that guard.
 """
@@ -32,18 +31,18 @@ from types import FrameType
 from kvbench.errors import KvConnectionError
 
 STOP_TIMEOUT_S = 3.0
-"""From SIGTERM to SIGKILL: a server of ours drains in well under a second."""
+"""Time between SIGTERM and SIGKILL: kvbench's server shuts down in well under a second."""
 
 SERVER_CPUS_VARIABLE = "KVBENCH_SERVER_CPUS"
-"""Whoever measures sets it, so that servers keep off the load generator's cores."""
+"""Set during measurements to keep servers off the load generator's cores."""
 
 _PR_SET_PDEATHSIG = 1
 
 OWN_SERVER = (sys.executable, "-P", "-m", "kvbench", "serve", "--port", "0")
-"""The command for a server of ours on a free port.
+"""The command for kvbench's server on a free port.
 
-With -P Python does not look into the working directory first: the child runs this kvbench, not a
-checkout that the user happens to stand in.
+With -P Python does not search the working directory first: the child runs this kvbench, not a
+checkout in the user's working directory.
 """
 
 
@@ -70,7 +69,7 @@ class LocalServer:
         threading.Thread(target=self._read_output, daemon=True).start()
 
     def _read_output(self) -> None:
-        # Reading on for good: a server that logs must never block on a full pipe.
+        # Read until the end: a server that logs must not block on a full pipe.
         assert self._process.stdout is not None
         with self._process.stdout as stdout:
             for line in stdout:
@@ -81,7 +80,7 @@ class LocalServer:
         """The first line of output that contains a text.
 
         Raises:
-            KvConnectionError: the server ended, or did not print it in time; its last words are in
+            KvConnectionError: the server ended, or did not print it in time; its last lines are in
                 the message. It is stopped.
         """
         end = time.monotonic() + timeout_s
@@ -118,7 +117,7 @@ class LocalServer:
         return " / ".join(self._seen[-3:]) or "it printed nothing"
 
     def stop(self) -> None:
-        """Stop the server and wait for it. Stopping twice is fine."""
+        """Stop the server and wait for it. May be called twice."""
         stdin = self._process.stdin
         if stdin is not None and not stdin.closed:
             stdin.close()  # The guard reads the end of its input and stops the server.
@@ -130,7 +129,7 @@ class LocalServer:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that was free a moment ago: for servers that cannot choose one themselves."""
+    """A TCP port that was free just now: for servers that cannot choose one."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
@@ -138,7 +137,7 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def _die_with_parent() -> Callable[[], None] | None:
-    """What the server's process runs before its program, on Linux: ask to end with the guard."""
+    """Run in the server's process before its program, on Linux: makes it end with the guard."""
     if not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None)
@@ -146,10 +145,10 @@ def _die_with_parent() -> Callable[[], None] | None:
 
 
 def _place(cpus: str | None) -> None:
-    """Move this process, and so what it starts, to CPUs given as numbers with commas between.
+    """Restrict this process and its children to CPUs, given as numbers separated by commas.
 
     Raises:
-        ValueError: they are not.
+        ValueError: invalid numbers.
     """
     if not cpus:
         return
@@ -159,7 +158,7 @@ def _place(cpus: str | None) -> None:
 
 
 def _guard(command: Sequence[str]) -> int:
-    """Run ``command`` until it ends or standard input does; its exit code."""
+    """Run ``command`` until it ends or standard input does; returns its exit code."""
     cpus = os.environ.get(SERVER_CPUS_VARIABLE)
     try:
         _place(cpus)
@@ -187,7 +186,7 @@ def _guard(command: Sequence[str]) -> int:
         input_fd = server.stdin.fileno()
         os.set_blocking(input_fd, False)
         while text := os.read(0, 4096):
-            # A server that does not read, or has ended, must not keep the guard from its work.
+            # The guard must not block on a server that does not read or has ended.
             with contextlib.suppress(OSError):
                 os.write(input_fd, text)
         stop()

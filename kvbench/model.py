@@ -1,10 +1,10 @@
 """The vocabulary shared by all layers: keys, values, TTLs, capabilities, batch kinds.
 
-Rules that the whole project relies on:
+Rules of the whole project:
 
 - A key is 1 to 256 bytes of UTF-8 (specs/wire-protocol.md, KEY-001), and a ``str`` in Python.
-- A value is one of the types of :data:`Value`; anything else is refused before it is sent.
-- A TTL is given by people in seconds and travels as whole milliseconds; 0 ms means "none" on the
+- A value is one of the types of :data:`Value`; anything else is rejected before it is sent.
+- A TTL is given in seconds by people and sent as whole milliseconds; 0 ms means "none" on the
   wire, so a positive TTL never rounds down to it (TTL-002).
 """
 
@@ -19,58 +19,58 @@ from typing import Self, TypeAlias, TypeVar, Union
 Value: TypeAlias = Union[  # noqa: UP007 - a string in a recursive alias needs Union at run time
     bool, int, float, Decimal, str, bytes, list["Value"], dict[str, "Value"], None
 ]
-"""What a typed store can hold. Tuples are accepted and stored as lists."""
+"""Values of a typed store. Tuples are accepted and stored as lists."""
 
 Pairs: TypeAlias = Mapping[str, Value] | Iterable[tuple[str, Value]]
-"""What MSET takes: a mapping, or pairs in order, of which the last one for a key wins."""
+"""Input of MSET: a mapping, or pairs in order; the last one for a key wins."""
 
 KEY_BYTES_MAX = 256
 """Longest key in bytes of UTF-8, namespace prefix included. Set by the protocol family."""
 
 _LEVELS_MAX = 64
-"""Levels of lists and dicts, as many as the wire protocol's codec takes."""
+"""Maximum nesting of lists and dicts, as in the wire protocol's codec."""
 
 TTL_SECONDS_MAX = 10 * 365.25 * 86_400
-"""Longest TTL that every part must support: ten years. Longer ones are refused by name."""
+"""Longest TTL that every part must support: ten years. Longer ones are rejected."""
 
 
 I64_MIN, I64_MAX = -(2**63), 2**63 - 1
-"""The integers that a store of typed values holds, and those of a counter."""
+"""The range of integers in a store of typed values, and of counters."""
 
 OWNER_BYTES_MAX = 65_535
 """Longest name of a lock's owner in bytes of UTF-8: its length is a u16 on the wire."""
 
 
 class Capability(StrEnum):
-    """What a backend says that it can do. The conformance suite checks each claim."""
+    """What a backend declares that it can do. The conformance suite checks each declaration."""
 
     TYPED_VALUES = "typed-values"
     """Stores all of :data:`Value`; without it, values are ``bytes`` only."""
     TTL = "ttl"
     """Keys can expire: ``ttl=`` on set and mset, ``expire`` and ``ttl``."""
     TTL_EACH = "ttl-each"
-    """One batch call can give each pair a TTL of its own."""
+    """One batch call can give each pair a different TTL."""
     ATOMIC_BATCH = "atomic-batch"
-    """To other connections a batch happens at one instant, and applies wholly or not at all."""
+    """Other connections see a batch at one instant, completely or not at all."""
     SETNX = "setnx"
     GETDEL = "getdel"
-    """A value is read and its key removed at one instant."""
+    """Reads a value and removes its key atomically."""
     COUNTERS = "counters"
     """INCR and DECR of 64-bit integers."""
     CAS = "cas"
     LOCKS = "locks"
     """Locks with an owner and a deadline."""
     PIPELINING = "pipelining"
-    """Single calls can be sent together: many requests, one flush, as many replies."""
+    """Single calls can be sent together: many requests, one flush, one reply for each."""
     SHARED = "shared"
-    """Backends opened with the same URL at the same time see the same data."""
+    """Backends opened with the same URL concurrently see the same data."""
 
 
 class BatchOperation(StrEnum):
-    """A batch call of a backend that does the work of single ones. To add one: its row here.
+    """A batch call of a backend, equivalent to single calls. To add one: its row here.
 
     Attributes:
-        single: the method that does the same for one key.
+        single: the method for one key.
     """
 
     single: str
@@ -97,7 +97,7 @@ class BatchKind(StrEnum):
     TRANSACTION = "transaction"
     """Several commands inside one transaction of the store."""
     EMULATED = "emulated"
-    """A loop of single calls: the interface is there, the gain is not."""
+    """A loop of single calls: the interface exists, without the gain."""
 
 
 def ttl_to_ms(ttl: float | None) -> int:
@@ -106,7 +106,7 @@ def ttl_to_ms(ttl: float | None) -> int:
     Rounds to the nearest millisecond, and up to 1 ms below that (TTL-002).
 
     Raises:
-        TypeError: ``ttl`` is no number.
+        TypeError: ``ttl`` is not a number.
         ValueError: ``ttl`` is zero, negative, NaN, infinite, or longer than ten years.
     """
     if ttl is None:
@@ -121,10 +121,10 @@ def ttl_to_ms(ttl: float | None) -> int:
 
 
 def check_key(key: str) -> None:
-    """Refuse what cannot be a key.
+    """Check a key.
 
     Raises:
-        TypeError: ``key`` is no ``str``.
+        TypeError: ``key`` is not a ``str``.
         ValueError: it is empty, longer than 256 bytes, or holds a lone surrogate.
     """
     if not isinstance(key, str):
@@ -138,17 +138,17 @@ def check_key(key: str) -> None:
 
 
 def check_bytes(key: str, value: Value) -> bytes:
-    """The value of a store that holds only bytes; TypeError, naming the key, for anything else."""
+    """Check a value of a store of bytes; the TypeError for other values names the key."""
     if type(value) is not bytes:
         raise TypeError(f"value of key {key!r}: this store holds bytes, not {type(value).__name__}")
     return value
 
 
 def check_value(key: str, value: Value, level: int = 0) -> None:
-    """Refuse what no store of typed values holds; the error names the key.
+    """Check a value of a typed store; the error names the key.
 
     Raises:
-        TypeError: ``value`` is, or contains, something that is no :data:`Value`.
+        TypeError: ``value`` is or contains an object that is not a :data:`Value`.
         ValueError: an int outside 64 bits, a lone surrogate, or too many levels.
     """
     if isinstance(value, list | tuple | dict):
@@ -174,10 +174,10 @@ def check_value(key: str, value: Value, level: int = 0) -> None:
 
 
 def check_delta(key: str, delta: int) -> None:
-    """Refuse what no counter can be changed by; the error names the key.
+    """Check a counter's delta; the error names the key.
 
     Raises:
-        TypeError: ``delta`` is no ``int``.
+        TypeError: ``delta`` is not an ``int``.
         ValueError: it does not fit in 64 bits with a sign.
     """
     if isinstance(delta, bool) or not isinstance(delta, int):
@@ -187,10 +187,10 @@ def check_delta(key: str, delta: int) -> None:
 
 
 def check_owner(owner: str) -> None:
-    """Refuse what cannot be the name of a lock's owner.
+    """Check the name of a lock's owner.
 
     Raises:
-        TypeError: ``owner`` is no ``str``.
+        TypeError: ``owner`` is not a ``str``.
         ValueError: it is empty, longer than 65,535 bytes, or holds a lone surrogate.
     """
     if not isinstance(owner, str):
@@ -200,16 +200,16 @@ def check_owner(owner: str) -> None:
 
 
 def lock_ttl_to_ms(ttl: float) -> int:
-    """A lock's TTL in seconds as whole milliseconds; errors as :func:`ttl_to_ms`, None included."""
+    """A lock's TTL in seconds as whole milliseconds; errors as :func:`ttl_to_ms`, also for None."""
     if ttl is None:
-        raise TypeError("a lock needs a ttl in seconds: every lock ends by itself")
+        raise TypeError("a lock needs a ttl in seconds: every lock expires")
     return ttl_to_ms(ttl)
 
 
 def check_keys(keys: Collection[str]) -> None:
-    """:func:`check_key` for a whole batch, with the loops in C while nothing is wrong.
+    """:func:`check_key` for a whole batch; the loops are in C unless a key is invalid.
 
-    A bare ``str`` is refused: its characters would pass for keys.
+    A single ``str`` is rejected: its characters would be taken for keys.
     """
     if isinstance(keys, str | bytes):
         raise TypeError(f"keys must be a list of str, not one {type(keys).__name__}: {keys!r}")
@@ -229,12 +229,12 @@ _V = TypeVar("_V")
 
 
 def pair_list(pairs: Mapping[str, _V] | Iterable[tuple[str, _V]]) -> list[tuple[str, _V]]:
-    """The pairs of a mapping or an iterable as tuples, repeated keys included.
+    """The pairs of a mapping or an iterable as tuples, including repeated keys.
 
-    Checked by loops in C while they are tuples already.
+    Tuples are checked by loops in C.
 
     Raises:
-        TypeError: an element is not a pair of two.
+        TypeError: an element is not a pair.
     """
     if isinstance(pairs, Mapping):
         return [*pairs.items()]
@@ -248,10 +248,10 @@ def pair_list(pairs: Mapping[str, _V] | Iterable[tuple[str, _V]]) -> list[tuple[
 
 
 def pairs_to_dict(pairs: Mapping[str, _V] | Iterable[tuple[str, _V]]) -> dict[str, _V]:
-    """The pairs of an MSET as a dict of the caller's own; the last pair of a key wins.
+    """The pairs of an MSET as a new dict; the last pair of a key wins.
 
     Raises:
-        TypeError: an element is not a pair of two. Nothing was applied yet.
+        TypeError: an element is not a pair. Nothing was applied yet.
     """
     try:
         return dict(pairs)

@@ -1,21 +1,21 @@
-"""Secrets in URLs: found, hidden, taken from the environment, and kept out of all text.
+"""Secrets in URLs: finds them, hides them, reads them from the environment, removes them from text.
 
-A URL that a person has typed is often not the URL that a parser sees: a password may hold ``@``,
-``/``, ``?`` or a space that should have been percent-encoded. So two readings are made, and what
-either of them takes for a secret is hidden:
+A URL typed by a person is often parsed differently from what was meant: a password may contain
+``@``, ``/``, ``?`` or a space that should have been percent-encoded. So it is read in two ways, and
+whatever is a secret in either of them is hidden:
 
-- what stands between the first ``:`` and the **last** ``@`` is a password; without a ``:``, all of
-  the user info is one, for some services take a token there;
-- the value of a parameter whose name, percent-decoded and in any case, sounds like a secret
+- the text between the first ``:`` and the **last** ``@`` is a password; without a ``:``, all of the
+  user info is one, because some services take a token there;
+- the value of a parameter whose name, percent-decoded and in any case, looks like a secret
   (:data:`_SENSITIVE`) is one, up to the next parameter.
 
-When the two disagree with the URL's grammar, too much is hidden rather than too little. The one
-exception is a ``kvb://host:port/namespace``: the protocol has no passwords, and a namespace may
-hold an ``@``.
+If the two contradict the URL's grammar, too much is hidden rather than too little. The one
+exception is ``kvb://host:port/namespace``: the protocol has no passwords, and a namespace may
+contain ``@``.
 
-Text of others (a driver's exception, say) may quote a URL or a password in its own way.
-:class:`Secrets` remembers what was typed and hides it there. A short secret, or one that looks like
-a figure, is only hidden where it stands as a value does, so that no figure of ours is damaged.
+Other text (a driver's exception, for example) may quote a URL or a password in another form.
+:class:`Secrets` remembers the typed URLs and hides their secrets there. A short secret, or one that
+looks like a number, is hidden only where a value is expected, so that no figure is damaged.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 HIDDEN = "***"
 
 _SCHEME = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z0-9+.-]*)://")
-"""The look behind keeps the search linear in a long text of letters."""
+"""The look-behind keeps the search linear in a long text of letters."""
 _URL_IN_TEXT = re.compile(r"(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]*:/\S+")
-"""One slash is enough: a URL that was taken for a path has lost the other."""
+"""One slash is enough: a URL treated as a path has lost the other one."""
 _IPV6_PLACE = re.compile(r"\[[0-9A-Fa-f:.]+(?:%[^]@]*)?\](?::\d*)?(?:[/?#]|$)")
 _PLACE_WITH_PORT = re.compile(r"[^/?#@:]*:\d{1,5}(?:[/?#]|$)")
 _AFTER_PLACE = re.compile("[/?#]")
@@ -47,15 +47,15 @@ _SENSITIVE = re.compile(
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 _DISTINCT_CHARS_MIN = 6
-"""A shorter secret can be a part of any word."""
+"""A shorter secret may be part of any word."""
 
 _FIGURE = re.compile(r"[\d\W_]*\d[\d\W_]*[A-Za-zµ]{0,2}")
 
 
 def redact_url(url: str) -> str:
-    """``url``, or a word that has a URL in it, with every secret replaced by ``***``.
+    """``url``, or a word that contains a URL, with every secret replaced by ``***``.
 
-    It never fails, whatever ``url`` is, and a redacted URL stays as it is.
+    It never fails, for any ``url``, and leaves a redacted URL unchanged.
     """
     shown, end = [], 0
     for start, stop in _secret_spans(url):
@@ -65,9 +65,9 @@ def redact_url(url: str) -> str:
 
 
 def url_problem(url: str) -> str:
-    """Why a URL with a password would be misread by a parser; empty when it would not.
+    """Why a parser would misread a URL with a password; empty if it would not.
 
-    A driver that misreads it takes a part of the password for a host or a port, and says so.
+    A driver that misreads it takes part of the password for a host or a port, and may print it.
     """
     if _user_info(url) is None:
         return ""
@@ -80,19 +80,19 @@ def url_problem(url: str) -> str:
     if is_whole:
         return ""
     return (
-        "user, password, host and port cannot be told apart: percent-encode what is special in a "
-        "password (@ as %40, / as %2F, ? as %3F, # as %23), see that the port is 0 to 65535, or "
-        "name an environment variable in its place: ${REDIS_PASSWORD}"
+        "user, password, host and port cannot be told apart: percent-encode special characters "
+        "in a password (@ as %40, / as %2F, ? as %3F, # as %23), check that the port is 0 to 65535,"
+        " or name an environment variable instead: ${REDIS_PASSWORD}"
     )
 
 
 def expand(url: str) -> str:
-    """``url`` with ``${NAME}`` in user info and secret parameters read from the environment.
+    """``url`` with each ``${NAME}`` in user info and secret parameters read from the environment.
 
-    A value is percent-encoded as it is put in, so it may hold any character.
+    A value is percent-encoded when inserted, so it may contain any character.
 
     Raises:
-        KeyError: a variable is not set, or is empty; its argument is the name.
+        KeyError: a variable is not set, or empty; its argument is the name.
     """
 
     def value_of(found: re.Match[str]) -> str:
@@ -111,7 +111,7 @@ def expand(url: str) -> str:
 
 
 class Secrets:
-    """The secrets of the URLs that a process was given, and how to keep them out of text."""
+    """The secrets of the URLs given to a process; removes them from text."""
 
     def __init__(self) -> None:
         self._words: dict[str, str] = {}
@@ -119,11 +119,11 @@ class Secrets:
         self._open: set[str] = set()
 
     def learn(self, word: str) -> None:
-        """Remember a URL, or an argument that may hold one."""
+        """Remember a URL, or an argument that may contain one."""
         spans = list(_secret_spans(word))
         if not spans:
             return
-        # Adapters hand a URL on with another scheme, or without one.
+        # Adapters pass on a URL with another scheme, or without one.
         scheme = _SCHEME.search(word)
         for whole in {word, word[scheme.end() :] if scheme else word}:
             self._words |= {form: redact_url(form) for form in _written_forms(whole)}
@@ -140,7 +140,7 @@ class Secrets:
 
     def redact(self, text: str) -> str:
         """``text`` without these secrets, and without those of any other URL in it."""
-        # Whole secrets come first: a word that has a URL at its beginning can be misread.
+        # Whole secrets come first: a word that begins with a URL can be misread.
         for secret in sorted(self._secrets, key=len, reverse=True):
             if secret not in text:
                 continue
@@ -153,7 +153,7 @@ class Secrets:
         return _URL_IN_TEXT.sub(_redact_found, text)
 
     def _is_distinct(self, secret: str) -> bool:
-        """Whether it can only be the secret, wherever it stands."""
+        """Whether it can only be the secret, in any place."""
         return (
             len(secret) >= _DISTINCT_CHARS_MIN
             and not _FIGURE.fullmatch(secret)
@@ -162,17 +162,17 @@ class Secrets:
 
 
 SECRETS = Secrets()
-"""Those of this process: everything that opens a URL adds it, everything that prints asks."""
+"""The secrets of this process: code that opens a URL adds it, code that prints removes them."""
 
 
 def _redact_found(found: re.Match[str]) -> str:
-    """A URL in a text, redacted; the sentence goes on behind it."""
+    """A URL in a text, redacted; the rest of the sentence follows it."""
     url = found[0].rstrip("'\"`)]}>.,:;")
     return redact_url(url) + found[0][len(url) :]
 
 
 def _secret_spans(url: str) -> list[tuple[int, int]]:
-    """Where the secrets of ``url`` are: start and end, in order, apart from each other."""
+    """The positions of ``url``'s secrets: start and end, in order, not overlapping."""
     found = list(_parameter_spans(url))
     user_info = _user_info(url)
     if user_info is not None:
@@ -183,7 +183,7 @@ def _secret_spans(url: str) -> list[tuple[int, int]]:
 
 
 def _user_info(url: str) -> tuple[int, int] | None:
-    """Where user and password stand, up to the last ``@``; None when there are none."""
+    """The position of user and password, up to the last ``@``; None if there are none."""
     match = _SCHEME.search(url)
     start = match.end() if match else 0
     at = url.rfind("@", start)
@@ -194,7 +194,7 @@ def _user_info(url: str) -> tuple[int, int] | None:
         return None
     if url.find(":", start, at) >= 0:
         return start, at
-    # No password: a user, or a token, and only where the grammar has one.
+    # No password: a user or a token, and only where the grammar allows it.
     place_end = _AFTER_PLACE.search(url, start)
     at = url.rfind("@", start, place_end.start() if place_end else len(url))
     return (start, at) if match and at >= 0 else None
@@ -206,7 +206,7 @@ def _parameter_spans(url: str) -> Iterator[tuple[int, int]]:
         # Twice, for a URL inside a URL.
         if _SENSITIVE.search(unquote(unquote(parameter[1])).lower()):
             yield parameter.end(), end
-        # A second ? or a # does not end a value: it is more likely a part of it.
+        # A second ? or a # does not end a value: it is more likely part of it.
         if parameter[0][0] in "&;":
             end = parameter.start()
 
@@ -222,22 +222,22 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _secret_forms(secret: str) -> set[str]:
-    """A secret as it may stand in a text: as typed, decoded, and encoded by another's hand."""
+    """The forms of a secret in a text: as typed, decoded, and percent-encoded."""
     decoded = {secret, unquote(secret), unquote_plus(secret)}
     encoded = {form for one in decoded for form in (quote(one), quote(one, ""), quote_plus(one))}
     return {form for one in decoded | encoded for form in _written_forms(one)}
 
 
 def _written_forms(text: str) -> set[str]:
-    """A text as programs quote it, or as the path that they took it for."""
+    """The forms of a text in the output of programs: quoted, or treated as a path."""
     forms = {text, repr(text)[1:-1], str(PurePosixPath(text))}
     forms |= {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-    # A message is made one line by joining its words.
+    # A message is joined into one line.
     return (forms | {" ".join(form.split()) for form in forms}) - {"", "."}
 
 
 def _as_value(secret: str) -> re.Pattern[str]:
-    """Matches a secret where it stands as a value: in quotes, as ``name=secret``, ``:secret@``."""
+    """Matches a secret in the place of a value: in quotes, as ``name=secret``, ``:secret@``."""
     whole = re.escape(secret)
     return re.compile(
         rf"(?<=['\"`]){whole}(?=['\"`])|(?<==){whole}(?=[&\s'\"`]|$)|(?<=:){whole}(?=@)"

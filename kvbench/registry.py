@@ -1,8 +1,8 @@
-"""From a URL to an open backend, through the entry-point group ``kvbench.backends``.
+"""Opens a backend by URL, through the entry-point group ``kvbench.backends``.
 
-The group maps a URL scheme to a class. kvbench's own adapters use the same door as anybody's: a
-package that declares an entry point in this group is found as soon as it is installed. Nothing is
-imported until it is opened or listed.
+The group maps a URL scheme to a class. kvbench's adapters are registered like third-party ones: an
+entry point in this group is found as soon as its package is installed. Nothing is imported until it
+is opened or listed.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Registration:
     """One scheme of the registry.
 
     Attributes:
-        scheme: what stands before ``://``.
-        backend: the adapter class, None when it could not be imported.
-        problem: why it cannot be used on this machine; empty when it can.
-        hint: what to do about it.
+        scheme: the part before ``://``.
+        backend: the adapter class, None if it could not be imported.
+        problem: why it cannot be used on this machine; empty if it can.
+        hint: how to fix that.
     """
 
     scheme: str
@@ -77,7 +77,7 @@ def scheme_of(url: str) -> str:
 
 
 def given_target(text: str) -> str:
-    """A target as a user gave it, with the secrets that it names filled in from the environment.
+    """A target as typed by the user, with its secrets filled in from the environment.
 
     Raises:
         UrlError: it names an environment variable that is not set.
@@ -91,12 +91,12 @@ def given_target(text: str) -> str:
 
 
 def target_url(text: str) -> str:
-    """The URL of what a user named: ``host:port`` is a server of the wire protocol."""
+    """The URL of a target: ``host:port`` is a server of the wire protocol."""
     return f"kvb://{text}" if HOST_PORT.fullmatch(text) else text
 
 
 def look_up(scheme: str) -> Registration:
-    """What the registry knows of a registered scheme, drivers checked but not imported."""
+    """Information about a registered scheme; drivers are checked but not imported."""
     point = _entry_points()[scheme]
     try:
         backend = point.load()
@@ -119,12 +119,12 @@ def look_up(scheme: str) -> Registration:
 def backend_class(url: str) -> BackendClass:
     """The adapter class for a target's URL.
 
-    Whatever opens a target passes here, so this is where its secrets are remembered, and where a
-    URL is refused that a driver would misread.
+    All code that opens a target calls this. So its secrets are remembered here, and a URL that a
+    driver would misread is rejected here.
 
     Raises:
         UsageError: no scheme, or an unknown one.
-        UrlError: it has a password, and special characters in it that are not percent-encoded.
+        UrlError: a password contains special characters that are not percent-encoded.
         BackendUnavailableError: the adapter or its driver is not installed.
     """
     SECRETS.learn(url)
@@ -138,14 +138,14 @@ def backend_class(url: str) -> BackendClass:
 
 
 def open_backend(url: str) -> Backend:
-    """Open any target as a synchronous backend, to be used in a ``with`` block or closed.
+    """Open any target as a synchronous backend; use it in a ``with`` block or close it.
 
-    An asynchronous adapter is driven on an event loop of its own.
+    An asynchronous adapter runs on a separate event loop.
 
     Raises:
-        UsageError: no scheme, an unknown one, or a URL that its adapter refuses.
+        UsageError: no scheme, an unknown one, or the adapter rejects the URL.
         BackendUnavailableError: the adapter, its driver or its server program is not installed.
-        KvConnectionError: nobody answers there.
+        KvConnectionError: the connection failed.
     """
     cls = backend_class(url)
     if issubclass(cls, AsyncBackend):
@@ -158,8 +158,8 @@ async def open_async_backend(url: str) -> AsyncBackend:
 
     Raises:
         UsageError: also when the adapter is synchronous: use :func:`open_backend`.
-        BackendUnavailableError: as :func:`open_backend`.
-        KvConnectionError: as :func:`open_backend`.
+        BackendUnavailableError: see :func:`open_backend`.
+        KvConnectionError: see :func:`open_backend`.
     """
     cls = backend_class(url)
     if not issubclass(cls, AsyncBackend):

@@ -1,15 +1,14 @@
-"""SimpleBackend: an adapter in four methods, for a store that holds bytes under names.
+"""SimpleBackend: a base class for adapters of stores of bytes, with four required methods.
 
-A subclass says how its store is opened (``__init__``) and does three things with it: read a value,
-write a value, remove a key. Everything else that the contract asks for is here: keys and values
-are checked before the store sees them, a TTL is refused rather than forgotten, a closed backend
-refuses every call, the driver's errors become kvbench's, and batches are loops that are declared
-as loops.
+A subclass opens its store (``__init__``) and implements three methods: read a value, write a value,
+remove a key. This class does the rest of the contract: it checks keys and values, rejects TTLs,
+rejects calls after close, translates the driver's errors into kvbench's, and implements batches as
+loops, declared as loops.
 
-A store that has batches overrides ``read_values``, ``write_values`` or ``remove_keys``, and names
-the operation's kind in ``batch_kinds``. It declares no capability. A store that can do more
-overrides the method of :class:`~kvbench.backend.Backend`, uses :meth:`SimpleBackend.store_call` in
-it, and declares it.
+A store with native batches overrides ``read_values``, ``write_values`` or ``remove_keys``, and
+names the operation's kind in ``batch_kinds``. This class declares no capability. A store that can
+do more overrides the method of :class:`~kvbench.backend.Backend`, uses
+:meth:`SimpleBackend.store_call` in it, and declares the capability.
 """
 
 from __future__ import annotations
@@ -39,19 +38,19 @@ _T = TypeVar("_T")
 
 
 _HOOKS = {"mget": "read_values", "mset": "write_values", "mdel": "remove_keys"}
-"""The method that a store overrides to do a batch operation by itself."""
+"""The method to override for a native batch operation."""
 
 
 class SimpleBackend(Backend):
     """A synchronous store of bytes without TTLs."""
 
     store_errors: ClassVar[tuple[type[Exception], ...]] = (OSError,)
-    """What the driver raises when the store fails; anything else is a fault of the adapter."""
+    """The driver's exceptions when the store fails; any other one is a bug of the adapter."""
 
     _is_closed = False
 
     def __init_subclass__(cls) -> None:
-        """Refuse a class whose batches are loops, and declared as something else."""
+        """Reject a class that declares batches as native but implements them as loops."""
         super().__init_subclass__()
         for operation, hook in _HOOKS.items():
             kind = cls.batch_kind(operation)
@@ -62,7 +61,7 @@ class SimpleBackend(Backend):
 
     @abstractmethod
     def __init__(self, place: str) -> None:
-        """Open the store at ``place``: what stands after ``://`` in the URL."""
+        """Open the store at ``place``: the part of the URL after ``://``."""
 
     @abstractmethod
     def read_value(self, key: str) -> bytes | None:
@@ -70,14 +69,14 @@ class SimpleBackend(Backend):
 
     @abstractmethod
     def write_value(self, key: str, value: bytes) -> None:
-        """Store a value; replaces what was there."""
+        """Store a value; replaces an existing one."""
 
     @abstractmethod
     def remove_key(self, key: str) -> bool:
-        """Remove a key; returns whether it was there."""
+        """Remove a key; returns whether it existed."""
 
     def read_values(self, keys: Sequence[str]) -> list[bytes | None]:
-        """The values of keys in their order, None where one is absent; a loop."""
+        """The values of keys in order, None for absent ones; a loop."""
         return [self.read_value(key) for key in keys]
 
     def write_values(self, values: Mapping[str, bytes]) -> None:
@@ -86,18 +85,18 @@ class SimpleBackend(Backend):
             self.write_value(key, value)
 
     def remove_keys(self, keys: Sequence[str]) -> int:
-        """Remove keys, each given once; returns how many were there; a loop."""
+        """Remove distinct keys; returns how many existed; a loop."""
         return sum([self.remove_key(key) for key in keys])
 
     def close_store(self) -> None:
-        """Let go of what ``__init__`` opened; called once. Without an override: nothing."""
+        """Close what ``__init__`` opened; called once. By default, nothing."""
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """Open the store that ``url`` names.
+        """Open the store named by ``url``.
 
         Raises:
-            UrlError: the URL names no place, or one, and :attr:`url_example` is otherwise.
+            UrlError: the URL has no place, or has one, and :attr:`url_example` differs.
             KvConnectionError: the store cannot be opened.
         """
         place = url.partition("://")[2]

@@ -1,14 +1,14 @@
-"""The clauses and test vectors of the specs, as programs read them.
+"""The clauses and test vectors of the specs as Python objects.
 
-``specs/`` is data for people and for other languages; this module is its door for Python. It finds
-the directory in a checkout or, installed, as the data-only package ``kvbench_specs``, and decodes
-its files strictly: an unknown field or a wrong type is an error that names the place. The classes
-below are the format: ``specs/vectors/schema.json`` is made from them.
+``specs/`` is data for people and for other languages; this module reads it. It finds the directory
+in a checkout or, installed, as the data-only package ``kvbench_specs``. It decodes strictly: an
+unknown field or a wrong type is an error with its position. The classes below define the format:
+``specs/vectors/schema.json`` is made from them.
 
-Bytes in a vector are hex with spaces for the reader, or a list of hex and repeats where that would
-be long. Every key in a vector begins with :data:`KEY_TOKEN`; a player that needs keys of its own
-replaces the token by as many other characters in the bytes of all frames
-(:meth:`VectorStep.request`), and no length changes.
+Bytes in a vector are hex with spaces, or a list of hex and repeats if that would be long. Every key
+in a vector begins with :data:`KEY_TOKEN`; a player that needs isolated keys replaces the token by
+as many other characters in the bytes of all frames (:meth:`VectorStep.request`), so no length
+changes.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from kvbench.errors import KvbenchError
 from kvbench.model import Value
 
 KEY_TOKEN = "kvbench-check:vec0000000"
-"""How every key of every vector begins: 24 ASCII characters, so that 24 others can stand there.
+"""The beginning of every key of every vector: 24 ASCII characters, replaced by 24 others.
 
-On a server that somebody else uses, the first of them say whose keys these are.
+On a shared server, the first of them identify the owner of the keys.
 """
 
 STATUSES: Mapping[str, int] = {"OK": 0, "NULL": 1, "ERROR": 2, "INVALID": 3}
@@ -50,7 +50,7 @@ _T = TypeVar("_T")
 
 
 class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What all records share: immutable, and strict about what they are read from."""
+    """Base of all records: immutable, and strict when decoded."""
 
 
 class Clause(_Record, frozen=True):
@@ -74,11 +74,11 @@ class Repeat(_Record, frozen=True):
 
 
 Bytes = Hex | list[Hex | Repeat]
-"""Bytes as a vector writes them. :func:`unhex` reads them."""
+"""Bytes in a vector. :func:`unhex` reads them."""
 
 
 class Payload(_Record, frozen=True):
-    """What a reply's payload is like, where its bytes are not given: all that is named holds.
+    """Properties of a reply's payload, if its bytes are not given: all of them must hold.
 
     Attributes:
         text: it is UTF-8, of any length.
@@ -95,7 +95,7 @@ class Payload(_Record, frozen=True):
     contains: list[Hex] = []
 
     def mismatch(self, payload: bytes) -> str:
-        """Why ``payload`` is not like this; empty when it is."""
+        """Why ``payload`` does not match; empty if it does."""
         try:
             text = payload.decode("utf-8") if self.text or self.json_members else ""
             members = json.loads(text) if self.json_members else {}
@@ -120,15 +120,15 @@ class ExpectedReply(_Record, frozen=True):
     """One expected response.
 
     Attributes:
-        status: what is allowed. Where there are several, the first is what a server SHOULD answer.
-        payload: exact bytes, or what they are like.
+        status: allowed statuses. If there are several, a server SHOULD answer with the first.
+        payload: exact bytes, or their properties.
     """
 
     status: list[StatusName]
     payload: Bytes | Payload = ""
 
     def mismatch(self, status: int, payload: bytes) -> str:
-        """Why a response is not the expected one; empty when it is."""
+        """Why a response is not the expected one; empty if it is."""
         if status not in [STATUSES[name] for name in self.status]:
             return f"status {status:02x}, expected {' or '.join(self.status)}"
         if isinstance(self.payload, Payload):
@@ -138,17 +138,17 @@ class ExpectedReply(_Record, frozen=True):
 
 
 class VectorStep(_Record, frozen=True):
-    """One move of a vector: wait, send bytes, read the replies, in this order.
+    """One step of a vector: wait, send bytes, read the replies, in this order.
 
     Attributes:
         note: what it does, for people.
         send: bytes to send; one frame, several, or something broken.
         expect: the responses, in order. They are read before the next step.
-        pieces: send in pieces of so many bytes; 0 sends all at once.
-        connection: which connection sends. A connection is opened by its first use.
+        pieces: send in pieces of this many bytes; 0 sends all at once.
+        connection: the sending connection. It is opened when it is first used.
         finish: close the sending side afterwards.
         closed: the server closes this connection after the expected responses.
-        wait_ms: time that passes first.
+        wait_ms: wait this long first.
     """
 
     note: str = ""
@@ -161,18 +161,18 @@ class VectorStep(_Record, frozen=True):
     wait_ms: int = 0
 
     def request(self, token: str = KEY_TOKEN) -> bytes:
-        """The bytes to send, with ``token`` (as long as KEY_TOKEN) where the keys begin."""
+        """The bytes to send, with ``token`` (as long as KEY_TOKEN) at the beginning of the keys."""
         return unhex(self.send).replace(KEY_TOKEN.encode(), token.encode())
 
 
 class Vector(_Record, frozen=True):
-    """A conversation that shows one thing.
+    """A conversation that tests one thing.
 
     Attributes:
         id: permanent, unique over all files.
-        clauses: what it checks.
-        keys: every key that it touches. A player deletes them before and after.
-        needs: operations outside the core that it uses, and other capabilities.
+        clauses: the clauses that it checks.
+        keys: every key that it uses. A player deletes them before and after.
+        needs: non-core operations and other capabilities that it uses.
     """
 
     id: VectorId
@@ -184,7 +184,7 @@ class Vector(_Record, frozen=True):
 
 
 class TypedValue(_Record, frozen=True):
-    """A value in JSON without the limits of JSON's own types.
+    """A value in JSON that is not limited to JSON's types.
 
     Attributes:
         type: the tag's name in lower case.
@@ -203,7 +203,7 @@ class TypedValue(_Record, frozen=True):
     entries: list[tuple[str, TypedValue]] = []
 
     def to_python(self) -> Value:
-        """The same value as Python has it."""
+        """The same value in Python."""
         content = bytes.fromhex(self.hex)
         match self.type:
             case "null":
@@ -231,7 +231,7 @@ class ValueVector(_Record, frozen=True):
     """One value: as bytes, and as typed JSON.
 
     Attributes:
-        decode_only: an encoder writes this value in another way.
+        decode_only: an encoder writes this value differently.
     """
 
     id: VectorId
@@ -243,7 +243,7 @@ class ValueVector(_Record, frozen=True):
 
 
 class InvalidValue(_Record, frozen=True):
-    """Bytes that are no value, and why."""
+    """Bytes that are not a value, and why."""
 
     id: VectorId
     clauses: list[ClauseId]
@@ -254,7 +254,7 @@ class InvalidValue(_Record, frozen=True):
 class TtlConversion(_Record, frozen=True):
     """A client's TTL in seconds (a number, ``nan`` or ``inf``), and its ``ttl_ms``.
 
-    None: the client refuses it.
+    None: the client rejects it.
     """
 
     clauses: list[ClauseId]
@@ -263,7 +263,7 @@ class TtlConversion(_Record, frozen=True):
 
 
 class AddressExample(_Record, frozen=True):
-    """An address as a client is given it, and what it means."""
+    """An address passed to a client, and its meaning."""
 
     clauses: list[ClauseId]
     address: str
@@ -289,11 +289,11 @@ class _Ledger(_Record, frozen=True):
 
 
 class SpecsError(KvbenchError):
-    """A file of ``specs/`` is missing or not what it should be."""
+    """A file of ``specs/`` is missing or invalid."""
 
 
 def unhex(data: Bytes) -> bytes:
-    """The bytes that a vector writes as hex."""
+    """The bytes of a vector's hex."""
     if isinstance(data, str):
         return bytes.fromhex(data)
     return b"".join(
@@ -308,10 +308,10 @@ def unhex(data: Bytes) -> bytes:
 
 @cache
 def directory() -> Path:
-    """Where the specs are: beside the package in a checkout, a package of data when installed.
+    """The directory of the specs: next to the package in a checkout, a data package if installed.
 
     Raises:
-        SpecsError: in neither place.
+        SpecsError: not found.
     """
     checkout = Path(__file__).resolve().parents[1] / "specs"
     if (checkout / "clauses.toml").is_file():
@@ -337,7 +337,7 @@ def vector_files() -> tuple[VectorFile, ...]:
 
 
 def vector_schema() -> dict[str, object]:
-    """The JSON Schema of a file of vectors, as ``vectors/schema.json`` holds it."""
+    """The JSON Schema of a file of vectors, as stored in ``vectors/schema.json``."""
     schema: dict[str, object] = msgspec.json.schema(VectorFile)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -347,7 +347,7 @@ def vector_schema() -> dict[str, object]:
 
 
 def vectors() -> tuple[Vector, ...]:
-    """The conversations of all areas: what a server is checked with."""
+    """The conversations of all areas, for checking a server."""
     return tuple([vector for file in vector_files() for vector in file.vectors])
 
 

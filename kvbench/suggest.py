@@ -1,9 +1,9 @@
-"""Which of the known words a wrong one was meant to be: for every "did you mean".
+"""Finds the known words that a wrong word was probably meant to be, for "did you mean".
 
-A suggestion that is silly is worse than none: ``--port`` is not ``--report``. So a word is near
-only when there is a reason to believe it: the same letters in another writing, one the beginning of
-the other, all parts of one among the parts of the other (``--size`` and ``--value-size``), or few
-letters changed for the length of the word. The first of these reasons that finds something counts.
+A wrong suggestion is worse than none: ``--port`` is not ``--report``. So a word is near only for
+one of these reasons: the same letters in another spelling, one a prefix of the other, all parts of
+one among the parts of the other (``--size`` and ``--value-size``), or few changed letters for the
+length of the word. The first reason that finds something is used.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 _PREFIX_LETTERS = 2
-"""A shorter beginning could be anything."""
+"""A shorter prefix is too ambiguous."""
 
 _LETTERS_FOR_A_SLIP = 3
-"""One letter may be wrong for each so many letters of the shorter word, and one in any case."""
+"""Number of letters of the shorter word per wrong letter; one wrong letter is always allowed."""
 
 _NAMED_MAX = 3
 """More candidates than this are a list, not a suggestion."""
 
 
 def nearest(word: str, known: Iterable[str]) -> tuple[str, ...]:
-    """Those of ``known`` that ``word`` was probably meant to be: none to three, in their order."""
+    """The words of ``known`` that ``word`` probably means: none to three, in their order."""
     words = list(known)
     for is_near in (_is_same, _is_beginning, _has_its_parts):
         if found := [one for one in words if is_near(word, one)]:
@@ -34,13 +34,13 @@ def nearest(word: str, known: Iterable[str]) -> tuple[str, ...]:
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
-    """``did you mean 'x'?``, or what to say when no known word is near."""
+    """``did you mean 'x'?``, or ``otherwise`` if no known word is near."""
     found = nearest(word, known)
     return f"did you mean {' or '.join(map(repr, found))}?" if found else otherwise
 
 
 def _plain(word: str) -> str:
-    """Its letters alone: how an option is written does not matter."""
+    """Its letters only: the spelling of an option does not matter."""
     return word.lower().replace("-", "").replace("_", "")
 
 
@@ -68,7 +68,7 @@ def _slips_max(word: str, other: str) -> int:
 
 
 def _slips(word: str, other: str) -> int:
-    """Letters added, left out, changed or swapped with their neighbour to make one the other.
+    """Number of letters to add, remove, change or swap with their neighbour to get the other word.
 
     The optimal string alignment distance (Damerau 1964, Wagner and Fischer 1974).
     """

@@ -1,9 +1,9 @@
-"""Verdicts as records: what a conformance run found out, for every report and for `kvbench run`.
+"""Verdicts as records: the results of a conformance run, for every report and for `kvbench run`.
 
-A verdict is about one clause, by one case. Outcomes that say different things are kept apart: a
-deviation that was declared (xfail) is no failure, a declared one that is gone (xpass) is, and what
-could not be looked at (unsupported, skipped) is never counted as passed. What several cases say of
-one clause is merged by :func:`by_clause`, for the counts and for every report.
+A verdict is about one clause, by one case. Different outcomes are kept apart: a declared deviation
+(xfail) is not a failure, a declared one that no longer occurs (xpass) is, and what could not be
+checked (unsupported, skipped) never counts as passed. :func:`by_clause` merges the verdicts of
+several cases on a clause, for the counts and for every report.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ SCHEMA = "kvbench-conformance/2"
 """Changes when a reader of the old form would misread the new one."""
 
 EXCHANGES_SHOWN = 8
-"""Exchanges in an explanation for a screen: where it went wrong. The JSON has more."""
+"""Exchanges shown on a screen in an explanation: the last ones. The JSON has more."""
 
 HEX_CHARS_SHOWN = 96
-"""Hex characters of one of them: 32 bytes, and the meaning still fits beside."""
+"""Hex characters shown of one of them: 32 bytes, so that the meaning fits next to it."""
 
 
 class Outcome(StrEnum):
-    """What a case says of a clause; pytest's word where pytest has one. The worst comes first."""
+    """The outcome of a case for a clause; pytest's word if there is one. The worst comes first."""
 
     FAILED = "failed"
     XPASS = "xpass"
-    """The profile declares a deviation that is not there: the profile is outdated."""
+    """The profile declares a deviation that does not occur: the profile is outdated."""
     ERROR = "error"
     """The suite itself failed: nothing is known about the target."""
     WARNING = "warning"
-    """A SHOULD or MAY clause is not kept: reported, and not held against the target."""
+    """A SHOULD or MAY clause is not kept: reported, but the target still conforms."""
     XFAIL = "xfail"
     """Failed as the target's profile says it would, with a reason."""
     SKIPPED = "skipped"
-    """Not looked at; the detail says why (a prerequisite failed, the setup failed, Ctrl-C)."""
+    """Not checked; the detail says why (a prerequisite failed, the setup failed, Ctrl-C)."""
     PASSED = "passed"
     UNSUPPORTED = "unsupported"
     """The target does not declare a capability that the clause needs."""
 
 
 class Summary(StrEnum):
-    """What all verdicts say of a target; the worst comes first."""
+    """The overall result of a target; the worst comes first."""
 
     VIOLATES = "does not conform"
     UNVERIFIED = "not verified"
@@ -62,27 +62,27 @@ class Summary(StrEnum):
 
 
 CONFORMING = frozenset({Summary.CONFORMS, Summary.DEVIATES})
-"""Summaries of a target that keeps what binds it, but for what its profile declares."""
+"""Summaries of a target that keeps every applicable clause, except declared deviations."""
 
 BROKEN = frozenset({Outcome.FAILED, Outcome.WARNING})
-"""Outcomes of a clause that is not kept and of which the profile says nothing."""
+"""Outcomes of a clause that is not kept and not declared in the profile."""
 
 VIOLATIONS = frozenset({Outcome.FAILED, Outcome.XPASS})
-"""Outcomes that make a target not conform."""
+"""Outcomes with which a target does not conform."""
 
 UNVERIFIED = frozenset({Outcome.SKIPPED, Outcome.ERROR})
 """Outcomes after which nothing is known about a clause."""
 
 
 class Exchange(msgspec.Struct, frozen=True):
-    """Bytes that crossed a connection.
+    """Bytes sent or received on a connection.
 
     Attributes:
         at_ms: milliseconds since the case began.
-        connection: which one, ``a`` being the first.
+        connection: which one; ``a`` is the first.
         direction: ``>`` to the target, ``<`` from it, ``!`` an event such as a close.
-        hex: the bytes; long ones are cut, and say so in ``decoded``.
-        decoded: what they mean, for people.
+        hex: the bytes; long ones are shortened, with a note in ``decoded``.
+        decoded: their meaning, for people.
     """
 
     at_ms: float
@@ -93,15 +93,15 @@ class Exchange(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why a case failed, as far as a person needs it to find the fault.
+    """Why a case failed: the information needed to find the fault.
 
     Attributes:
-        expected: what the clause asks for.
-        actual: what came.
+        expected: what the clause requires.
+        actual: the target's behaviour.
         exchanges: the conversation in both directions, the latest last.
-        seed: reproduces what was random; empty when nothing was.
-        repro: file that plays the conversation again (`kvbench replay`); empty when there is none.
-        timeline: a concurrent history as text; empty when there was none.
+        seed: reproduces random choices; empty if there were none.
+        repro: file for `kvbench replay`; empty if there is none.
+        timeline: a concurrent history as text; empty if there was none.
     """
 
     expected: str
@@ -113,15 +113,15 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What one case says of one clause.
+    """The verdict of one case on one clause.
 
     Attributes:
         clause: permanent id.
         level: MUST, SHOULD or MAY.
-        case: the case's name; empty when no case looked.
+        case: the case's name; empty if no case checked it.
         verdict: the outcome.
-        detail: one line for people: the reason, or what was expected and came.
-        failure: more, when it failed.
+        detail: the reason in one line, or what was expected and received.
+        failure: details, if it failed.
     """
 
     clause: str
@@ -133,19 +133,19 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class TargetVerdicts(msgspec.Struct, frozen=True):
-    """All that one run found out about one target.
+    """The results of one run for one target.
 
     Attributes:
         target: its URL or address as given, without passwords.
         suites: ``wire``, ``backend`` or both.
-        conforms: True only if every MUST that binds was verified, and nothing is violated but what
-            the profile declares.
-        summary: what all verdicts say.
+        conforms: True only if every applicable MUST was verified, and every violation is declared
+            in the profile.
+        summary: the overall result.
         counts: level -> outcome -> number of clauses.
         verdicts: in the order of the ledger.
-        facts: product, version and what else the target tells of itself.
-        capabilities: what was declared or found.
-        elapsed_s: seconds that it took.
+        facts: product, version and other information from the target.
+        capabilities: declared or discovered.
+        elapsed_s: duration in seconds.
         is_interrupted: whether Ctrl-C ended it before all cases had run.
     """
 
@@ -170,7 +170,7 @@ class TargetVerdicts(msgspec.Struct, frozen=True):
 
 
 class _Header(msgspec.Struct, frozen=True):
-    """What is read of a file first: its other members may be those of another schema."""
+    """The first part read from a file: other members may belong to another schema."""
 
     schema: str
 
@@ -182,7 +182,7 @@ class Conformance(msgspec.Struct, frozen=True):
         schema: :data:`SCHEMA`.
         suite_version: version of kvbench.
         started_at: ISO 8601, UTC.
-        seed: of all that was random.
+        seed: of all randomness.
         targets: in the order given.
     """
 
@@ -195,13 +195,13 @@ class Conformance(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ClauseVerdict:
-    """What all cases say of one clause.
+    """The verdicts of all cases on one clause.
 
     Attributes:
         clause: permanent id.
         level: MUST, SHOULD or MAY.
-        outcome: the worst of theirs.
-        verdicts: those that say so; the first explains it.
+        outcome: the worst of them.
+        verdicts: those with this outcome; the first one explains it.
     """
 
     clause: str
@@ -211,7 +211,7 @@ class ClauseVerdict:
 
 
 def by_clause(verdicts: Iterable[Verdict]) -> dict[str, ClauseVerdict]:
-    """What all cases together say of each clause, in the order of the verdicts."""
+    """The merged verdicts on each clause, in the order of the verdicts."""
     groups: dict[str, list[Verdict]] = {}
     for one in verdicts:
         groups.setdefault(one.clause, []).append(one)
@@ -235,10 +235,10 @@ def judge(
     is_partial: bool = False,
     is_interrupted: bool = False,
 ) -> TargetVerdicts:
-    """Sum the verdicts up. Every text is made fit to be shown, whatever a target answered.
+    """Compute the totals. All texts are made safe to show, whatever a target answered.
 
-    A target conforms when nothing is violated and every MUST clause that binds it was verified;
-    it is not verified when a MUST clause could not be checked, or none was. ``is_partial``: only
+    A target conforms if nothing is violated and every applicable MUST clause was verified; it is
+    not verified if a MUST clause could not be checked, or none was. ``is_partial``: only
     some clauses were selected.
     """
     counts: dict[str, dict[str, int]] = {}
@@ -267,12 +267,12 @@ def judge(
 def explain(
     verdicts: Sequence[Verdict], texts: Mapping[str, str], address: str = "HOST:PORT"
 ) -> str:
-    """What one case found, in full, as plain lines: clauses, what they ask for, what came, and how.
+    """The findings of one case as plain lines: clauses, their texts, the failure, the conversation.
 
     Args:
         verdicts: of one case and one outcome, at least one; a line for each comes first.
         texts: the sentence of each clause.
-        address: where the target listens, for the command that plays a conversation again.
+        address: of the target, for the replay command.
     """
     lines = [f"{one.clause} ({one.level}) {texts.get(one.clause, '')}".rstrip() for one in verdicts]
     verdict = verdicts[0]
@@ -307,7 +307,7 @@ def describe(exchange: Exchange) -> str:
 
 
 def read_conformance(path: Path) -> Conformance:
-    """Read what ``kvbench check --json`` wrote. Its texts are fit to be shown, whoever wrote it.
+    """Read a file of ``kvbench check --json``. Its texts are safe to show, whoever wrote it.
 
     Raises:
         ResultsError: the file cannot be read, is damaged, or is of another schema.

@@ -1,6 +1,6 @@
 """The operations of the asynchronous client and of the pool: each as a method, written once.
 
-A method turns its arguments into a command or several; a subclass sends them.
+A method turns its arguments into one or more commands; a subclass sends them.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class AsyncOperations(Streaming):
     """A client's methods over three ways to send commands."""
 
     _prefix: bytes
-    """What stands before each key on the wire: the namespace."""
+    """The prefix of each key on the wire: the namespace."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Close what the calls are sent on."""
+        """Close the connections."""
 
     @abstractmethod
     async def _call(self, command: Command[T]) -> T:
@@ -35,18 +35,18 @@ class AsyncOperations(Streaming):
 
     @abstractmethod
     async def _call_all(self, parts: list[Command[T]]) -> list[T]:
-        """The results of commands that are sent one after the other."""
+        """The results of commands, sent one after the other."""
 
     @abstractmethod
     async def _call_each(self, parts: list[Command[T]]) -> list[T]:
-        """The results of commands that are sent at once; a refusal is raised after all came."""
+        """The results of commands, sent together; a KvServerError is raised after all replies."""
 
     async def ping(self) -> bool:
         """True when the server answers."""
         return await self._call(commands.ping())
 
     async def info(self) -> dict[str, object]:
-        """What the server tells of itself, at least ``entries``."""
+        """Information about the server: at least ``entries``."""
         return await self._call(commands.info())
 
     async def hello(self) -> tuple[int, list[str]]:
@@ -88,19 +88,19 @@ class AsyncOperations(Streaming):
     async def cas(
         self, key: str, expected: Value, new: Value, ttl: float | None = None
     ) -> bool | None:
-        """Replace ``expected`` by ``new``: True swapped, False mismatch, None when absent."""
+        """Replace ``expected`` by ``new``: True if swapped, False on mismatch, None when absent."""
         return await self._call(commands.cas(self._prefix, key, expected, new, ttl))
 
     async def expire(self, key: str, ttl: float | None) -> bool:
-        """Give a key a new TTL, or with None no TTL; returns whether it was there."""
+        """Set a key's TTL, or remove it with None; returns whether the key was there."""
         return await self._call(commands.expire(self._prefix, key, ttl))
 
     async def ttl(self, key: str) -> float | None:
-        """Seconds that the key has left, -1.0 without a TTL, None when it is absent."""
+        """Seconds until the key expires, -1.0 without a TTL, None when it is absent."""
         return await self._call(commands.ttl(self._prefix, key))
 
     async def lock(self, key: str, owner: str, ttl: float) -> bool:
-        """Take a lock for ``ttl`` seconds; returns whether it was free."""
+        """Acquire a lock for ``ttl`` seconds; returns whether it was free."""
         return await self._call(commands.lock(self._prefix, key, owner, ttl))
 
     async def unlock(self, key: str, owner: str) -> bool:
@@ -108,14 +108,15 @@ class AsyncOperations(Streaming):
         return await self._call(commands.unlock(self._prefix, key, owner))
 
     async def extend_lock(self, key: str, owner: str, ttl: float) -> bool:
-        """Give a held lock a new TTL; False when it is not held."""
+        """Set the TTL of a held lock; False when it is not held."""
         return await self._call(commands.extend_lock(self._prefix, key, owner, ttl))
 
     @override
     async def mget(self, keys: Iterable[str]) -> list[Value]:
         """The values of ``keys`` in their order, None where a key is absent.
 
-        Over 65,535 keys it takes several requests, and is then not atomic; so do its siblings.
+        More than 65,535 keys take several requests and are not atomic; the same holds for the other
+        batch calls.
         """
         return commands.joined(await self._call_all(commands.mget(self._prefix, keys)))
 
@@ -125,7 +126,7 @@ class AsyncOperations(Streaming):
         await self._call_all(commands.mset(self._prefix, pairs, ttl))
 
     async def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
-        """Store (key, value, ttl) entries, each with a TTL of its own."""
+        """Store (key, value, ttl) entries, each with a separate TTL."""
         await self._call_all(commands.mset_each(self._prefix, entries))
 
     async def mdel(self, keys: Iterable[str]) -> int:
@@ -137,10 +138,10 @@ class AsyncOperations(Streaming):
         return commands.joined(await self._call_all(commands.mexists(self._prefix, keys)))
 
     async def pipelined_get(self, keys: Iterable[str]) -> list[Value]:
-        """A GET for each key, sent together: what :meth:`get` answers to each, in their order.
+        """A GET for each key, sent together; returns what :meth:`get` returns, in key order.
 
-        Not a batch: each request is applied by itself. Its siblings do the same; when the server
-        refuses some of the requests, they raise the first KvServerError, and the others stand.
+        Not a batch: each request is applied separately. When the server rejects some requests,
+        the first KvServerError is raised; the others took effect. So do the other pipelined calls.
         """
         return await self._call_each(commands.each(commands.get, self._prefix, keys))
 

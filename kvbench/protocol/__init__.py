@@ -1,13 +1,13 @@
 """The wire codec, without I/O: one codec serves the server, both clients and the wire tests.
 
-``opcodes`` the numbers · ``values`` typed values, made of ``layout``, ``encode``, ``decode``,
-``check`` and ``compare`` · ``frames`` the byte stream cut into frames · ``requests`` (with
-``parsers``) and ``responses`` the messages, each with both directions side by side · ``client`` the
+``opcodes`` the numbers · ``values`` typed values, with ``layout``, ``encode``, ``decode``,
+``check`` and ``compare`` · ``frames`` splits the byte stream into frames · ``requests`` (with
+``parsers``) and ``responses`` the messages, encoding and parsing side by side · ``client`` the
 client's side of a connection.
 
-The modules in :data:`COMPILED_MODULES` are compiled by mypyc when a C compiler is there at install
-time. ``KVBENCH_PURE=1`` in the environment runs their Python source instead, so that both can be
-tested and compared on one machine; :data:`CODEC` says which one runs.
+mypyc compiles the modules in :data:`COMPILED_MODULES` if there is a C compiler at install time.
+``KVBENCH_PURE=1`` in the environment runs their Python source instead, so that both can be tested
+and compared on one machine; :data:`CODEC` says which one runs.
 """
 
 from __future__ import annotations

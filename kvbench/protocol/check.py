@@ -1,8 +1,7 @@
-"""Checking values without building them: what a server does with everything that it stores.
+"""Checks values without building them: used by a server for everything that it stores.
 
-:class:`ValueCheck` is the walker: it keeps counts of the lists and maps that are still open, so
-nothing recurses, and it can stop after a number of steps and go on later. Compiled by mypyc where a
-C compiler is there.
+:class:`ValueCheck` keeps counts of the open lists and maps, so nothing recurses, and it can stop
+after a number of steps and continue later. Compiled by mypyc if there is a C compiler.
 """
 
 import struct
@@ -41,9 +40,9 @@ class ValueCheck:
     Accepts exactly what :class:`~kvbench.protocol.decode.ValuesDecoder` accepts.
 
     Attributes:
-        end: the offset behind the value, once :meth:`advance` has returned True.
-        has_nan: whether a NaN was seen, as a Float or a Decimal: such a value equals nothing.
-        has_one_form: whether no other bytes stand for an equal value. Decimals, Maps and Floats of
+        end: the offset after the value, once :meth:`advance` has returned True.
+        has_nan: whether it contains a NaN, as a Float or a Decimal: such a value equals nothing.
+        has_one_form: whether no other bytes encode an equal value. Decimals, Maps and Floats of
             zero have several forms.
     """
 
@@ -59,15 +58,15 @@ class ValueCheck:
         self._text_left = 0
 
     def restart(self, start: int) -> None:
-        """Begin anew with the value at ``start``: cheaper than another check."""
+        """Restart with the value at ``start``: cheaper than a new object."""
         self.end = start
         self._left = 1
 
     def advance(self, steps: int) -> bool:
-        """Check on for about ``steps`` small values; returns whether all is done.
+        """Continue for about ``steps`` small values; returns whether all is done.
 
         Raises:
-            ProtocolError: the bytes are no value. The check is of no further use.
+            ProtocolError: the bytes are not a value. The check cannot be used any more.
         """
         data = self._data
         offset = self.end
@@ -119,7 +118,7 @@ class ValueCheck:
         return left == 0 and self._text_left == 0 and not self._outer_left
 
     def _check_scalar(self, start: int, tag: int) -> int:
-        """Check what is no list, no map and no text; the offset behind it."""
+        """Check a value that is not a list, map or text; returns the offset after it."""
         data = self._data
         if tag == NULL:
             return start + 1
@@ -147,11 +146,11 @@ class ValueCheck:
         raise unknown_tag(tag)
 
     def _check_piece(self, start: int) -> int:
-        """Check the next piece of a long text, cut between two characters; the offset behind it."""
+        """Check the next piece of a long text, cut between two characters; returns its end."""
         data = self._data
         end = start + min(self._text_left, TEXT_PIECE_BYTES)
         if end < start + self._text_left:
-            for _ in range(3):  # A character has at most three bytes behind its first.
+            for _ in range(3):  # A character has at most three bytes after its first.
                 if data[end] & 0xC0 != 0x80:
                     break
                 end -= 1
@@ -161,10 +160,10 @@ class ValueCheck:
 
 
 def skip_value(data: bytes, start: int) -> int:
-    """Check the value that begins at ``start`` and return the offset behind it.
+    """Check the value that begins at ``start`` and return the offset after it.
 
     Raises:
-        ProtocolError: the bytes there are no value.
+        ProtocolError: the bytes are not a value.
     """
     end = skip_short_value(data, start)
     if end > 0:
@@ -175,10 +174,10 @@ def skip_value(data: bytes, start: int) -> int:
 
 
 def skip_short_value(data: bytes, start: int) -> int:
-    """As :func:`skip_value`; 0, unchecked, for a list, a map, a Decimal or a long text.
+    """Like :func:`skip_value`; 0, unchecked, for a list, a map, a Decimal or a long text.
 
     Raises:
-        ProtocolError: the bytes there are no value.
+        ProtocolError: the bytes are not a value.
     """
     tag = read_tag(data, start)
     if tag == STRING:

@@ -1,28 +1,28 @@
 """The client's side of a connection, without I/O: requests in, bytes out; bytes in, responses out.
 
-One state machine for all clients: the asynchronous one, the synchronous one, and the connections of
-the conformance suite. It reads no clock and does no I/O. Whoever drives it passes in what came and
-what time it is, sends what :meth:`ClientProtocol.data_to_send` gives, and closes the connection as
-soon as :attr:`ClientProtocol.is_closed`. A connection is
+One state machine for all clients: the asynchronous and the synchronous one, and the connections of
+the conformance suite. It reads no clock and does no I/O. Its driver passes in received bytes and
+the time, sends the result of :meth:`ClientProtocol.data_to_send`, and closes the connection as soon
+as :attr:`ClientProtocol.is_closed`. A connection is
 
-- *open*: it takes requests;
-- *draining*: it takes no new ones, and those that are waited for still get their responses;
+- *open*: it accepts requests;
+- *draining*: it accepts no new ones, and waiting requests still get their responses;
 - *closed*: nothing is sent or read any more, and :meth:`ClientProtocol.error` says why.
 
 The rules:
 
-- Responses are matched to requests by their order alone (PIPE-007).
-- A request that is given up, by its caller or at its deadline, before it was sent is not sent. One
-  that is given up later leaves a response on its way that belongs to no caller: the connection
-  drains, and is closed when no caller waits any more (CLIENT-009).
-- More than is due, be it one byte, closes. None of the responses in the same piece is believed,
-  for nothing says which of them are the ones that were due.
-- An ERROR that comes while nothing is in flight is how a server turns a connection away. It closes
-  as well, and is the error of those who wait to send.
+- Responses are matched to requests by order alone (PIPE-007).
+- A request that its caller or its deadline cancels before it was sent is not sent. If it was sent,
+  its response will belong to no caller: the connection drains, and is closed when no caller waits
+  any more (CLIENT-009).
+- More bytes than expected, even one, close the connection. All responses in the same piece are
+  discarded, because nothing shows which of them are the expected ones.
+- An ERROR while nothing is in flight means that the server rejects the connection. It closes the
+  connection, and is the error of requests that wait to be sent.
 - NULL with a payload, and a payload over the limit, close (STATUS-003, CLIENT-011, LIMIT-001).
-- The end of the stream closes, and is a failed connection for all who wait (CLIENT-012).
+- The end of the stream closes, and waiting callers get a connection error (CLIENT-012).
 
-Compiled by mypyc where a C compiler is there.
+Compiled by mypyc if there is a C compiler.
 """
 
 from collections.abc import Sequence
@@ -39,10 +39,10 @@ from kvbench.protocol.frames import HEADER_BYTES, FrameReader
 from kvbench.protocol.opcodes import Status
 
 MESSAGE_BYTES_MAX: Final = 4096
-"""Of a server's message; the rest of a longer one would only take time and memory."""
+"""Maximum length of a server's message; the rest would only cost time and memory."""
 
 CLIENT_CLOSED: Final = "the client was closed; requests in flight may have been applied"
-"""Why a connection was closed by its user."""
+"""The reason after the user closed a connection."""
 
 _NULL: Final = 0x01
 _ERROR: Final = 0x02
@@ -54,20 +54,20 @@ _DRAINING: Final = 1
 _CLOSED: Final = 2
 
 _NO_RESPONSES: Final[list[tuple[int, bytes]]] = []
-"""What every request begins with: never changed, only replaced."""
+"""The initial value of lists in requests: never changed, only replaced."""
 
 W = TypeVar("W")
-"""What a driver keeps with a request to find who waits for it, such as a future."""
+"""The driver's data in a request, such as a future, to find its caller."""
 
 
 def message_of(payload: bytes) -> str:
-    """The message of an ERROR or INVALID, cut to what a person may want to read."""
+    """The message of an ERROR or INVALID, shortened for people."""
     message = payload[:MESSAGE_BYTES_MAX].decode("utf-8", "replace")
     return message if len(payload) <= MESSAGE_BYTES_MAX else f"{message}..."
 
 
 def _sound_count(responses: list[tuple[int, bytes]]) -> int:
-    """How many responses come before the first that no request may have: NULL with a payload."""
+    """How many responses come before the first invalid one: NULL with a payload."""
     count = 0
     for status, payload in responses:
         if status == _NULL and payload:
@@ -77,16 +77,16 @@ def _sound_count(responses: list[tuple[int, bytes]]) -> int:
 
 
 class Request(Generic[W]):
-    """A request on its way, or several that go and are waited for together.
+    """A request in progress, or several that are sent and awaited together.
 
     Attributes:
         frames: its bytes.
-        deadline: when it is given up, on the driver's clock, in seconds.
-        waiter: what the driver keeps with it.
-        due_count: how many responses are still to come.
-        is_sent: whether its bytes were handed out, and so may reach the server.
-        is_waited_for: whether it was neither answered nor given up.
-        responses: status and payload of each response that came.
+        deadline: when it times out, on the driver's clock, in seconds.
+        waiter: the driver's data.
+        due_count: number of responses still expected.
+        is_sent: whether its bytes were returned for sending, and so may reach the server.
+        is_waited_for: whether it was neither answered nor cancelled.
+        responses: status and payload of each received response.
     """
 
     def __init__(self, frames: bytes, deadline: float, waiter: W, due_count: int) -> None:
@@ -104,14 +104,14 @@ class ClientProtocol(Generic[W]):
 
     Args:
         name: of the server, for messages.
-        request_timeout_s: how long a response may take.
-        payload_bytes_max: largest payload of a response that is accepted.
+        request_timeout_s: limit for a response.
+        payload_bytes_max: largest accepted payload of a response.
 
     Attributes:
         name, request_timeout_s: as given.
-        waiting_count: how many requests are waited for.
+        waiting_count: number of requests with a waiting caller.
         end_reason: why it was closed, for people; empty while it is not.
-        abandoned: the requests that were waited for when it was closed. Each gets :meth:`error`.
+        abandoned: the waiting requests when it was closed. Each gets :meth:`error`.
     """
 
     def __init__(self, name: str, request_timeout_s: float, payload_bytes_max: int) -> None:
@@ -121,9 +121,9 @@ class ClientProtocol(Generic[W]):
         self._state = _OPEN
         self._unsent: list[Request[W]] = []
         self._in_flight: list[Request[W]] = []
-        """Sent and not answered, also when given up."""
+        """Sent and not answered, including cancelled ones."""
         self._due_count = 0
-        """Responses that are due. As long as none is, the reader holds nothing."""
+        """Number of expected responses. While it is 0, the reader holds nothing."""
         self._error_class: type[KvError] = KvConnectionError
         self._refusal: str | None = None
         self.waiting_count = 0
@@ -132,17 +132,17 @@ class ClientProtocol(Generic[W]):
 
     @property
     def is_usable(self) -> bool:
-        """Whether it is open: takes requests."""
+        """Whether it is open: accepts requests."""
         return self._state == _OPEN
 
     @property
     def is_closed(self) -> bool:
-        """Whether it is over."""
+        """Whether it is closed."""
         return self._state == _CLOSED
 
     @property
     def next_deadline(self) -> float:
-        """When the oldest request that is waited for is overdue; infinity where there is none."""
+        """When the oldest waiting request times out; infinity if none waits."""
         for queue in (self._in_flight, self._unsent):
             for request in queue:
                 if request.is_waited_for:
@@ -152,10 +152,10 @@ class ClientProtocol(Generic[W]):
     # --- Requests in, bytes out --------------------------------------------------------------
 
     def send(self, frames: bytes, now: float, waiter: W, count: int = 1) -> Request[W]:
-        """Queue ``count`` whole frames at the time ``now``, which never goes back.
+        """Queue ``count`` whole frames at the time ``now``, which must not decrease.
 
         Raises:
-            KvConnectionError: the connection takes no requests any more.
+            KvConnectionError: the connection accepts no more requests.
         """
         if self._state != _OPEN:
             raise KvConnectionError(
@@ -167,13 +167,13 @@ class ClientProtocol(Generic[W]):
         return request
 
     def unsent(self) -> Sequence[Request[W]]:
-        """The queued requests, the oldest first, given up or not. Not to be changed."""
+        """The queued requests, oldest first, including cancelled ones. Do not change it."""
         return self._unsent
 
     def data_to_send(self, bytes_max: int = _NO_LIMIT) -> bytes:
-        """The next queued requests, whole, until they have ``bytes_max`` together; empty if none.
+        """The next queued requests, whole, up to ``bytes_max`` in total; empty if none.
 
-        Whoever calls it sends all of it: the responses are due from now on.
+        The caller must send all of it: the responses are expected from now on.
         """
         frames: list[bytes] = []
         size = 0
@@ -192,14 +192,14 @@ class ClientProtocol(Generic[W]):
         return b"".join(frames)
 
     def give_up(self, request: Request[W]) -> None:
-        """No caller waits for this request any more; fine for one that is answered already."""
+        """The caller no longer waits for this request; has no effect on an answered one."""
         if request.is_waited_for:
             self._forget(request)
             if request.is_sent or self._state == _DRAINING:
                 self._drain()
 
     def expire(self, now: float) -> list[Request[W]]:
-        """Give up the requests that are overdue, and return them, the oldest first."""
+        """Time out overdue requests, and return them, oldest first."""
         overdue: list[Request[W]] = []
         for queue in (self._in_flight, self._unsent):
             for request in queue:
@@ -213,18 +213,18 @@ class ClientProtocol(Generic[W]):
         return overdue
 
     def overdue_error(self, request: Request[W]) -> KvTimeoutError:
-        """The error of a request that :meth:`expire` has given up."""
+        """The error of a request returned by :meth:`expire`."""
         fate = "the request may have been applied" if request.is_sent else "it was not sent"
         return KvTimeoutError(f"{self.name}: no answer within {self.request_timeout_s:g} s; {fate}")
 
     # --- Bytes in, responses out -------------------------------------------------------------
 
     def receive(self, data: bytes) -> list[Request[W]]:
-        """Take the next bytes of the server, or its end, which is ``b""``.
+        """Take the next bytes from the server; ``b""`` means the end of the stream.
 
         Returns:
-            The requests that are answered now and are waited for, in their order. Look at
-            :attr:`is_closed` afterwards.
+            The waiting requests that are answered now, in order. Check :attr:`is_closed`
+            afterwards.
         """
         answered: list[Request[W]] = []
         if self._state == _CLOSED:
@@ -258,26 +258,26 @@ class ClientProtocol(Generic[W]):
         self.close(f"the connection broke ({reason}); requests in flight may have been applied")
 
     def close(self, reason: str) -> None:
-        """Close; those who wait get a KvConnectionError with this reason."""
+        """Close; waiting callers get a KvConnectionError with this reason."""
         self._end(KvConnectionError, reason)
 
     def distrust(self, error: KvProtocolError) -> KvProtocolError:
-        """A response made no sense to who decoded it: close, and return that caller's error."""
-        self.close("closed, for the reply to an earlier request made no sense")
+        """A response could not be decoded: close, and return the caller's error."""
+        self.close("closed, because the reply to an earlier request was invalid")
         return KvProtocolError(f"{self.name}: {error}; connection closed")
 
     def error(self) -> KvError:
-        """Why it was closed: an exception for each who waited, new each time."""
+        """Why it was closed: a new exception for each waiting caller."""
         if self._refusal is not None:
             return KvServerError(_ERROR, self._refusal)
         return self._error_class(self.end_reason)
 
-    # --- Inside ------------------------------------------------------------------------------
+    # --- Private -----------------------------------------------------------------------------
 
     def _match(
         self, responses: list[tuple[int, bytes]], count: int, answered: list[Request[W]]
     ) -> None:
-        """Give the first ``count`` responses to the requests whose turn it is."""
+        """Give the first ``count`` responses to the oldest requests."""
         self._due_count -= count
         start = 0
         done_count = 0
@@ -305,16 +305,16 @@ class ClientProtocol(Generic[W]):
         if self._state == _OPEN:
             self._state = _DRAINING
         if self.waiting_count == 0:
-            self.close("the connection was given up")
+            self.close("the connection was closed after a timeout or a cancelled request")
 
     def _refuse_unasked(self, data: bytes) -> None:
-        """Nothing is due, and a frame begins. As much of its message as came is the reason."""
+        """Data came while nothing is expected. The received part of its message is the reason."""
         if data[0] != _ERROR:
             self._end(KvProtocolError, "more responses came than were due; connection closed")
             return
         length = int.from_bytes(data[1:HEADER_BYTES], "big")
         self._refusal = message_of(data[HEADER_BYTES : HEADER_BYTES + length])
-        self._end(KvServerError, f"the server turned the connection away: {self._refusal}")
+        self._end(KvServerError, f"the server rejected the connection: {self._refusal}")
 
     def _too_large(self) -> str:
         return (

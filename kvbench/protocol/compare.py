@@ -1,12 +1,12 @@
-"""Equality as CAS sees it (CAS-004), of Python values and of values in bytes.
+"""Equality for CAS (CAS-004), of Python values and of encoded values.
 
 1, 1.0 and true differ; the order of a map's keys does not matter; NaN equals nothing, wherever it
 is nested; Decimals compare as numbers, so 1.0 equals 1.00.
 
-A server compares bytes (:class:`ValueComparison`): it builds no value, keeps a stack of the lists
-and maps that are still open, and can stop after a number of steps and go on later. Most answers
-need no walk at all: equal bytes are equal values unless a NaN is among them, and different bytes
-differ unless something in them has several forms. Compiled by mypyc where a C compiler is there.
+A server compares bytes (:class:`ValueComparison`): it builds no value, keeps a stack of the open
+lists and maps, and can stop after a number of steps and continue later. Usually it needs no walk:
+equal bytes are equal values unless they contain a NaN, and different bytes differ unless they
+contain a type with several forms. Compiled by mypyc if there is a C compiler.
 """
 
 import struct
@@ -34,10 +34,10 @@ from kvbench.protocol.layout import (
 _unpack_f64: Final = struct.Struct(">d").unpack_from
 
 _STEPS_PER_KEY: Final = 4
-"""Entering a key into a :class:`MapIndex` takes as long as walking so many small values."""
+"""Inserting a key into a :class:`MapIndex` takes as long as this many small values."""
 
 _SLOTS_AT_ONCE: Final = 32
-"""Slots of a :class:`MapIndex` that are looked at in one step: most are empty where keys repeat."""
+"""Slots of a :class:`MapIndex` read in one step: most are empty where keys repeat."""
 
 
 def values_equal(left: Value, right: Value) -> bool:
@@ -69,15 +69,15 @@ def values_equal(left: Value, right: Value) -> bool:
 
 
 class ValueComparison:
-    """Compares two values in bytes that were both checked before.
+    """Compares two encoded values that were both checked before.
 
     Args:
         left: a value, its tag first.
         right: another.
-        right_check: the check that went over ``right``.
+        right_check: the completed check of ``right``.
 
     Attributes:
-        is_equal: the answer, once :meth:`advance` has returned True.
+        is_equal: the result, once :meth:`advance` has returned True.
     """
 
     def __init__(self, left: bytes, right: bytes, right_check: ValueCheck) -> None:
@@ -87,7 +87,7 @@ class ValueComparison:
         self._left_at = 0
         self._right_at = 0
         self._run = 0
-        """Bytes from here on, on both sides, that must be the same."""
+        """Number of following bytes, on both sides, that must be equal."""
         self._open: list[_OpenContainer] = [_OpenContainer(1)]
         self._is_done = True
         if right_check.has_one_form or left[0] != right[0]:
@@ -98,7 +98,7 @@ class ValueComparison:
             self._is_done = False
 
     def advance(self, steps: int) -> bool:
-        """Compare on for about ``steps`` small values; returns whether the answer is there."""
+        """Continue for about ``steps`` small values; returns whether the result is known."""
         while steps > 0 and not self._is_done:
             steps -= 1
             if self._run > 0:
@@ -122,7 +122,7 @@ class ValueComparison:
         self._is_done = True
 
     def _compare_run(self) -> int:
-        """Compare the next piece of bytes; the steps that it took."""
+        """Compare the next piece of bytes; returns the steps used."""
         size = min(self._run, TEXT_PIECE_BYTES)
         left_end = self._left_at + size
         right_end = self._right_at + size
@@ -134,7 +134,7 @@ class ValueComparison:
         return size // BYTES_PER_STEP
 
     def _compare_here(self) -> None:
-        """Compare the two values that begin here, or open them."""
+        """Compare the two values that begin here, or enter them."""
         left = self._left
         right = self._right
         tag = left[self._left_at]
@@ -160,7 +160,7 @@ class ValueComparison:
             left_count = read_u32(left, self._left_at)
             right_count = read_u32(right, self._right_at)
             if tag == MAP:
-                # A key may stand twice in a map, so the counts may differ.
+                # A key may occur twice in a map, so the counts may differ.
                 keys_max = min(left_count, right_count)
                 self._open.append(
                     _OpenContainer(
@@ -194,7 +194,7 @@ class ValueComparison:
             self._answer(False)
 
     def _advance_map(self, container: "_OpenContainer", steps: int) -> int:
-        """Index both maps, then look for the next key of one in the other; the steps taken."""
+        """Index both maps, then look up the next key of one in the other; returns the steps."""
         left = container.left_index
         right = container.right_index
         assert left is not None and right is not None
@@ -225,7 +225,7 @@ class ValueComparison:
 
 
 class _OpenContainer:
-    """A pair of lists, or a pair of maps, whose end the comparison has not reached."""
+    """A pair of lists or maps whose end the comparison has not reached."""
 
     def __init__(
         self,
@@ -239,20 +239,20 @@ class _OpenContainer:
 
 
 class MapIndex:
-    """Where the keys of a map stand in its bytes: the last of each, for that one counts.
+    """The offsets of a map's keys in its bytes; of repeated keys, the last one counts.
 
-    A hash table of offsets, four bytes each: an index of Python objects would take thirty times the
-    memory of the map. Python's hash of bytes has a random seed, so nobody can aim at collisions.
+    A hash table of offsets, four bytes each: an index of Python objects would need thirty times the
+    memory of the map. Python's hash of bytes has a random seed, which prevents forced collisions.
 
     Args:
-        data: holds the map, checked before.
-        start: where the map's count stands.
-        keys_max: with more different keys than this, nothing more needs to be known.
+        data: contains the map, checked before.
+        start: the offset of the map's count.
+        keys_max: with more distinct keys than this, indexing stops.
 
     Attributes:
-        is_done: whether all keys are in, or too many.
-        keys: how many different keys there are so far.
-        end: the offset behind the map, once all keys are in.
+        is_done: whether all keys are indexed, or there are too many.
+        keys: number of distinct keys so far.
+        end: the offset after the map, once all keys are indexed.
     """
 
     def __init__(self, data: bytes, start: int, keys_max: int) -> None:
@@ -271,7 +271,7 @@ class MapIndex:
         self._next_slot = 0
 
     def advance(self, steps: int) -> int:
-        """Enter further keys, for about ``steps`` small values; the steps taken."""
+        """Index more keys, for about ``steps`` small values; returns the steps used."""
         taken = 0
         while taken < steps and not self.is_done:
             if self._value is None:
@@ -296,22 +296,22 @@ class MapIndex:
         return taken
 
     def key(self, at: int) -> bytes:
-        """The key whose length stands at ``at``."""
+        """The key whose length is at ``at``."""
         begin = at + 2
         return self._data[begin : begin + read_u16(self._data, at)]
 
     def find(self, key: bytes) -> int:
-        """Where the last entry with ``key`` begins, or 0."""
+        """The offset of the last entry with ``key``, or 0."""
         offset: int = self._slots[self._slot(key)]
         return offset
 
     @property
     def has_no_more_keys(self) -> bool:
-        """Whether :meth:`next_key` has looked at all slots."""
+        """Whether :meth:`next_key` has read all slots."""
         return self._next_slot > self._mask
 
     def next_key(self) -> int:
-        """Where an entry begins that was not given before, or 0: there was none in some slots."""
+        """The offset of an entry not returned before, or 0 if there was none in some slots."""
         for _ in range(_SLOTS_AT_ONCE):
             if self._next_slot > self._mask:
                 break
@@ -322,7 +322,7 @@ class MapIndex:
         return 0
 
     def _slot(self, key: bytes) -> int:
-        """The slot that holds ``key``, or the free one where it belongs."""
+        """The slot of ``key``, or the free slot for it."""
         at = hash(key) & self._mask
         while True:
             offset: int = self._slots[at]

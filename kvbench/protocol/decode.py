@@ -1,9 +1,9 @@
 """Bytes to Python values, at once or in steps (spec section "Values").
 
-:class:`ValuesDecoder` is the walker: it keeps a stack of the lists and maps that are still open, so
-nothing recurses, and it can stop after a number of steps and go on later. A client that must not
-block its event loop on a reply of 64 MiB drives it in small portions; :func:`read_value` and
-:func:`decode_value` drive it to the end. Compiled by mypyc where a C compiler is there.
+:class:`ValuesDecoder` keeps a stack of the open lists and maps, so nothing recurses, and it can
+stop after a number of steps and continue later. A client that must not block its event loop on a
+reply of 64 MiB runs it in small steps; :func:`read_value` and :func:`decode_value` run it to the
+end. Compiled by mypyc if there is a C compiler.
 """
 
 import struct
@@ -40,11 +40,11 @@ _unpack_f64: Final = struct.Struct(">d").unpack_from
 
 
 class ValuesDecoder:
-    """Decodes ``count`` values that follow each other in ``data`` from ``start`` on.
+    """Decodes ``count`` consecutive values in ``data``, beginning at ``start``.
 
     Attributes:
-        values: what was decoded; whole once :meth:`advance` has returned True.
-        end: the offset behind the last value, from then on.
+        values: the decoded values; complete once :meth:`advance` has returned True.
+        end: the offset after the last value, from then on.
     """
 
     def __init__(self, data: bytes, start: int = 0, count: int = 1) -> None:
@@ -59,12 +59,12 @@ class ValuesDecoder:
         self._outer_map: list[dict[str, Value] | None] = []
 
     def advance(self, steps: int) -> bool:
-        """Decode on for about ``steps`` small values; returns whether all is done.
+        """Continue for about ``steps`` small values; returns whether all is done.
 
-        A text or bytes of any size is decoded at once, and counts by its length.
+        A text or bytes of any size is decoded in one step, and counts by its length.
 
         Raises:
-            ProtocolError: the bytes are no values. The decoder is of no further use.
+            ProtocolError: the bytes are not values. The decoder cannot be used any more.
         """
         data = self._data
         offset = self.end
@@ -119,10 +119,10 @@ class ValuesDecoder:
 
 
 def read_value(data: bytes, start: int) -> tuple[Value, int]:
-    """The value that begins at ``start``, and the offset behind it.
+    """The value that begins at ``start``, and the offset after it.
 
     Raises:
-        ProtocolError: the bytes there are no value.
+        ProtocolError: the bytes are not a value.
     """
     tag = read_tag(data, start)
     if tag != LIST and tag != MAP:
@@ -133,10 +133,10 @@ def read_value(data: bytes, start: int) -> tuple[Value, int]:
 
 
 def decode_value(data: bytes) -> Value:
-    """The one value that ``data`` holds, to its last byte.
+    """The single value of ``data``.
 
     Raises:
-        ProtocolError: ``data`` is no value, or is longer than one.
+        ProtocolError: ``data`` is not a value, or bytes follow it.
     """
     value, end = read_value(data, 0)
     if end != len(data):
@@ -145,7 +145,7 @@ def decode_value(data: bytes) -> Value:
 
 
 def _read_scalar(data: bytes, start: int, tag: int) -> tuple[Value, int]:
-    """A value that is no list and no map, and the offset behind it."""
+    """A value that is not a list or map, and the offset after it."""
     if tag == STRING:
         end = end_of(data, start + 5, read_u32(data, start + 1))
         return decode_utf8(data[start + 5 : end]), end

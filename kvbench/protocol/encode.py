@@ -1,8 +1,7 @@
 """Python values to bytes: ``tag u8`` and what follows it (spec section "Values").
 
-Lists and maps are walked with a stack of iterators, not by recursion, and their parts are joined
-once. Whatever is wrong with a value is a TypeError or a ValueError. Compiled by mypyc where a C
-compiler is there.
+Lists and maps are processed with a stack of iterators, not by recursion, and their parts are joined
+once. An invalid value raises TypeError or ValueError. Compiled by mypyc if there is a C compiler.
 """
 
 import struct
@@ -36,7 +35,7 @@ def encode_value(value: object) -> bytes:
     """One value as bytes, its tag first.
 
     Raises:
-        TypeError: a type that the protocol has no tag for, or a map key that is no ``str``.
+        TypeError: a type that the protocol has no tag for, or a map key that is not a ``str``.
         ValueError: an int outside i64, a lone surrogate, a Decimal or map key too long, or lists
             and maps nested deeper than :data:`~kvbench.protocol.layout.NESTING_DEPTH_MAX`.
     """
@@ -44,7 +43,7 @@ def encode_value(value: object) -> bytes:
 
 
 def _encode_scalar(value: object) -> bytes:
-    """What is no list and no map; for one of these, nothing."""
+    """The bytes of a value that is not a list or map; empty for those."""
     if isinstance(value, str):
         text = value.encode("utf-8")
         return _pack_sized32(STRING, len(text)) + text
@@ -108,7 +107,7 @@ def _encode_container(value: object) -> bytes:
 
 
 def _open(value: object, parts: list[bytes]) -> Iterator[object]:
-    """Write the head of a list or map, and give what will be written behind it."""
+    """Write the head of a list or map, and return the items to write after it."""
     if isinstance(value, dict):
         parts.append(_pack_sized32(MAP, len(value)))
         return iter(value.items())

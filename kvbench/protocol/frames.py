@@ -1,10 +1,10 @@
 """Frames: ``code u8, payload_length u32, payload``, the same in both directions.
 
-:class:`FrameReader` cuts a byte stream into frames, however it was fragmented. It holds at most
-one unfinished frame and what was pushed last, and never a frame that is over the limit: a header
-that declares too much stops the reader before a single byte of that payload is kept (LIMIT-001).
+:class:`FrameReader` splits a byte stream into frames, however it was fragmented. It holds at most
+one unfinished frame and the last pushed bytes, and never a frame over the limit: an oversize header
+stops the reader before any byte of its payload is stored (LIMIT-001).
 
-Compiled by mypyc where a C compiler is there.
+Compiled by mypyc if there is a C compiler.
 """
 
 import struct
@@ -14,8 +14,8 @@ from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX
 
 HEADER_BYTES: Final = 5
 FRAME_COST_BYTES: Final = 48
-"""What a frame counts beside its payload when frames are taken in portions: about the work that
-the smallest request makes, in the bytes of a payload that make as much."""
+"""Added to the payload of each frame taken in portions: the work of the smallest request,
+expressed as bytes of payload that cause as much work."""
 
 _NO_LIMIT: Final = 1 << 60
 _pack_header: Final = struct.Struct(">BI").pack
@@ -28,26 +28,26 @@ def frame(code: int, payload: bytes) -> bytes:
 
 
 def frame_header(code: int, payload_bytes: int) -> bytes:
-    """The header of a frame whose payload has so many bytes."""
+    """The header of a frame with a payload of that many bytes."""
     header: bytes = _pack_header(code, payload_bytes)
     return header
 
 
 class FrameReader:
-    """Cuts a stream of bytes into ``(code, payload)`` frames.
+    """Splits a stream of bytes into ``(code, payload)`` frames.
 
-    Whoever answers all frames at once calls :meth:`feed`; whoever answers them in portions calls
-    :meth:`push`, and :meth:`take` as long as :attr:`has_more`.
+    To process all frames at once, call :meth:`feed`; to process them in portions, call
+    :meth:`push`, and :meth:`take` while :attr:`has_more`.
 
     Args:
-        payload_bytes_max: the largest payload that is accepted.
+        payload_bytes_max: largest accepted payload.
 
     Attributes:
-        oversize_bytes: what the first header over the limit declared; 0 as long as there was none.
-            The frames before it can still be taken. Everything from there on is dropped: the
-            stream cannot be trusted any more, so answer and close.
-        has_more: whether :meth:`take` may give a frame, or come upon a header over the limit.
-        frames_taken: how many frames were given out.
+        oversize_bytes: declared payload of the first header over the limit; 0 if there was none.
+            The frames before it can still be taken. Everything after it is dropped: the stream
+            cannot be trusted any more, so answer and close.
+        has_more: whether :meth:`take` may return a frame, or find a header over the limit.
+        frames_taken: number of frames returned.
     """
 
     def __init__(self, payload_bytes_max: int = PAYLOAD_BYTES_MAX) -> None:
@@ -57,27 +57,27 @@ class FrameReader:
         self.frames_taken = 0
         self._data = b""
         self._at = 0
-        """Where in ``_data`` the next frame begins, unless ``_partial`` holds its beginning."""
+        """Offset of the next frame in ``_data``, unless it begins in ``_partial``."""
         self._partial = bytearray()
-        """An unfinished frame; what completes it is in ``_data``, from ``_at`` on."""
+        """An unfinished frame; its rest is in ``_data``, from ``_at`` on."""
 
     @property
     def buffered_bytes(self) -> int:
-        """Bytes that are held: of the unfinished frame, and of what was not taken yet."""
+        """Number of stored bytes: of the unfinished frame, and of data not taken yet."""
         return len(self._partial) + len(self._data) - self._at
 
     @property
     def is_in_frame(self) -> bool:
-        """Whether the stream ends, so far, inside a frame."""
+        """Whether the stream so far ends inside a frame."""
         return len(self._partial) > 0
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """Take the next bytes of the stream and return the frames that they complete, in order."""
+        """Take the next bytes of the stream; returns the frames that they complete, in order."""
         self.push(data)
         return self.take(_NO_LIMIT)
 
     def push(self, data: bytes) -> None:
-        """Take the next bytes of the stream, for :meth:`take` to cut."""
+        """Take the next bytes of the stream, to be split by :meth:`take`."""
         if self.oversize_bytes > 0:
             return
         if self._at < len(self._data):
@@ -87,10 +87,10 @@ class FrameReader:
         self.has_more = True
 
     def take(self, budget_bytes: int) -> list[tuple[int, bytes]]:
-        """The next frames, in order, until their payloads have used up the budget.
+        """The next frames, in order, until their payloads reach the budget.
 
-        Each counts :data:`FRAME_COST_BYTES` more. So a frame with a payload that is larger than the
-        budget is always the last.
+        Each counts :data:`FRAME_COST_BYTES` more. A frame with a payload larger than the budget is
+        always the last.
         """
         frames: list[tuple[int, bytes]] = []
         if self.oversize_bytes > 0:
@@ -121,7 +121,7 @@ class FrameReader:
             budget_bytes -= FRAME_COST_BYTES + length
             start = end
         if budget_bytes > 0:
-            # What is left is the beginning of a frame.
+            # The rest is the beginning of a frame.
             if start < size:
                 self._partial += data[start:]
             self._data = b""
@@ -132,7 +132,7 @@ class FrameReader:
         return frames
 
     def _complete_partial(self, frames: list[tuple[int, bytes]]) -> bool:
-        """Move to the unfinished frame what belongs to it; once it is whole, to ``frames``."""
+        """Complete the unfinished frame from the data; if it is whole, add it to ``frames``."""
         partial = self._partial
         self._fill(partial, HEADER_BYTES)
         if len(partial) < HEADER_BYTES:
@@ -151,7 +151,7 @@ class FrameReader:
         return True
 
     def _fill(self, partial: bytearray, needed: int) -> None:
-        """Move bytes from ``_data`` until ``partial`` has ``needed``, or there are none."""
+        """Move bytes from ``_data`` until ``partial`` has ``needed``, or no more are left."""
         missing = needed - len(partial)
         if missing > 0:
             data = self._data

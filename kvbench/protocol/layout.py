@@ -1,9 +1,9 @@
-"""What every reader of values shares: tags, fields, text and the grammar of Decimals.
+"""Shared by all readers of values: tags, fields, text and the grammar of Decimals.
 
-Each function checks what it reads against the end of the data first, and raises a ProtocolError
-for whatever does not follow the spec (section "Values"). None of them builds more than it returns.
+Each function checks the end of the data before it reads, and raises a ProtocolError for bytes that
+do not follow the spec (section "Values"). None of them builds more than it returns.
 
-Compiled by mypyc where a C compiler is there: plain loops, full types, no tricks.
+Compiled by mypyc if there is a C compiler: plain loops, full types, no tricks.
 """
 
 import decimal
@@ -13,13 +13,13 @@ from kvbench.errors import ProtocolError
 
 NESTING_DEPTH_MAX: Final = 256
 """Levels of lists and maps. Every implementation must accept 32 (VALUE-012), and users of the
-family store 100; the walkers keep a stack of this size, so it bounds what one value can hold."""
+family store 100. Readers keep a stack of this size, so it bounds the memory for one value."""
 
 ALL_STEPS: Final = 1 << 60
-"""A number of steps that no value needs: a walker with so many finishes in one call."""
+"""A number of steps that no value needs: a reader finishes in one call."""
 
 BYTES_PER_STEP: Final = 128
-"""Checking, copying or comparing so many bytes takes as long as walking one small value."""
+"""Checking, copying or comparing this many bytes takes as long as one small value."""
 
 TEXT_PIECE_BYTES: Final = 65_536
 """Longer texts and bytes are checked and compared in pieces of this size."""
@@ -40,21 +40,21 @@ _EXPONENT_MIN: Final[int] = decimal.MIN_ETINY
 
 
 def read_u16(data: bytes, start: int) -> int:
-    """The u16 at ``start``; ProtocolError when the data ends before it does."""
+    """The u16 at ``start``; ProtocolError if the data ends inside it."""
     if start + 2 > len(data):
         raise ProtocolError("truncated: a u16 is cut off")
     return (data[start] << 8) | data[start + 1]
 
 
 def read_u32(data: bytes, start: int) -> int:
-    """The u32 at ``start``; ProtocolError when the data ends before it does."""
+    """The u32 at ``start``; ProtocolError if the data ends inside it."""
     if start + 4 > len(data):
         raise ProtocolError("truncated: a u32 is cut off")
     return (data[start] << 24) | (data[start + 1] << 16) | (data[start + 2] << 8) | data[start + 3]
 
 
 def read_tag(data: bytes, start: int) -> int:
-    """The tag at ``start``, not yet checked; ProtocolError when there is none."""
+    """The tag at ``start``, not checked; ProtocolError if there is none."""
     if start >= len(data):
         raise ProtocolError("truncated value: its tag is missing")
     return data[start]
@@ -70,7 +70,7 @@ def read_bool(data: bytes, start: int) -> bool:
 
 
 def end_of(data: bytes, start: int, size: int) -> int:
-    """The end of ``size`` bytes from ``start``; ProtocolError when the data ends before."""
+    """The end of ``size`` bytes from ``start``; ProtocolError if the data ends before."""
     end = start + size
     if end > len(data):
         raise ProtocolError(f"truncated: {size} bytes declared, {max(0, len(data) - start)} there")
@@ -78,13 +78,13 @@ def end_of(data: bytes, start: int, size: int) -> int:
 
 
 def check_depth(depth: int) -> None:
-    """ProtocolError when ``depth`` lists and maps stand inside each other, and that is too many."""
+    """ProtocolError if ``depth`` nested lists and maps are too many."""
     if depth > NESTING_DEPTH_MAX:
         raise ProtocolError(f"lists and maps are nested deeper than {NESTING_DEPTH_MAX} levels")
 
 
 def unknown_tag(tag: int) -> ProtocolError:
-    """The error for a tag that the spec does not have."""
+    """The error for an unknown tag."""
     return ProtocolError(f"unknown value tag 0x{tag:02x}")
 
 
@@ -105,16 +105,16 @@ def decode_utf8(text: bytes) -> str:
 def check_decimal(data: bytes, begin: int, end: int) -> bool:
     """Check the text of a Decimal in ``data[begin:end]``; returns whether it is a NaN.
 
-    Accepts exactly what the spec's grammar and :class:`decimal.Decimal` accept: an exponent that a
-    Decimal cannot hold is refused, never rounded.
+    Accepts what both the spec's grammar and :class:`decimal.Decimal` accept: an exponent that a
+    Decimal cannot hold is rejected, never rounded.
 
     Raises:
-        ProtocolError: the text is no Decimal.
+        ProtocolError: the text is not a Decimal.
     """
     at = begin
     if at < end and (data[at] == 0x2B or data[at] == 0x2D):  # + or -
         at += 1
-    if at < end and data[at] > 0x39:  # Behind the digits: a letter.
+    if at < end and data[at] > 0x39:  # After the digits: a letter.
         return _check_word(data, begin, at, end)
     digits = 0
     significant = 0
@@ -143,7 +143,7 @@ def check_decimal(data: bytes, begin: int, end: int) -> bool:
 
 
 def _check_word(data: bytes, begin: int, at: int, end: int) -> bool:
-    """``Infinity``, or a NaN with or without digits; whether it is the latter."""
+    """``Infinity``, or a NaN with or without digits; returns whether it is a NaN."""
     word = data[at:end]
     if word == b"Infinity":
         return False
@@ -154,7 +154,7 @@ def _check_word(data: bytes, begin: int, at: int, end: int) -> bool:
 
 
 def _exponent(data: bytes, begin: int, at: int, end: int) -> int:
-    """What stands from ``at`` on: an ``e``, a sign perhaps, and digits to the end."""
+    """Check an exponent from ``at`` on: ``e``, an optional sign, and digits to the end."""
     text = data[at + 1 : end]
     is_negative = text.startswith(b"-")
     digits = text[1:] if text.startswith((b"+", b"-")) else text

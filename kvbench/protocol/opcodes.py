@@ -1,8 +1,8 @@
 """Numbers of the wire protocol: opcodes, statuses, value tags and limits.
 
-The tables of specs/wire-protocol.md as enums. Codes 0x01-0x10 belong to the family and keep its
-meaning; 0x11-0x17 belong to later members of the family and are never assigned here; our own
-extensions start at 0x40 and are announced by HELLO.
+The tables of specs/wire-protocol.md as enums. Codes 0x01-0x10 belong to the protocol family and
+keep its meaning. 0x11-0x17 belong to later members of the family and are never assigned here.
+kvbench's extensions start at 0x40 and are announced by HELLO.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from enum import Enum, IntEnum
 from typing import Final, Self
 
 PROTOCOL_VERSION: Final = 1
-"""The version that HELLO exchanges."""
+"""The version sent in HELLO."""
 
 DEFAULT_PORT: Final = 16380
-"""The family's port."""
+"""The default port of the family."""
 
 BATCH_KEYS_MAX: Final = 65_535
 """Keys in one batch request: the count is a u16. Clients split longer batches (BATCH-006)."""
 
 PAYLOAD_BYTES_MAX: Final = 64 * 1024 * 1024
-"""Largest payload that a server or client accepts unless told otherwise (LIMIT-001)."""
+"""Default limit for a payload, of server and clients (LIMIT-001)."""
 
 TTL_MS_MAX: Final = 3_155_760_000_000
 """Longest TTL: 100 years of 365.25 days. It keeps deadlines inside i64 nanoseconds (TTL-006)."""
 
 
 class RequestLayout(Enum):
-    """The layout of a request's payload; the fields in their order."""
+    """The layout of a request's payload: its fields in order."""
 
     EMPTY = "nothing"
     KEY = "the key is the whole payload"
@@ -44,7 +44,7 @@ class RequestLayout(Enum):
 
 
 class ReplyLayout(Enum):
-    """What an OK response holds."""
+    """The content of an OK response."""
 
     EMPTY = "nothing"
     VALUE = "a value"
@@ -58,23 +58,23 @@ class ReplyLayout(Enum):
 
 
 class Effect(Enum):
-    """What a request does to its keys."""
+    """The effect of a request on its keys."""
 
     NONE = "it names none"
     READS = "changes nothing"
-    STORES = "may need memory for good"
+    STORES = "may allocate memory permanently"
     CHANGES = "removes keys, or moves their deadline"
 
 
 class Opcode(IntEnum):
-    """First byte of a request. The one table of operations: whatever depends on them reads it.
+    """First byte of a request. This is the one table of operations; all other code reads it.
 
     Attributes:
         request: the layout of its payload.
-        reply: what an OK response holds.
-        effect: what it does to its keys.
-        null: whether NULL is an answer, for an absent key.
-        is_core: whether every server has it; the others are capabilities under their names.
+        reply: the content of an OK response.
+        effect: its effect on its keys.
+        null: whether NULL is a valid response, for an absent key.
+        is_core: whether every server has it; the others are capabilities with the same name.
     """
 
     request: RequestLayout
@@ -124,7 +124,7 @@ class Opcode(IntEnum):
 
     @property
     def word(self) -> str:
-        """Its name in small letters: that of its capability, and of its method where it has one."""
+        """Its name in lower case: also that of its capability and its method, if any."""
         return self.name.lower()
 
     @property
@@ -164,4 +164,4 @@ EXTENSIONS: Final = (
     *[opcode.word for opcode in Opcode if opcode > Opcode.HELLO],
     "atomic-batch",
 )
-"""What HELLO announces: the extension opcodes that this implementation answers, and BATCH-005."""
+"""Announced by HELLO: the extension opcodes that this implementation supports, and BATCH-005."""

@@ -1,9 +1,9 @@
-"""Parsing of requests in steps, and the fields that all of them share.
+"""Parsing of requests in steps, and their shared fields.
 
-A request may hold 64 MiB: whoever must not stop for the whole of it drives one of these parsers in
-small portions. ``requests.parse_*`` drives them to the end. Each accepts a payload only if its last
-byte is the last byte of the layout (FRAME-004), which is known when it has finished: until then
-nothing of it may be used. Compiled by mypyc where a C compiler is there.
+A request may have 64 MiB: to avoid blocking, run one of these parsers in small steps.
+``requests.parse_*`` runs them to the end. Each accepts a payload only if its last byte is the last
+byte of the layout (FRAME-004), which is known when it has finished: do not use its results before.
+Compiled by mypyc if there is a C compiler.
 """
 
 import struct
@@ -26,10 +26,10 @@ class KeysParser:
     """MGET, MDEL, MEXISTS: a count, then the keys.
 
     Attributes:
-        keys: in request order; whole once :meth:`advance` has returned True.
+        keys: in request order; complete once :meth:`advance` has returned True.
 
     Raises:
-        ProtocolError: the payload does not follow the layout; :meth:`advance` raises it, too.
+        ProtocolError: the payload does not follow the layout; also raised by :meth:`advance`.
     """
 
     def __init__(self, payload: bytes) -> None:
@@ -41,7 +41,7 @@ class KeysParser:
         self._is_ascii = len(payload) <= TEXT_PIECE_BYTES and payload[2:].isascii()
 
     def advance(self, steps: int) -> bool:
-        """Parse up to ``steps`` further keys; returns whether all is done."""
+        """Parse up to ``steps`` more keys; returns whether all is done."""
         payload = self._payload
         size = len(payload)
         keys = self.keys
@@ -72,11 +72,11 @@ class ValuesParser:
     Attributes:
         key: the key.
         ttl_ms: the TTL.
-        values: in bytes; whole once :meth:`advance` has returned True.
-        checks: the check that went over each of them.
+        values: in bytes; complete once :meth:`advance` has returned True.
+        checks: the completed check of each of them.
 
     Raises:
-        ProtocolError: the payload does not follow the layout; :meth:`advance` raises it, too.
+        ProtocolError: the payload does not follow the layout; also raised by :meth:`advance`.
     """
 
     def __init__(self, payload: bytes, count: int) -> None:
@@ -89,7 +89,7 @@ class ValuesParser:
         self._count = count
 
     def advance(self, steps: int) -> bool:
-        """Check on for about ``steps`` small values; returns whether all is done."""
+        """Continue for about ``steps`` small values; returns whether all is done."""
         check = self.checks[-1]
         while check.advance(steps):
             if len(self.checks) == self._count:
@@ -107,12 +107,12 @@ class PairsParser:
     """MSET: a count, a TTL, then keys with values.
 
     Attributes:
-        ttl_ms: the TTL of all.
-        items: values by key, the last of a key has won; whole once :meth:`advance` has returned
-            True.
+        ttl_ms: the TTL of all pairs.
+        items: values by key; the last pair of a key wins; complete once :meth:`advance` has
+            returned True.
 
     Raises:
-        ProtocolError: the payload does not follow the layout; :meth:`advance` raises it, too.
+        ProtocolError: the payload does not follow the layout; also raised by :meth:`advance`.
     """
 
     def __init__(self, payload: bytes) -> None:
@@ -128,7 +128,7 @@ class PairsParser:
         self._in_value = False
 
     def advance(self, steps: int) -> bool:
-        """Parse on for about ``steps`` small pairs; returns whether all is done."""
+        """Continue for about ``steps`` small pairs; returns whether all is done."""
         payload = self._payload
         size = len(payload)
         items = self.items
@@ -180,10 +180,10 @@ class EntriesParser:
     """MSETEX: a count, then key, TTL and value for each entry.
 
     Attributes:
-        entries: key, value and TTL in request order; whole once :meth:`advance` has returned True.
+        entries: key, value and TTL in request order; complete once :meth:`advance` is True.
 
     Raises:
-        ProtocolError: the payload does not follow the layout; :meth:`advance` raises it, too.
+        ProtocolError: the payload does not follow the layout; also raised by :meth:`advance`.
     """
 
     def __init__(self, payload: bytes) -> None:
@@ -197,7 +197,7 @@ class EntriesParser:
         self._in_value = False
 
     def advance(self, steps: int) -> bool:
-        """Parse on for about ``steps`` small entries; returns whether all is done."""
+        """Continue for about ``steps`` small entries; returns whether all is done."""
         payload = self._payload
         offset = self._offset
         check = self._check
@@ -231,7 +231,7 @@ class EntriesParser:
 
 
 def take_key(payload: bytes, start: int) -> tuple[bytes, int]:
-    """The sized key at ``start``, and the offset behind it."""
+    """The sized key at ``start``, and the offset after it."""
     length = read_u16(payload, start)
     end = start + 2 + length
     if end > len(payload):
@@ -242,7 +242,7 @@ def take_key(payload: bytes, start: int) -> tuple[bytes, int]:
 
 
 def take_owner(payload: bytes, start: int) -> tuple[bytes, int]:
-    """The sized owner of a lock at ``start``, and the offset behind it."""
+    """The sized owner of a lock at ``start``, and the offset after it."""
     end = start + 2 + read_u16(payload, start)
     if end > len(payload):
         raise ProtocolError("truncated: the owner is cut off")
@@ -254,7 +254,7 @@ def take_owner(payload: bytes, start: int) -> tuple[bytes, int]:
 
 
 def take_ttl(payload: bytes, start: int) -> tuple[int, int]:
-    """The TTL in ms at ``start``, and the offset behind it."""
+    """The TTL in ms at ``start``, and the offset after it."""
     if start + 8 > len(payload):
         raise ProtocolError("truncated: a TTL is cut off")
     ttl_ms: int = _unpack_u64(payload, start)[0]
@@ -271,14 +271,14 @@ def check_key(key: bytes) -> None:
 
 
 def refuse_key(length: int, available: int) -> None:
-    """The ProtocolError for a key of ``length`` bytes where only ``available`` are there."""
+    """Raise ProtocolError for a key of ``length`` bytes if only ``available`` are left."""
     if 1 <= length <= _KEY_BYTES_MAX:
         raise ProtocolError(f"truncated: a key of {length} bytes declared, {available} there")
     raise ProtocolError(f"a key has 1 to {KEY_BYTES_MAX} bytes, not {length}")
 
 
 def check_end(payload: bytes, end: int) -> None:
-    """ProtocolError unless ``end`` is where the payload ends."""
+    """ProtocolError unless the payload ends at ``end``."""
     if len(payload) > end:
         raise ProtocolError(f"{len(payload) - end} bytes follow the end of the message")
     if len(payload) < end:

@@ -1,11 +1,11 @@
-"""Requests: what a client encodes and a server parses, side by side for each layout.
+"""Requests: encoding by a client and parsing by a server, side by side for each layout.
 
 ``*_request`` functions return a whole frame, ready to send. ``parse_*`` functions take a frame's
 payload and accept it only if its last byte is the last byte of the layout (FRAME-004). Parsed keys
-and values are the bytes that came in: a server stores them as they are (values with their tag).
+and values are the received bytes: a server stores them unchanged (values with their tag).
 
-A client's mistake (a key too long, a value of an unknown type) is a TypeError or ValueError that
-names the key; a peer's mistake is a ProtocolError. Compiled by mypyc where a compiler is there.
+An invalid argument (a key too long, a value of an unknown type) raises TypeError or ValueError with
+the key's name; invalid bytes raise ProtocolError. Compiled by mypyc if there is a C compiler.
 """
 
 import struct
@@ -44,11 +44,11 @@ assert (_KEY_BYTES_MAX, _TTL_MS_MAX) == (KEY_BYTES_MAX, TTL_MS_MAX)
 
 
 def encode_key(prefix: bytes, key: str) -> bytes:
-    """A key as it goes on the wire, the namespace's prefix (with its colon) before it.
+    """An encoded key, after the namespace's prefix (with its colon).
 
     Raises:
-        TypeError: ``key`` is no ``str``.
-        ValueError: ``key`` is empty, holds a lone surrogate, or is longer than 256 bytes with
+        TypeError: ``key`` is not a ``str``.
+        ValueError: ``key`` is empty, contains a lone surrogate, or is longer than 256 bytes with
             its prefix.
     """
     if not isinstance(key, str):
@@ -68,7 +68,7 @@ def encode_key(prefix: bytes, key: str) -> bytes:
 
 
 def empty_request(opcode: int) -> bytes:
-    """PING, INFO: nothing but the opcode."""
+    """PING, INFO: only the opcode."""
     return frame(opcode, b"")
 
 
@@ -94,8 +94,8 @@ def set_request(opcode: int, prefix: bytes, key: str, value: object, ttl_ms: int
 
 
 def counter_request(opcode: int, prefix: bytes, key: str, delta: object) -> bytes:
-    """INCR, DECR: key and an i64, which is an ``int`` and no ``bool``."""
-    # As an int, a compiled argument would have forgotten that it was a bool.
+    """INCR, DECR: key and an i64: an ``int``, not a ``bool``."""
+    # Typed as int, a compiled argument would no longer show that it was a bool.
     if isinstance(delta, bool) or not isinstance(delta, int):
         raise TypeError(f"delta of key {key!r} must be an int, not {type(delta).__name__}")
     if not -0x8000_0000_0000_0000 <= delta <= 0x7FFF_FFFF_FFFF_FFFF:
@@ -157,7 +157,7 @@ def hello_payload(version: int, capabilities: list[str]) -> bytes:
 
 
 def _encode_named(key: str, value: object) -> bytes:
-    """A value's bytes; its errors name the key it was meant for."""
+    """A value's bytes; errors name its key."""
     try:
         return encode_value(value)
     except UnicodeEncodeError:
@@ -266,7 +266,7 @@ def parse_unlock(payload: bytes) -> tuple[bytes, bytes]:
 
 
 def parse_mset(payload: bytes) -> tuple[int, dict[bytes, bytes]]:
-    """MSET: TTL in ms, and values by key; the last pair of a key has won."""
+    """MSET: TTL in ms, and values by key; the last pair of a key wins."""
     parser = PairsParser(payload)
     parser.advance(ALL_STEPS)
     return parser.ttl_ms, parser.items

@@ -1,8 +1,8 @@
-"""Responses: what a server encodes and a client parses, side by side for each layout.
+"""Responses: encoding by a server and parsing by a client, side by side for each layout.
 
-The server's functions return a whole frame, ready to send. The client's take the payload of an OK
-response; what it does with the other statuses is the client's business. Whatever does not follow
-the spec is a ProtocolError. Compiled by mypyc where a C compiler is there.
+The server's functions return a whole frame, ready to send. The client's functions take the payload
+of an OK response; other statuses are handled elsewhere. Bytes that do not follow the spec raise a
+ProtocolError. Compiled by mypyc if there is a C compiler.
 """
 
 import struct
@@ -59,14 +59,14 @@ def count_response(count: int) -> bytes:
 
 
 def values_response(values: list[bytes | None]) -> bytes:
-    """MGET: a count, then the stored bytes of each value, Null where there is none."""
+    """MGET: a count, then the stored bytes of each value, Null for absent keys."""
     size = 2
     parts: list[bytes] = [b"", _pack_u16(len(values))]
     for value in values:
         item = _NULL_VALUE if value is None else value
         size += len(item)
         parts.append(item)
-    # With the header among the parts, the reply is copied once.
+    # With the header as one of the parts, the reply is copied once.
     parts[0] = frame_header(_OK, size)
     return b"".join(parts)
 
@@ -111,27 +111,27 @@ def parse_count(payload: bytes) -> int:
 
 
 def parse_values(payload: bytes, count: int) -> list[Value]:
-    """MGET: as many values as keys were asked for, in their order."""
+    """MGET: as many values as requested keys, in order."""
     decoder = values_decoder(payload, count)
     decoder.advance(ALL_STEPS)
     return decoded_values(payload, decoder)
 
 
 def values_decoder(payload: bytes, count: int) -> ValuesDecoder:
-    """MGET in steps: what decodes the values. :func:`decoded_values` has them in the end."""
+    """MGET in steps: the decoder of the values. :func:`decoded_values` returns its result."""
     _check_count(payload, count)
     return ValuesDecoder(payload, 2, count)
 
 
 def decoded_values(payload: bytes, decoder: ValuesDecoder) -> list[Value]:
-    """The values of a decoder that has finished, if they end where the payload does."""
+    """The values of a finished decoder, if they end where the payload does."""
     if decoder.end != len(payload):
         raise ProtocolError(f"{len(payload) - decoder.end} bytes follow the last value")
     return decoder.values
 
 
 def parse_flags(payload: bytes, count: int) -> list[bool]:
-    """MEXISTS: a flag for each key, in their order."""
+    """MEXISTS: a flag for each key, in order."""
     _check_count(payload, count)
     if len(payload) != 2 + count:
         raise ProtocolError(f"{count} flags were due, {len(payload) - 2} bytes came")

@@ -1,12 +1,12 @@
 """Typed values to bytes and back: ``tag u8`` and what follows it (spec section "Values").
 
-Three ways in, because three parties need different things from the same bytes: a client encodes
-(``encode``) and decodes (``decode``); a server only checks (``check``), for it stores the bytes as
-they came, and compares now and then (``compare``). ``layout`` has what all of them share.
+Three modules, because a client encodes (``encode``) and decodes (``decode``), while a server only
+checks (``check``), because it stores the received bytes, and sometimes compares (``compare``).
+``layout`` has their shared parts.
 
-Rules: every read is checked against the end of the data before it happens; a declared count never
-sizes anything; nothing recurses, and nesting is bounded; whatever is wrong with the *bytes* is a
-ProtocolError, whatever is wrong with a *Python value* a TypeError or ValueError.
+Rules: every read is checked against the end of the data first; a declared count never allocates
+anything; nothing recurses, and nesting is bounded; invalid *bytes* raise ProtocolError, an invalid
+*Python value* raises TypeError or ValueError.
 """
 
 from kvbench.protocol.check import ValueCheck, skip_value

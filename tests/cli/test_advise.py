@@ -87,7 +87,7 @@ def test_a_closed_port_is_code_4(kvbench):
     [
         ([], "Missing argument 'TARGET'"),
         (["memroy://"], "did you mean memory://?"),
-        (["memory://", "--slo", "5"], "write a unit with it, e.g. 250us, 0.5ms or 2s"),
+        (["memory://", "--slo", "5"], "add a unit, e.g. 250us, 0.5ms or 2s"),
         (["memory://", "--slo", "0"], "--slo 0 leaves no time for a call"),
         (["memory://", "--rate", "fast"], "'fast' is not a rate; write 2000/s or 1.5k/s"),
         (["memory://", "--rate", "0/s"], "'0/s' is not a rate"),

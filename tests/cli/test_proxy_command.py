@@ -111,7 +111,7 @@ def test_lines_on_its_input_set_the_delay(server):
     assert "connections: 0" in out
     no_such_line, no_duration = err.splitlines()
     assert "as in delay 2ms" in no_such_line
-    assert "'5' is no duration" in no_duration
+    assert "'5' is not a duration" in no_duration
 
 
 def test_the_end_of_its_input_is_not_its_end(server):

@@ -416,7 +416,7 @@ def test_nonsense_for_one_closes_for_all_and_says_why():
                 assert [type(error) for error in found] == [
                     KvProtocolError, KvConnectionError, KvConnectionError,
                 ]  # fmt: skip
-                assert "earlier request made no sense" in str(found[1])
+                assert "earlier request was invalid" in str(found[1])
                 assert await client.get("d") == "new"
 
     run(scenario)

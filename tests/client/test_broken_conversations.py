@@ -274,7 +274,7 @@ def test_an_unasked_error_is_logged_and_the_next_call_opens_a_new_connection(
         assert client.get("b") == "second" and client.reconnects == 1
         assert peer.requests == [(0, Opcode.GET, b"a"), (1, Opcode.GET, b"b")]
     words = "" if cut else "shutting down"
-    assert f"{peer.address}: the server turned the connection away: {words}" in caplog.text
+    assert f"{peer.address}: the server rejected the connection: {words}" in caplog.text
 
 
 def test_a_pool_replaces_a_connection_that_was_turned_away_while_idle(caplog):
@@ -290,7 +290,7 @@ def test_a_pool_replaces_a_connection_that_was_turned_away_while_idle(caplog):
         async with await KvPool.connect(PoolConfig(address, min_size=1)) as pool:
             assert await pool.get("a") == "first"
             again.set()
-            await eventually(lambda: "turned the connection away: shutting down" in caplog.text)
+            await eventually(lambda: "rejected the connection: shutting down" in caplog.text)
             assert await pool.get("b") == "second"
             assert pool.stats().closed == 1
 

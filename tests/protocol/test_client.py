@@ -151,7 +151,7 @@ def test_an_unasked_error_turns_the_connection_away_and_its_message_is_as_much_a
     protocol, _ = asking(0)
     waiting = protocol.send(frame(Opcode.GET, b"k"), 0.0, None)
     protocol.receive(REFUSED)
-    assert protocol.end_reason == "server: the server turned the connection away: too full"
+    assert protocol.end_reason == "server: the server rejected the connection: too full"
     assert protocol.abandoned == [waiting] and not waiting.is_sent
     assert (protocol.error().status, protocol.error().message) == (Status.ERROR, "too full")
 
@@ -204,7 +204,7 @@ def test_round_trip_of_a_draining_connection_ends_with_the_last_answer_that_is_w
         assert returned == kept and protocol.is_closed and protocol.abandoned == []
         wanted = [OK_ONE, OK_TWO, OK_THREE]
         assert [one.responses for one in kept] == [[wanted[one.waiter]] for one in kept]
-        assert "given up" in protocol.end_reason
+        assert "closed after a timeout" in protocol.end_reason
 
 
 def test_everyone_given_up_closes_at_once():
@@ -274,7 +274,7 @@ def test_a_reply_that_cannot_be_decoded_closes_for_all_and_says_so_to_its_own_ca
     )
     assert protocol.abandoned == requests[1:]
     assert type(protocol.error()) is KvConnectionError
-    assert "earlier request made no sense" in str(protocol.error())
+    assert "earlier request was invalid" in str(protocol.error())
 
 
 # --- Anything in any order ---------------------------------------------------------------------
