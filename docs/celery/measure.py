@@ -9,11 +9,11 @@ Three things, each with 100 results and with Celery's own calls:
 - chord: what the workers do at the end of the 100 header tasks, ``backend.mark_as_done``, up to
   the call of the body.
 
-A round is a process of its own with a fresh kvbench server and a fresh redis-server (or Valkey,
-where there is none), placed on the other cores. All ways take turns in a round, forwards and
-backwards. A round's time is the median over its blocks; times and ratios are geometric means over
-rounds, with Student's t between rounds. With ``--rtt`` a proxy adds so many milliseconds to each
-round trip, for both servers alike.
+A round is a separate process with a fresh kvbench server and a fresh redis-server (or Valkey, where
+there is none), placed on the other cores. All variants are measured in turn in a round, forwards
+and backwards. A round's time is the median over its blocks; times and ratios are geometric means
+over rounds, with Student's t between rounds. With ``--rtt`` a proxy adds so many milliseconds to
+each round trip, for both servers alike.
 """
 
 from __future__ import annotations
@@ -196,8 +196,8 @@ def _start(*urls: str) -> dict[str, float]:
     found = {}
     for url in urls:
         command = [sys.executable, "-c", START, url]
-        told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        took_ns, resident_kib = told.stdout.split()
+        finished = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        took_ns, resident_kib = finished.stdout.split()
         store = url.partition(":")[0]
         found |= {f"{store} start": float(took_ns), f"{store} memory": float(resident_kib)}
     return found
@@ -302,12 +302,12 @@ def _ratio(over: list[float], under: list[float]) -> str:
 
 def _facts(count: int, placed: str) -> dict[str, str]:
     program = _redis_command()[0]
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    finished = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     return {
         "rounds": str(count),
         "Celery": version("celery"),
         "redis-py": version("redis"),
-        "server": " ".join(told.stdout.split()[:3]),
+        "server": " ".join(finished.stdout.split()[:3]),
         "Python": sys.version.split()[0],
         "placement": placed,
         "date": time.strftime("%Y-%m-%d"),
@@ -336,10 +336,10 @@ def main() -> None:
     with keep_awake():
         for number in range(1, options.rounds + 1):
             sys.stderr.write(f"round {number} of {options.rounds}\n")
-            told = subprocess.run(command, capture_output=True, timeout=ROUND_TIMEOUT_S)
-            if told.returncode:
-                sys.exit(told.stderr.decode())
-            rounds.append(json.loads(told.stdout))
+            finished = subprocess.run(command, capture_output=True, timeout=ROUND_TIMEOUT_S)
+            if finished.returncode:
+                sys.exit(finished.stderr.decode())
+            rounds.append(json.loads(finished.stdout))
     text = report(rounds, _facts(len(rounds), placement.reason))
     sys.stdout.write(text)
     if options.output:

@@ -15,7 +15,7 @@ import sys
 import click
 
 from kvbench import __version__
-from kvbench.cli.output import tell
+from kvbench.cli.output import notify
 from kvbench.cli.standard_streams import guard_standard_streams
 from kvbench.errors import (
     BackendUnavailableError,
@@ -117,7 +117,7 @@ def main() -> None:
 
 
 def _complain(message: str, code: int) -> int:
-    tell(message)
+    notify(message)
     return code
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kvbench import __version__
-from kvbench.cli.output import show_document, tell
+from kvbench.cli.output import notify, show_document
 from kvbench.errors import UsageError
 from kvbench.report.formats import VERDICTS_FORMATS
 
@@ -103,7 +103,7 @@ def write_profile_file(path: Path, run: CheckRun) -> None:
     from kvbench.verdicts import BROKEN, Outcome
 
     if not run.checked:
-        tell(f"{path} is not written: nothing was seen")
+        notify(f"{path} is not written: nothing was seen")
         return
     checked = run.checked[0]
     today = datetime.datetime.now(datetime.UTC).date()
@@ -121,4 +121,4 @@ def write_profile_file(path: Path, run: CheckRun) -> None:
     name = checked.profile.target or target
     write_report(path, profile_text(name, checked.capabilities, deviations, remark, observed))
     to_explain = f"; {count(len(observed), 'deviation')} without a reason yet" if observed else ""
-    tell(f"wrote {path}{to_explain}")
+    notify(f"wrote {path}{to_explain}")

@@ -22,7 +22,7 @@ from kvbench.cli import (
     EXIT_UNVERIFIED,
 )
 from kvbench.cli.check_progress import choose_progress, restore_terminal
-from kvbench.cli.output import tell
+from kvbench.cli.output import notify
 from kvbench.conformance.findings import INTERRUPTED
 from kvbench.conformance.profile import Profile, read_profile
 from kvbench.conformance.runner import (
@@ -151,7 +151,7 @@ def _check(request: CheckRequest, text: str, profile: Profile, run: CheckRun) ->
         if len(request.targets) == 1:
             raise
         run.unreachable += 1
-        tell(f"{target_name(text)}: {error}")
+        notify(f"{target_name(text)}: {error}")
         return _unseen(text, error)
     run.is_interrupted = found.is_interrupted
     run.checked.append(Checked(found, profile, discovery.capabilities))
@@ -166,7 +166,7 @@ def _warn_of_eviction(target: Target) -> None:
     with contextlib.suppress(KvError):  # If the store fails here, the cases will report it.
         text = eviction.warning(target.name, store.describe())
         if text:
-            tell(text)
+            notify(text)
 
 
 def _unseen(text: str, error: KvbenchError | None = None) -> TargetVerdicts:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kvbench.bench.plan import Plan, ValueType
-from kvbench.cli.output import tell
+from kvbench.cli.output import notify
 from kvbench.cli.parameters import ByteSize, Word
 from kvbench.errors import KvConnectionError
 from kvbench.redaction import redact_url
@@ -94,7 +94,7 @@ def carry_out(plan: Plan, output: Path | None) -> tuple[Results, int]:
         outcome, signal_number = _measure(plan, recorder)
         results = recorder.results()
     if results is None:
-        tell("interrupted before anything was measured")
+        notify("interrupted before anything was measured")
         raise click.exceptions.Exit(128 + signal_number)
     return results, _exit_code(outcome, signal_number, recorder.problem)
 
@@ -114,9 +114,9 @@ def _measure(plan: Plan, recorder: Recorder) -> tuple[RunOutcome | None, int]:
             recorder.write(event.record)
         progress.observe(event)
         if isinstance(event, Warned):
-            tell(event.text)
+            notify(event.text)
         if isinstance(event, KeysLeft):
-            tell(f"keys {event.prefix}* may remain in {event.target}: {event.reason}")
+            notify(f"keys {event.prefix}* may remain in {event.target}: {event.reason}")
 
     command_line = shlex.join(["kvbench", *map(redact_url, sys.argv[1:])])
     with interrupts.installed(progress.restore_terminal), closing(progress):
@@ -131,13 +131,13 @@ def _exit_code(outcome: RunOutcome | None, signal_number: int, file_problem: str
     from kvbench.cli import EXIT_FAILED, EXIT_UNREACHABLE
 
     if file_problem:
-        tell(file_problem)
+        notify(file_problem)
     if outcome is None or outcome.ending is Ending.INTERRUPTED:
-        tell("interrupted: the report has what was finished")
+        notify("interrupted: the report has what was finished")
         return 128 + signal_number
     if outcome.ending is Ending.TARGET_LOST:
-        tell(f"target lost, the report has what was finished: {outcome.reason}")
+        notify(f"target lost, the report has what was finished: {outcome.reason}")
         return EXIT_UNREACHABLE
     if outcome.failed_cells:
-        tell(f"cells without a result: {outcome.failed_cells}; the report says why")
+        notify(f"cells without a result: {outcome.failed_cells}; the report says why")
     return EXIT_FAILED if outcome.failed_cells or file_problem else 0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def tell(message: str) -> None:
+def notify(message: str) -> None:
     """Write a message to standard error: what is wrong and what to do next."""
     progress(f"kvbench: {message}")
 

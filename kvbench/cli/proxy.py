@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kvbench.cli.output import show, tell
+from kvbench.cli.output import notify, show
 from kvbench.cli.parameters import Bandwidth, ByteSize, Duration, TargetType
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def command(
 
     _allow_files()
     conditions = Conditions(delay, jitter, bandwidth, cut_after, reset, seed)
-    proxy = Proxy(target_address(target), conditions, port=port, complain=tell)
+    proxy = Proxy(target_address(target), conditions, port=port, complain=notify)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         ctx.exit(runner.run(_serve(proxy, target)))
 
@@ -186,12 +186,12 @@ def _obey(proxy: Proxy, line: str) -> None:
 
     word, _, value = line.partition(" ")
     if word != "delay":
-        tell(f"unknown command {line!r}: write delay and a duration, as in delay 2ms")
+        notify(f"unknown command {line!r}: write delay and a duration, as in delay 2ms")
         return
     try:
         proxy.set_delay(Conditions(parse_duration_ns(value)).delay_ns)
     except UsageError as error:
-        tell(str(error))
+        notify(str(error))
     else:
         show(line)
 

@@ -106,7 +106,7 @@ def _judge(story: Story, address: tuple[str, int]) -> int:
     from kvbench.conformance.replay import run_again
     from kvbench.verdicts import Outcome
 
-    show(f"No single reply tells: the case {story.case} runs again, seed {story.seed}.")
+    show(f"No single reply decides: the case {story.case} runs again, seed {story.seed}.")
     finding = run_again(story, address)
     if finding is None:
         raise UsageError(

@@ -24,7 +24,7 @@ from kvbench.bench.plan import (
     check_target,
 )
 from kvbench.cli.measuring import batch_sizes_of, carry_out, check_address, value_options
-from kvbench.cli.output import make_console, show_document, tell
+from kvbench.cli.output import make_console, notify, show_document
 from kvbench.cli.parameters import Duration, Share, TargetType, Word, Words
 from kvbench.errors import UsageError
 from kvbench.model import BatchOperation
@@ -215,7 +215,7 @@ def _with_verdicts(plan: Plan, path: Path) -> Plan:
     for target in plan.targets:
         found = verdict_of(conformance, target.name)
         if found is None:
-            tell(f"{path} does not list {target.name}: it is measured without a verdict")
+            notify(f"{path} does not list {target.name}: it is measured without a verdict")
         else:
             target = replace(target, verdict=found.summary, withheld=withheld(found))
         targets.append(target)

@@ -47,7 +47,7 @@ def render_junit(conformance: Conformance) -> str:
 def _suite(target: TargetVerdicts, conformance: Conformance) -> Element:
     suite = Element("testsuite", name=_clean(target.target))
     properties = SubElement(suite, "properties")
-    told = {
+    facts = {
         "summary": target.headline,
         "suites": ", ".join(target.suites),
         "suite_version": conformance.suite_version,
@@ -55,7 +55,7 @@ def _suite(target: TargetVerdicts, conformance: Conformance) -> Element:
         "capabilities": ", ".join(target.capabilities),
         **target.facts,
     }
-    for name, value in told.items():
+    for name, value in facts.items():
         SubElement(properties, "property", name=_clean(name), value=_clean(value))
     cases = [_case(verdict) for verdict in target.verdicts]
     if target.summary is Summary.UNVERIFIED:
@@ -89,7 +89,7 @@ def _case(verdict: Verdict) -> Element:
 
 def _unverified() -> Element:
     case = Element("testcase", classname="conformance", name="verified")
-    message = "not verified: a MUST clause that binds the target was not looked at, or none was"
+    message = "not verified: an applicable MUST clause was not checked, or none was"
     SubElement(case, "error", message=message, type="not-verified")
     return case
 

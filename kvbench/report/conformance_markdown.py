@@ -106,7 +106,7 @@ def _legend() -> Iterator[str]:
 def _section(section: ClauseSection, labels: Sequence[str]) -> Iterator[str]:
     title = escape_markdown(section.title)
     yield ""
-    if section.is_calm:
+    if section.is_unremarkable:
         yield f"<details><summary>{title}: {count(len(section.rows), 'clause')}</summary>"
     else:
         yield f"### {title}"
@@ -119,7 +119,7 @@ def _section(section: ClauseSection, labels: Sequence[str]) -> Iterator[str]:
     if section.notes:
         yield ""
         yield from map(_note, section.notes)
-    if section.is_calm:
+    if section.is_unremarkable:
         yield ""
         yield "</details>"
 

@@ -110,7 +110,7 @@ class ClauseSection:
     notes: tuple[Note, ...]
 
     @property
-    def is_calm(self) -> bool:
+    def is_unremarkable(self) -> bool:
         """Whether all outcomes in it are unremarkable."""
         quiet = (Outcome.PASSED, Outcome.UNSUPPORTED, None)
         return all(cell.outcome in quiet for row in self.rows for cell in row.cells)

@@ -102,7 +102,7 @@ def _lines(target: TargetVerdicts) -> Iterator[Text]:
 def _entries(outcome: Outcome, verdicts: Sequence[Verdict], target: str) -> Iterator[Text]:
     address = "HOST:PORT" if "://" in target else target
     texts = {clause.id: clause.text for clause in clauses()}
-    told: set[str] = set()
+    shown_clauses: set[str] = set()
     by_case: dict[str, list[Verdict]] = {}
     for one in verdicts:
         by_case.setdefault(one.case, []).append(one)
@@ -116,9 +116,9 @@ def _entries(outcome: Outcome, verdicts: Sequence[Verdict], target: str) -> Iter
             yield from [Text(f"  {plain(line)}") for line in rest]
             continue
         for one in same:
-            if one.clause in told:
+            if one.clause in shown_clauses:
                 continue
-            told.add(one.clause)
+            shown_clauses.add(one.clause)
             detail = plain(one.detail)
             shown = detail if len(detail) <= _DETAIL_CHARS else f"{detail[: _DETAIL_CHARS - 1]}…"
             yield _headline(one, "").append(f" {shown}")

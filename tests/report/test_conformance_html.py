@@ -123,9 +123,9 @@ def luminance(colour):
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_every_text_has_contrast_enough(scheme):
     colours = palettes()[scheme]
-    texts = ["text", "muted", "link", "good", "bad", "warn", "calm"]
+    texts = ["text", "muted", "link", "good", "bad", "warn", "notice"]
     pairs = [(text, back) for text in texts for back in ("page", "panel")]
-    pairs += [("bad", "bad-back"), ("warn", "warn-back"), ("calm", "calm-back")]
+    pairs += [("bad", "bad-back"), ("warn", "warn-back"), ("notice", "notice-back")]
     pairs += [(text, "mark") for text in ("text", "muted", "link")]
     for text, back in pairs:
         bright, dim = sorted([luminance(colours[text]), luminance(colours[back])], reverse=True)

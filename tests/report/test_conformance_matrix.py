@@ -71,10 +71,10 @@ def test_a_reason_is_short_and_one_line():
     assert note.text == "1\\n (and 1 more)"
 
 
-def test_a_section_is_calm_unless_something_needs_a_look():
+def test_a_section_is_unremarkable_unless_a_clause_needs_attention():
     sections = build_matrix(RUNS["every outcome"]).sections
-    calm = {section.title for section in sections if section.is_calm}
-    assert "7. Batches" in calm and "6.1 GET" not in calm
+    unremarkable = {section.title for section in sections if section.is_unremarkable}
+    assert "7. Batches" in unremarkable and "6.1 GET" not in unremarkable
 
 
 def test_labels_are_short_where_that_is_clear():

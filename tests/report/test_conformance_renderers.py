@@ -88,7 +88,7 @@ def test_the_rows_of_a_markdown_table_are_of_one_width(run):
             widths = []
 
 
-def test_markdown_folds_what_is_calm_and_notes_what_is_not():
+def test_markdown_folds_unremarkable_sections_and_notes_the_others():
     text = render_markdown(RUNS["every outcome"])
     assert "<details><summary>7. Batches: 2 clauses</summary>" in text
     assert "### 6.1 GET" in text
