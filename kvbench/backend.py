@@ -7,7 +7,7 @@ reported as ``emulated``; an adapter that overrides one names its kind in :attr:
 Everything else raises UnsupportedError until it is overridden and declared as a capability.
 
 The pipelined methods (capability ``pipelining``) are single calls that share round trips: the
-requests leave in one flush and each gets a reply of its own. They are no batch: every call takes
+requests leave in one flush and each gets a separate reply. They are no batch: every call takes
 effect by itself, in its order, and others may see a part of them. A KvError among the replies is
 raised once all have come, the first of them; the other calls stand.
 
@@ -136,7 +136,7 @@ class Backend(BackendDescription, ABC):
 
         Raises:
             UsageError: the URL is not one of this scheme's.
-            KvConnectionError: nobody answers there.
+            KvConnectionError: the connection failed.
             BackendUnavailableError: a driver or server program is missing.
         """
 
@@ -145,9 +145,9 @@ class Backend(BackendDescription, ABC):
         """Open a store whose TTLs run on ``clock``, so that a test can move time exactly.
 
         Raises:
-            UnsupportedError: this kind of store has a time of its own.
+            UnsupportedError: this kind of store has a separate clock.
         """
-        raise UnsupportedError(f"{cls.__name__} runs on a clock of its own")
+        raise UnsupportedError(f"{cls.__name__} has a separate clock")
 
     @abstractmethod
     def close(self) -> None:
@@ -181,7 +181,7 @@ class Backend(BackendDescription, ABC):
             self.set(key, value, ttl)
 
     def mset_each(self, entries: Iterable[tuple[str, Value, float | None]]) -> None:
-        """Store (key, value, ttl) entries, each with a TTL of its own."""
+        """Store (key, value, ttl) entries, each with a separate TTL."""
         for key, value, ttl in self._checked(entries):
             self.set(key, value, ttl)
 

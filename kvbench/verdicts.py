@@ -307,7 +307,7 @@ def describe(exchange: Exchange) -> str:
 
 
 def read_conformance(path: Path) -> Conformance:
-    """Read a file of ``kvbench check --json``. Its texts are safe to show, whoever wrote it.
+    """Read a file of ``kvbench check --json``. Its texts are safe to show, whatever their origin.
 
     Raises:
         ResultsError: the file cannot be read, is damaged, or is of another schema.

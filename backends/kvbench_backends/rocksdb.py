@@ -36,7 +36,7 @@ class _Database:
     """An open database and its column family.
 
     Writers hold the lock. Readers need not: a read sees each write wholly or not at all. So it is
-    the :class:`Writer`, too, of whoever holds the lock: each of its calls is one write.
+    the :class:`Writer`, too, of the code that holds the lock: each of its calls is one write.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -157,7 +157,7 @@ def _in_words(error: Exception) -> str:
 
 
 def _errors() -> Table:
-    # rocksdict raises bare Exceptions; one of a class of its own is a mistake in a program.
+    # rocksdict raises bare Exceptions; one of a separate class is a mistake in a program.
     return {Exception: lambda error: _refused(error) if type(error) is Exception else None}
 
 

@@ -126,7 +126,7 @@ def results_schema() -> bytes:
 
 
 def read_results(path: Path) -> Results:
-    """Read a results file. Its texts are safe to show, whoever wrote them.
+    """Read a results file. Its texts are safe to show, whatever their origin.
 
     A last line that was cut off is ignored: the file then has no footer, as after an
     interruption.
