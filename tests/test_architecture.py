@@ -111,6 +111,31 @@ def is_imported(module: str, readers: str) -> bool:
     return re.search(imported, readers) is not None
 
 
+def is_used_by_tests(module: Path, readers: str) -> bool:
+    """Whether tests import a module beside them, or run it by its file, its name or its path."""
+    name = re.escape(module.stem)
+    imports = rf"from (\.|[\w.]*\.){name} import|from [\w.]+ import (\([^)]*|[^\n(]*)\b{name}\b"
+    runs = rf"\b{name}\.py\b|tests\.\w+\.{name}\b|\"{name}\""
+    return re.search(rf"{imports}|^import {name}\b|{runs}", readers, re.MULTILINE) is not None
+
+
+def test_every_module_beside_the_tests_is_used():
+    found = files_of_tests()
+    texts = {path: path.read_text() for path in [*found, ROOT / "noxfile.py"]}
+    run_by_pytest = ("test_*", "conftest.py", "__init__.py", "__main__.py")
+    unused = [
+        name_of(path)
+        for path in found
+        if not any(fnmatch(path.name, pattern) for pattern in run_by_pytest)
+        and not is_used_by_tests(
+            path, "\n".join(text for place, text in texts.items() if place != path)
+        )
+    ]
+    assert unused == []
+    assert is_used_by_tests(Path("tests/waiting.py"), "from tests.waiting import wait_until")
+    assert not is_used_by_tests(Path("tests/waiting.py"), "# waiting\nwaiting = 1")
+
+
 READ_BY_TOOLS = (
     "*.py", ".ci/run", ".editorconfig", ".github/*", ".gitignore", ".pre-commit-config.yaml",
     "LICENSE", "MANIFEST.in", "README.md", "SECURITY.md", "noxfile.py", "pyproject.toml",
