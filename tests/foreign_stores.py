@@ -1,4 +1,4 @@
-"""Real servers that belong to somebody else, as far as kvbench can see."""
+"""Real servers that kvbench did not start as its own, for tests on foreign stores."""
 
 from __future__ import annotations
 

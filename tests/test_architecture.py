@@ -1,4 +1,4 @@
-"""The house stays in order: layers kept, rooms small, nothing lying about that nobody reads."""
+"""Rules of the code base: layers, sizes of modules and functions, and no file without a reader."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_modules_are_small_and_say_what_they_are(path):
     assert not long
 
 
-def test_no_module_is_a_drawer():
+def test_no_module_has_a_vague_name():
     drawers = {"utils", "util", "helpers", "misc", "common"}
     assert not [name_of(path) for path in source_files() if path.stem in drawers]
 
@@ -183,7 +183,7 @@ def test_every_file_has_a_reader():
 
 
 def test_a_file_without_a_reader_is_found():
-    """A word that happens to be a file's stem, in prose or in code, makes nobody read it."""
+    """A word that happens to be a file's stem, in prose or in code, is no reader of it."""
     files = ["reports/badge.svg", "reports/table.md", "data/used.csv", "data/unused.csv"]
     texts = {
         "README.md": "It draws a badge, badge.svg. [The table](reports/table.md).",

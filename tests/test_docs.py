@@ -1,4 +1,4 @@
-"""Documents tell the truth: every command and snippet in them is run, every link leads somewhere.
+"""Documents are correct: every command and snippet in them is run, every link leads somewhere.
 
 The README is run from top to bottom as a newcomer types it: in a fresh clone, in one shell, with
 nothing installed but what its first command installs. The other documents are for those who have

@@ -1,4 +1,4 @@
-"""A store that evicts says so on real servers, and whoever is about to write to it warns.
+"""Eviction is detected on real servers, and commands that write to such a store warn.
 
 Each case on a server that was started so: keys of others can be lost where a store makes room.
 """
@@ -51,7 +51,7 @@ def warnings_of(url: str, **settings) -> list[str]:
     return [event.text for event in events if isinstance(event, Warned)]
 
 
-def test_a_run_on_a_store_that_evicts_warns_once_and_says_what_to_do():
+def test_a_run_on_a_store_that_evicts_warns_once_with_advice():
     with redis_server(*TWO_MIB, "--maxmemory-policy", "allkeys-lru") as url:
         [message] = warnings_of(url)
         assert message == (

@@ -1,4 +1,4 @@
-"""Text of others: one line, printable, not too long, whatever it is; and never changed twice."""
+"""Text of others: one line, printable, not too long, for any input; and never changed twice."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_the_last_guard_keeps_colours_and_progress_bars():
 
 
 @pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a":' * 100_000, b"\xff", b"", b"{"])
-def test_whatever_is_in_a_file_is_a_value_error(content):
+def test_any_damage_in_a_file_is_a_value_error(content):
     with pytest.raises(ValueError):
         decode(msgspec.json.decode, content)
     with pytest.raises(ValueError):

@@ -156,8 +156,8 @@ def test_a_password_that_looks_like_a_figure_spoils_no_figure(password):
     url = f"redis://:{password}@h"
     table = f"mget × {password}: {password} keys/s [{password}, {password}], 1{password}2 left"
     assert redacted(table, url) == table
-    told = f"'{password}' is wrong; password={password} :{password}@ {url}"
-    assert redacted(told, url) == "'***' is wrong; password=*** :***@ redis://:***@h"
+    text = f"'{password}' is wrong; password={password} :{password}@ {url}"
+    assert redacted(text, url) == "'***' is wrong; password=*** :***@ redis://:***@h"
 
 
 @pytest.mark.parametrize("url", ["redis://redis:redis-x@redis-x", "redis://u:localhost@localhost"])

@@ -112,7 +112,7 @@ for url in ("driverless://", "broken://"):
 
 @pytest.fixture(scope="module")
 def third_party(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder into which pip installed somebody else's adapter package."""
+    """A folder into which pip installed a third party's adapter package."""
     project = tmp_path_factory.mktemp("project")
     (project / "pyproject.toml").write_text(PROJECT)
     (project / "kvbench_dict.py").write_text(ADAPTER)
@@ -137,7 +137,7 @@ def test_a_third_partys_adapter_works_through_its_entry_point(third_party):
     assert "cannot be imported" in lines[2] and "kvbench-dict" in lines[2]
 
 
-def test_kvbench_backends_lists_it_beside_our_own(third_party):
+def test_kvbench_backends_lists_it_with_our_own(third_party):
     listed = run(third_party, "-m", "kvbench", "backends")
     for text in ("dict://", "a dict", "pip install a-driver", "memory://", "native: mget"):
         assert text in listed
@@ -173,7 +173,7 @@ def test_an_unknown_scheme_names_the_nearest_one():
         registry.open_backend("localhost:6379")
 
 
-def test_a_missing_driver_is_told_with_its_hint(monkeypatch):
+def test_a_missing_driver_is_reported_with_its_hint(monkeypatch):
     monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BackendUnavailableError, match=r"pip install 'kvbench\[redis\]'"):
         registry.open_backend("redis://localhost")

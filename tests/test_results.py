@@ -277,7 +277,7 @@ def test_blank_lines_do_not_shift_the_numbers(path):
         (LINES[0].replace(SCHEMA.encode(), b"x/9"), 1, "schema 'x/9'"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(path, content, line, words):
+def test_a_mistake_is_reported_with_its_line(path, content, line, words):
     error = error_of(path, content)
     assert error.line == line
     assert words in error.reason

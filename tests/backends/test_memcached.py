@@ -1,4 +1,4 @@
-"""The memcached adapter on a real memcached: what it refuses, and that nothing bends unseen.
+"""The memcached adapter on a real memcached: what it refuses, and that no value changes silently.
 
 Keys that memcached cannot hold, its clock of whole seconds, TTLs that it would read as dates,
 batches that succeed in part, and the private server.

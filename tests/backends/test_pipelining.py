@@ -1,4 +1,4 @@
-"""Whoever declares pipelining sends all requests before it has read a reply: seen on the wire.
+"""An adapter that declares pipelining sends all requests before it reads a reply, as a relay sees.
 
 Between adapter and server stands a relay that holds back every reply until all requests of a call
 have passed it. A call that waits for a reply before its last request never gets there.

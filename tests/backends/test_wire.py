@@ -1,4 +1,4 @@
-"""The adapters of the wire protocol: private servers that end with them, and what they tell."""
+"""The adapters of the wire protocol: private servers that end with them, and what they describe."""
 
 from __future__ import annotations
 
@@ -124,13 +124,13 @@ def test_a_url_that_is_wrong_starts_no_server(scheme, monkeypatch):
 
 
 @SCHEMES
-def test_nobody_there(scheme):
+def test_an_address_where_no_server_listens(scheme):
     with pytest.raises(KvConnectionError, match="refused; is a server running"):
         kvbench.open_backend(f"{scheme}://127.0.0.1:{free_port()}")
 
 
 @SCHEMES
-def test_it_tells_what_the_server_tells(scheme):
+def test_it_describes_the_server(scheme):
     with kvbench.open_backend(f"{scheme}://") as backend:
         facts = backend.describe()
         assert set(facts) >= {"product", "version", "codec", "event_loop", "extensions"}

@@ -67,8 +67,8 @@ def test_run_shows_the_verdict_and_withholds_the_figure(tmp_path):
     options = ["--batch-sizes", "10", "--ops", "mget,mset", "--conformance", str(path)]
     done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1, done.stderr
-    told = json.loads(done.stdout)
-    [target] = told["targets"]
+    written = json.loads(done.stdout)
+    [target] = written["targets"]
     cells = {op: one["cells"][0]["cell"] for op, one in target["operations"].items()}
     assert cells["mget"]["speedup"] is None and "BMGET-001" in cells["mget"]["reason"]
     assert cells["mset"]["speedup"]["estimate"] > 0

@@ -1,4 +1,4 @@
-"""Contention: waiting for a busy core is seen, of this process and of its servers."""
+"""Contention: waiting for a busy core is measured, for this process and its servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cost curve: exact on exact lines, and plain about what is no line."""
+"""The cost curve: exact on exact lines, and marked as no line where it is none."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def gathering():
     return found
 
 
-def test_nothing_is_said_of_a_target_that_was_not_opened():
+def test_a_target_that_was_not_opened_has_no_record():
     empty = Gathering(make_plan("kvb://"), keep_awake=False)
     assert list(empty.targets()) == list(empty.cells()) == list(empty.curves()) == []
     assert empty.baselines() is None

@@ -116,7 +116,7 @@ def test_rounds_measure_in_another_order():
     assert len(orders) > 1
 
 
-def test_steps_name_what_goes_on():
+def test_steps_name_what_is_measured():
     steps = [step.text for step in of(TaskProgress, carry_out(task_for("dictbackend")))]
     assert steps[0] == "opening dictbackend://"
     assert "dictbackend:// mget × 100: calibrating" in steps
@@ -196,7 +196,7 @@ def test_a_target_that_is_lost_ends_the_task_and_names_the_keys_that_may_remain(
     assert isinstance(messages[-1], Done)
 
 
-def test_a_private_server_that_dies_leaves_no_keys_to_speak_of():
+def test_a_private_server_that_dies_leaves_no_keys_to_report():
     messages = carry_out(task_for("vanishesalone"))
     assert len(of(Lost, messages)) == 1
     assert of(KeysRemain, messages) == []

@@ -1,4 +1,4 @@
-"""The time left: it follows what the rounds took, and ends at nothing."""
+"""The time left: it follows what the rounds took, and ends at zero."""
 
 from __future__ import annotations
 

@@ -348,7 +348,7 @@ def sampled(rows: Iterable[str]) -> list:
 
 
 @pytest.mark.parametrize(("row", "loop", "codec"), sampled(ROWS))
-def test_nobody_waits_long(row, loop, codec):
+def test_other_clients_wait_less_than_the_bound(row, loop, codec):
     bound_ms, play = ROWS[row]
     tries = []
     while len(tries) < TRIES and (not tries or min(tries) > bound_ms):

@@ -56,7 +56,7 @@ def test_the_default_address():
 
 
 @pytest.mark.parametrize(
-    ("url", "options", "told"),
+    ("url", "options", "message"),
     [
         ("kvb://user:s3cr3tpass@host", {}, "no user, password or query"),
         ("kvb://host:port", {}, "is not a number"),
@@ -69,13 +69,13 @@ def test_the_default_address():
         ("kvb://host", {"connect_timeout": "x"}, "connect_timeout"),
     ],
 )
-def test_what_makes_no_sense_is_said_at_once(url, options, told):
-    with pytest.raises(ImproperlyConfigured, match=told) as caught:
+def test_invalid_options_are_refused_at_once(url, options, message):
+    with pytest.raises(ImproperlyConfigured, match=message) as caught:
         app_with(url, **options).backend  # noqa: B018 - it is made when it is read
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_an_expiry_over_ten_years_is_said_at_once(url):
+def test_an_expiry_over_ten_years_is_refused_at_once(url):
     with pytest.raises(ImproperlyConfigured, match="result backend"):
         app_for("memory://", url, {"result_expires": 20 * 366 * 86_400}).backend  # noqa: B018
 
@@ -103,7 +103,7 @@ def test_a_pickled_exception_keeps_its_class_and_attributes(url):
     assert caught.value.object == b"\xff"
 
 
-def test_a_failure_may_be_kept_for_a_time_of_its_own(url):
+def test_failures_can_have_another_expiry(url):
     app = app_for("memory://", url, {"result_expires": 500, "result_failure_expires": 50})
     app.backend.store_result("good", 1, "SUCCESS")
     app.backend.store_result("bad", ValueError(), "FAILURE")
@@ -112,7 +112,7 @@ def test_a_failure_may_be_kept_for_a_time_of_its_own(url):
         assert 49 <= client.ttl("celery-task-meta-bad") <= 50
 
 
-def test_for_ever_is_possible(url):
+def test_results_without_an_expiry(url):
     app = app_for("memory://", url, {"result_expires": None})
     app.backend.store_result("id", 1, "SUCCESS")
     with SyncKvClient.connect(url) as client:
@@ -318,5 +318,5 @@ heavy = {"numpy", "rich", "click", "hypothesis", "jinja2", "kvbench.bench", "kvb
 print(sorted(heavy & (set(sys.modules) - celerys)))
 """
     command = [sys.executable, "-c", code]
-    told = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, timeout=60)
-    assert told.stdout == "[]\n", told.stderr
+    ended = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, timeout=60)
+    assert ended.stdout == "[]\n", ended.stderr

@@ -74,11 +74,11 @@ def source(tmp_path_factory):
     folder = tmp_path_factory.mktemp("celery")
     name = f"celery=={version('celery')}"
     command = ["pip", "download", "-q", "--no-deps", "--no-binary", "celery", "-d", folder, name]
-    told = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-m", *command], capture_output=True, text=True, timeout=200
     )
-    if told.returncode:
-        pytest.skip(f"no source distribution of {name}: {told.stderr[-300:]}")
+    if ended.returncode:
+        pytest.skip(f"no source distribution of {name}: {ended.stderr[-300:]}")
     [archive] = folder.glob("*.tar.gz")
     with tarfile.open(archive) as tar:
         tar.extractall(folder, filter="data")
@@ -100,11 +100,11 @@ def test_celerys_own_tests_pass(source: Path):
             "TEST_SERVER": server.url().rpartition("/")[0],
             "PYTHONPATH": str(source),
         }
-        told = subprocess.run(
+        ended = subprocess.run(
             [sys.executable, *command], cwd=source, env=environment, timeout=250,
             text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-    print(told.stdout[-3000:])
-    assert told.returncode == 0
-    passed, deselected = re.search(r"(\d+) passed.* (\d+) deselected", told.stdout).groups()
+    print(ended.stdout[-3000:])
+    assert ended.returncode == 0
+    passed, deselected = re.search(r"(\d+) passed.* (\d+) deselected", ended.stdout).groups()
     assert int(passed) >= 48 and int(deselected) >= len(LEFT_OUT)

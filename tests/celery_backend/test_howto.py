@@ -1,4 +1,4 @@
-"""The how-to of docs/celery, as it stands: its app, its worker, its program. And its recipe."""
+"""The how-to of docs/celery, as written: its app, its worker, its program. And its recipe."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def test_the_app_of_the_how_to_runs(tmp_path):
         worker = LocalServer([*command, sys.executable, "-m", *start.split(), "-l", "INFO"])
         try:
             worker.wait_for_line(" ready.", timeout_s=60)
-            told = subprocess.run(
+            ended = subprocess.run(
                 [sys.executable, "program.py"], cwd=tmp_path, env={**os.environ, **environment},
                 capture_output=True, text=True, timeout=60,
             )  # fmt: skip
         finally:
             worker.stop()
-    assert told.stdout == f"{sum(2 * number for number in range(100))}\n", told.stderr
+    assert ended.stdout == f"{sum(2 * number for number in range(100))}\n", ended.stderr
 
 
 def test_the_recipe_measures_and_writes_its_report(tmp_path):
     command = [sys.executable, DOCS / "measure.py", "--rounds", "2", "--blocks", "1", "--rtt", "0"]
-    told = subprocess.run(
+    ended = subprocess.run(
         [*command, "--output", tmp_path / "out"], capture_output=True, text=True, timeout=120
     )
-    assert told.returncode == 0, told.stderr
+    assert ended.returncode == 0, ended.stderr
     report = (tmp_path / "out" / "report.md").read_text()
-    assert report == told.stdout
+    assert report == ended.stdout
     for row in ("fetch 100 results | kvb", "store 100 results | redis", "chord of 100 | kvb"):
         [line] = [line for line in report.splitlines() if line.startswith(f"| {row}")]
         assert re.search(r"\d ms ±", line)

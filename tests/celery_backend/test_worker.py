@@ -120,7 +120,7 @@ def test_a_failing_task_has_its_exception_and_traceback(app):
     assert "in fail" in result.traceback and "ValueError" in result.traceback
 
 
-def test_a_revoked_task_says_so(app):
+def test_a_revoked_task_has_the_state_revoked(app):
     result = signature(app, "add", 1, 1).apply_async(countdown=2)
     app.control.revoke(result.id)
     with pytest.raises(TaskRevokedError):
@@ -128,7 +128,7 @@ def test_a_revoked_task_says_so(app):
     assert result.state == "REVOKED"
 
 
-def test_an_expired_task_says_so(app):
+def test_an_expired_task_raises_revoked(app):
     result = signature(app, "add", 1, 1).apply_async(expires=-1)
     with pytest.raises(TaskRevokedError):
         result.get(timeout=WAIT_S)
@@ -180,7 +180,7 @@ def test_no_connection_is_shared_over_the_fork(app):
     assert first and second and not set(first) & set(second)
 
 
-def test_a_process_killed_in_its_task_is_a_failure_and_the_rest_goes_on(app):
+def test_a_process_killed_in_its_task_fails_that_task_alone(app):
     victim = signature(app, "sleep", 60).delay()
     others = [signature(app, "add", number, 0).delay() for number in range(50)]
     [one.get(timeout=WAIT_S) for one in others]

@@ -1,4 +1,4 @@
-"""Adapters that put a secret, or what controls a terminal, into whatever they say.
+"""Adapters that put a secret, or what controls a terminal, into every text of theirs.
 
 No adapter of kvbench does so, but drivers and third parties' adapters do, each in its own way.
 """

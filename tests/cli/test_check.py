@@ -80,7 +80,7 @@ def test_failures_come_first_and_the_verdict_last(kvbench, wrong):
     assert "cannot be seen by any suite: 2 clauses (OP-004, OP-005)" in output
 
 
-def test_nothing_verified_is_an_exit_code_of_its_own(kvbench, right, tmp_path):
+def test_nothing_verified_has_its_own_exit_code(kvbench, right, tmp_path):
     (tmp_path / "p.toml").write_text("capabilities = []")
     code, output, _ = kvbench(right, "--only", "MGET-*", "--profile", "p.toml")
     assert code == 3
@@ -95,7 +95,7 @@ def test_what_stands_on_a_failure_is_not_verified(kvbench):
     assert "skipped: it stands on SET-001, GET-001, which failed: 1 clause (DEL-003)" in output
 
 
-def test_nobody_there(kvbench):
+def test_an_address_where_no_server_listens(kvbench):
     address = f"127.0.0.1:{free_port()}"
     code, output, error = kvbench(address)
     assert code == 4
@@ -115,7 +115,7 @@ def test_an_error_of_the_suite_is_no_verdict_on_the_target(kvbench, right, monke
     assert "ZeroDivisionError: of ours" in output
 
 
-def test_several_targets_are_told_together(kvbench, right, wrong, tmp_path):
+def test_several_targets_are_reported_together(kvbench, right, wrong, tmp_path):
     nobody = f"127.0.0.1:{free_port()}"
     code, output, error = kvbench(
         nobody, right, wrong, "memory://", "--only", "PING-001", "--only", "BGET-002",

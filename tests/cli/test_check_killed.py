@@ -1,4 +1,4 @@
-"""``kvbench check`` ended by SIGKILL: what it leaves says whose it is, and ends by itself."""
+"""``kvbench check`` ended by SIGKILL: keys that it leaves carry its prefix, and expire."""
 
 from __future__ import annotations
 

@@ -10,18 +10,18 @@ import pytest
 
 
 def completed(line: str) -> list[str]:
-    """What bash is offered for the last word of a line."""
+    """What bash offers for the last word of a line."""
     words = line.split(" ")
     asked = {
         "_KVBENCH_COMPLETE": "bash_complete",
         "COMP_WORDS": line,
         "COMP_CWORD": str(len(words) - 1),
     }
-    told = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-m", "kvbench"], env={**os.environ, **asked}, capture_output=True,
         text=True, check=True, timeout=30,
     )  # fmt: skip
-    return [line.partition(",")[2] for line in told.stdout.splitlines()]
+    return [line.partition(",")[2] for line in ended.stdout.splitlines()]
 
 
 @pytest.mark.parametrize(

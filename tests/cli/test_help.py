@@ -38,7 +38,7 @@ def test_the_help_lists_every_exit_code():
 
 @pytest.mark.parametrize("command", ["check", "replay", "report", "proxy", "completion"])
 def test_a_missing_argument_names_the_help(command):
-    told = kvbench(command)
-    assert told.returncode == 2
-    assert told.stderr.count("\n") == 1
-    assert f"see `kvbench {command} --help`" in told.stderr
+    ended = kvbench(command)
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert f"see `kvbench {command} --help`" in ended.stderr

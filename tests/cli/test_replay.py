@@ -1,4 +1,4 @@
-"""``kvbench replay``: what it shows, and that its exit code tells broken from mended."""
+"""``kvbench replay``: what it shows, and the exit code: is the fault still there."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_where_no_reply_tells_the_case_judges(kvbench, right):
     assert "  passed\n" in output
 
 
-def test_a_case_that_is_no_more_is_said(kvbench, right, tmp_path):
+def test_a_case_that_no_longer_exists_is_reported(kvbench, right, tmp_path):
     with serving(DecrUp()) as port:
         kvbench("check", f"127.0.0.1:{port}", "--only", "DECR-002")
     file = tmp_path / "kvbench-failures" / "wire-walks-decr-002.json"
@@ -110,7 +110,7 @@ def test_a_file_without_a_conversation(kvbench, right):
     assert "no conversation" in error
 
 
-def test_nobody_there(kvbench):
+def test_an_address_where_no_server_listens(kvbench):
     file = specs.directory() / "vectors" / "counters.json"
     code, _, error = kvbench("replay", f"127.0.0.1:{free_port()}", file)
     assert code == 4

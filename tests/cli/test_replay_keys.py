@@ -1,4 +1,4 @@
-"""``kvbench replay`` and files of strangers: foreign keys stay, and no number keeps it busy."""
+"""``kvbench replay`` and files of others: foreign keys stay, and no number makes it run long."""
 
 from __future__ import annotations
 

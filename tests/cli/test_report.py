@@ -131,7 +131,7 @@ def test_a_damaged_file_leaves_the_old_report(path, tmp_path):
     assert out.read_text() == "old"
 
 
-def test_another_file_stands_beside(path, tmp_path):
+def test_another_file_is_shown_in_the_same_tables(path, tmp_path):
     other = tmp_path / "older.jsonl"
     lines = [line.replace(b"4.312", b"1.41").replace(b"4.204", b"1.40") for line in LINES]
     lines[0] = lines[0].replace(b'"title":""', b'"title":"older"')

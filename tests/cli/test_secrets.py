@@ -242,7 +242,7 @@ def password(port, secret):
 
 @settings(in_one_place, max_examples=2)
 @given(secret=secrets)
-def test_a_real_server_takes_a_password_and_nobody_else_sees_it(
+def test_a_real_server_takes_a_password_that_no_output_shows(
     monkeypatch, tmp_path, redis_port, secret
 ):
     """From the environment, whatever characters it has: every outcome is that of a right login."""

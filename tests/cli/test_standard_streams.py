@@ -1,4 +1,4 @@
-"""Standard output that is full costs one line, and one whose reader left costs nothing.
+"""A full standard output is reported in one line; one whose reader left is no error.
 
 Every command is run as a process, since the guard sits under the process's own streams. On the code
 before it, each of these ended in a traceback, or with 1 where the command had succeeded.
@@ -62,9 +62,9 @@ def test_a_full_disk_is_one_line_and_code_2(command, unbuffered, address):
     args = [address if one == "ADDRESS" else one for one in ARGUMENTS.get(command, [])]
     with Path("/dev/full").open("w") as full:
         ended = kvbench(command, *args, stdout=full, unbuffered=unbuffered)
-    told = [line for line in ended.stderr.splitlines() if line.startswith("kvbench: ")]
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("kvbench: ")]
     assert ended.returncode == 2, ended.stderr
-    assert len(told) == 1 and told[0].startswith(FULL), ended.stderr
+    assert len(lines) == 1 and lines[0].startswith(FULL), ended.stderr
     assert "Traceback" not in ended.stderr and "Exception ignored" not in ended.stderr
 
 

@@ -1,4 +1,4 @@
-"""Addresses: every form that a user may write is read; what is none is refused with a way out."""
+"""Addresses: every form that a user may write is read; anything else is refused with advice."""
 
 from __future__ import annotations
 

@@ -341,7 +341,7 @@ def test_what_waits_behind_a_server_that_does_not_read_can_still_be_recalled():
     run(scenario)
 
 
-def test_a_server_that_never_reads_is_a_timeout_and_what_was_not_sent_is_told():
+def test_a_server_that_never_reads_is_a_timeout_that_names_what_was_not_sent():
     async def scenario():
         gate = Gate()
         with Peer(unread(gate)) as peer:
@@ -360,7 +360,7 @@ def test_a_server_that_never_reads_is_a_timeout_and_what_was_not_sent_is_told():
 # --- Ends --------------------------------------------------------------------------------------
 
 
-def test_everyone_in_flight_learns_of_a_broken_connection_each_by_an_error_of_their_own():
+def test_each_call_in_flight_gets_its_own_error_when_the_connection_breaks():
     def script(talk):
         for _ in range(10):
             talk.ask()
@@ -422,7 +422,7 @@ def test_nonsense_for_one_closes_for_all_and_says_why():
     run(scenario)
 
 
-def test_more_answers_than_questions_are_not_believed():
+def test_more_responses_than_requests_fail_all_in_flight():
     gate = Gate()
     gate.open()
 

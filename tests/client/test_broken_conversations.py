@@ -317,7 +317,7 @@ def test_a_connection_that_the_server_closed_while_idle_is_replaced_before_it_is
 
 
 @CLIENTS
-def test_the_reason_for_being_turned_away_is_told(client_class):
+def test_the_reason_of_a_rejection_is_in_the_error(client_class):
     with (
         ServerThread(max_connections=1) as server,
         client_class.connect(server.address) as first,
@@ -351,7 +351,7 @@ def works(client):
 
 
 @CLIENTS
-def test_nobody_there(client_class):
+def test_an_address_where_no_server_listens(client_class):
     address = f"127.0.0.1:{free_port()}"
     with pytest.raises(KvConnectionError, match=rf"{address}: .*refused; is a server running"):
         client_class.connect(address)
@@ -389,7 +389,7 @@ def test_what_is_no_timeout_is_refused(client_class):
 
 
 @CLIENTS
-def test_after_close_every_call_says_so(client_class):
+def test_after_close_every_call_raises_closed(client_class):
     with Peer(answering(value(1))) as peer, client_class.connect(peer.address) as client:
         assert client.get("k") == 1
         client.close()

@@ -1,4 +1,4 @@
-"""Commands: arguments are checked before any byte exists, batches split, replies read with care."""
+"""Commands: arguments are checked before any byte exists, batches split, replies are validated."""
 
 from __future__ import annotations
 

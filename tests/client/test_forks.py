@@ -1,4 +1,4 @@
-"""A forked child and its parent's connections: nothing hangs, and no byte of the parent is touched.
+"""A forked child and its parent's connections: nothing hangs, and the parent's stream stays intact.
 
 The parent's conversation is checked to its end after each child, by values that differ.
 """
@@ -187,7 +187,7 @@ def test_an_asynchronous_client_belongs_to_its_process(kind, loop):
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_a_child_that_goes_on_in_its_parents_loop_sends_nothing_on_its_connection(loop):
+def test_a_forked_child_in_its_parents_loop_sends_nothing_on_its_connection(loop):
     """That is not supported by asyncio, but it must not cost the parent a wrong reply."""
 
     async def scenario(address):

@@ -61,7 +61,7 @@ def test_decoding_a_hostile_reply_ends_at_the_request_timeout(face, kind):
     pytest.fail("the reply never came in time to be decoded")
 
 
-def test_the_loop_goes_on_while_a_hostile_reply_is_decoded():
+def test_the_event_loop_runs_while_a_hostile_reply_is_decoded():
     """Others on the loop wait for a turn, and never for the whole reply."""
     turns = []
 

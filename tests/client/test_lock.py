@@ -1,4 +1,4 @@
-"""Lock: one holder at a time, an end of its own, and no error that hides another."""
+"""Lock: one holder at a time, its own expiry, and no error that hides another."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ def test_a_cancelled_pipeline_is_given_up_whole_and_logs_nothing(caplog):
     assert caplog.records == []
 
 
-def test_other_calls_go_on_beside_a_pipeline():
+def test_other_calls_run_concurrently_with_a_pipeline():
     """On one asynchronous connection every caller gets their own answers."""
 
     async def scenario(address):

@@ -35,7 +35,7 @@ class WatchedPool(KvPool):
         stats = self.stats()
         assert stats.size == stats.idle + stats.active <= self.config.max_size
         assert min(stats.idle, stats.active, stats.waiting) >= 0
-        assert not (stats.waiting and stats.idle), "somebody waits for what lies there"
+        assert not (stats.waiting and stats.idle), "a call waits although a connection is idle"
         assert stats.opened - stats.closed == stats.idle + len(self._lent)
 
     async def _take(self):
@@ -140,7 +140,7 @@ def test_who_came_first_is_served_first():
     with_pool(scenario, min_size=1, max_size=1)
 
 
-def test_who_waits_too_long_is_told_and_nothing_was_sent():
+def test_waiting_too_long_for_a_connection_is_a_timeout_and_nothing_was_sent():
     async def scenario(pool, server):
         async with pool.acquire():
             with pytest.raises(
@@ -339,7 +339,7 @@ def test_closing_while_a_connection_is_opened_leaves_none():
     run(scenario)
 
 
-def test_nobody_there():
+def test_an_address_where_no_server_listens():
     async def scenario():
         with pytest.raises(KvConnectionError, match="refused"):
             await KvPool.connect(PoolConfig(f"127.0.0.1:{free_port()}"))
@@ -349,7 +349,7 @@ def test_nobody_there():
     run(scenario)
 
 
-def test_a_server_that_dies_and_comes_back_is_found_again():
+def test_the_pool_reconnects_after_a_server_restart():
     async def scenario():
         with ServerThread() as server:
             port = int(server.address.rpartition(":")[2])

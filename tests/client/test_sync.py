@@ -108,7 +108,7 @@ def test_threads_take_turns():
                 client.set(name, i)
                 assert client.get(name) == i
                 assert client.incr("total") > 0
-        except Exception as error:  # noqa: BLE001 - told by the main thread.
+        except Exception as error:  # noqa: BLE001 - reported by the main thread.
             failures.append(error)
 
     with ServerThread() as server, SyncKvClient.connect(server.address) as client:

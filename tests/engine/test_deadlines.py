@@ -66,7 +66,7 @@ def test_a_new_deadline_replaces_the_old_one():
     assert len(deadlines) == 0
 
 
-def test_taking_is_bounded_and_goes_on_where_it_stopped():
+def test_taking_is_bounded_and_continues_where_it_stopped():
     deadlines = Deadlines()
     deadlines.set([f"k{i}" for i in range(25)], 0, 1)
     taken = [deadlines.take(1, 10) for _ in range(4)]
@@ -74,7 +74,7 @@ def test_taking_is_bounded_and_goes_on_where_it_stopped():
     assert len({key for keys in taken for key in keys}) == 25
 
 
-def test_rewriting_one_key_for_ever_does_not_grow_the_heap():
+def test_rewriting_one_key_repeatedly_does_not_grow_the_heap():
     deadlines = Deadlines()
     for step in range(20_000):
         deadlines.set(["a"], step * MS, 60_000)

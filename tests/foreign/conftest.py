@@ -1,3 +1,3 @@
-"""What is here is other people's: pytest runs it only from their own folders."""
+"""Code of third parties: pytest runs it only from its own folders."""
 
 collect_ignore = ["third_party"]

@@ -59,11 +59,11 @@ def check(address: str, folder: Path, *options: str) -> tuple[int, str, Path]:
     """Run ``kvbench check`` on it; exit code, output, and where the verdicts are."""
     verdicts = folder / "verdicts.json"
     command = [sys.executable, "-m", "kvbench", "check", address, "--json", verdicts, *options]
-    told = subprocess.run(
+    ended = subprocess.run(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         timeout=CHECK_TIMEOUT_S,
     )  # fmt: skip
-    return told.returncode, told.stdout, verdicts
+    return ended.returncode, ended.stdout, verdicts
 
 
 def test_the_foreign_server_conforms_to_every_must_and_declares_the_rest(address, tmp_path):
@@ -120,11 +120,11 @@ def test_the_commands_of_the_readme_run(address, tmp_path):
     assert len(scripts) == 3 and all(part in commands for part in quicker)
     for part, other in quicker.items():
         commands = commands.replace(part, other)
-    told = subprocess.run(
+    ended = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands], cwd=tmp_path, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, timeout=CHECK_TIMEOUT_S,
     )  # fmt: skip
-    assert told.returncode == 0, told.stdout
+    assert ended.returncode == 0, ended.stdout
     assert "OP-002" in (tmp_path / "profile.toml").read_text()
     assert "OP-002" in (tmp_path / "conformance.xml").read_text()
 

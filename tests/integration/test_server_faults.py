@@ -208,7 +208,7 @@ def test_a_slow_reader_gets_every_reply_in_order(server):
         assert [int.from_bytes(payload, "big") for _, payload in answers[1::2]] == [*range(1, 401)]
 
 
-def test_a_slow_writer_holds_nobody_up(server):
+def test_a_slow_writer_delays_no_other_client(server):
     """A byte at a time, with a bystander served after each."""
     session = req.mset_request(b"", [("a", "x" * 200), ("b", 2)], 0) + PING
     with Client(server.port) as slow:
@@ -302,11 +302,11 @@ def test_a_flood_over_the_limit_is_turned_away_and_the_served_stay_served():
         served = [open_clients.enter_context(Client(server.port)) for _ in range(9)]
         for client in served:
             assert client.ask(PING) == [PONG]
-        told = 0
+        rejected = 0
         for _ in range(200):
             client = open_clients.enter_context(Client(server.port))
             with contextlib.suppress(ConnectionError):
-                told += [status for status, _ in client.receive(1)] == [Status.ERROR]
-        assert told >= 50, "the first of them get the reason"
+                rejected += [status for status, _ in client.receive(1)] == [Status.ERROR]
+        assert rejected >= 50, "the first of them get the reason"
         for client in served:
             assert client.ask(PING) == [PONG]

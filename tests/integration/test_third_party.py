@@ -2,7 +2,7 @@
 
 ``tests/foreign/third_party`` is a package of its own. Both wheels are built and installed into an
 empty folder that stands first on the path, and the package's tests run outside of any checkout:
-what they find is what a stranger's CI would find.
+what they find is what a third party's CI would find.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ pytestmark = pytest.mark.timeout(2 * TIMEOUT_S)
 def run(folder: Path, site: Path, *command: str | Path) -> tuple[int, str]:
     """Run Python with ``site`` first on its path; exit code and output."""
     environment = {**os.environ, "KVBENCH_PURE": "1", "PYTHONPATH": str(site)}
-    told = subprocess.run(
+    ended = subprocess.run(
         [sys.executable, *command], cwd=folder, env=environment, text=True, timeout=TIMEOUT_S,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    return told.returncode, told.stdout
+    return ended.returncode, ended.stdout
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def test_the_command_line_checks_it_and_reports_come_with_the_wheel(site, projec
     assert "partial (subset)" in files["badge"].read_text()
 
 
-def test_two_lines_run_the_suite_among_the_tests_of_a_stranger(site, project):
+def test_two_lines_run_the_suite_in_a_third_partys_tests(site, project):
     code, output = run(project, site, "-m", "pytest", "-q", "tests", "-k", f"not {SLOW}")
     assert code == 0, output
     assert "kvbench: partial (subset)" in output

@@ -132,15 +132,15 @@ def test_round_trip_of_requests_that_go_together_are_answered_together(counts):
 
 
 @pytest.mark.parametrize("excess", [ONE, ONE[:1], BAD_NULL, OVERSIZE, ONE * 3])
-def test_more_than_was_due_closes_and_nothing_in_its_piece_is_believed(excess):
+def test_more_than_was_due_closes_and_its_piece_is_discarded(excess):
     stream, due = ONE + THREE + excess, len(ONE + THREE)
     for pieces in cuts(stream):
         found, error, words = played(2, list(filter(None, pieces)))
         assert error is KvProtocolError and "more responses came than were due" in words
         edges = list(itertools.accumulate(map(len, filter(None, pieces))))
         before = max((edge for edge in edges if edge <= due), default=0)
-        believed = [OK_ONE] * (before >= len(ONE)) + [OK_THREE] * (before >= due)
-        assert found == believed, pieces
+        accepted = [OK_ONE] * (before >= len(ONE)) + [OK_THREE] * (before >= due)
+        assert found == accepted, pieces
 
 
 def test_an_unasked_error_turns_the_connection_away_and_its_message_is_as_much_as_came_at_once():
@@ -156,8 +156,8 @@ def test_an_unasked_error_turns_the_connection_away_and_its_message_is_as_much_a
     assert (protocol.error().status, protocol.error().message) == (Status.ERROR, "too full")
 
 
-def test_an_error_is_the_answer_of_whoever_is_in_flight():
-    """A server that turns a connection away at once cannot be told from one that refuses."""
+def test_an_error_answers_the_request_in_flight():
+    """A rejected connection and a refused request look the same to a client."""
     assert played(1, [REFUSED]) == ([(2, b"too full")], None, "")
 
 
@@ -265,7 +265,7 @@ def test_the_first_end_is_the_reason():
     assert protocol.waiting_count == 0 and protocol.expire(1e9) == []
 
 
-def test_a_reply_that_cannot_be_decoded_closes_for_all_and_says_so_to_its_own_caller():
+def test_a_reply_that_cannot_be_decoded_closes_the_connection_and_its_caller_gets_the_reason():
     protocol, requests = asking(3)
     protocol.receive(ONE)
     error = protocol.distrust(KvProtocolError("the server's reply makes no sense: it ends early"))

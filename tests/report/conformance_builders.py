@@ -1,4 +1,4 @@
-"""Conformance results made by hand, realistic and nasty, for the tests of their reports."""
+"""Conformance results written for the tests of their reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results made by hand, realistic and nasty, for the tests of the reports."""
+"""Results written for the tests of the reports."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def test_one_size_only():
     assert advice.reasons[2] == "No larger size was measured; name some with --batch-sizes."
 
 
-def test_a_batch_of_one_key_is_no_candidate_beside_the_single_call():
+def test_a_batch_of_one_key_is_no_candidate_next_to_the_single_call():
     advice = advise(operation(1, 100), Needs())
     assert [one.batch_size for one in advice.choices] == [1, 100]
 

@@ -1,4 +1,4 @@
-"""The matrix: every verdict has its cell, the worst of a clause shows, reasons are told once."""
+"""The matrix: every verdict has its cell, the worst of a clause shows, each reason once."""
 
 from __future__ import annotations
 
@@ -89,6 +89,6 @@ def test_unsupported_clauses_do_not_bind():
     assert others(EVERYTHING)[Outcome.UNSUPPORTED] == 2 and others(GOOD) == {}
 
 
-def test_every_outcome_has_a_sign_of_its_own():
+def test_every_outcome_has_its_own_sign():
     assert set(SIGNS) == set(Outcome)
     assert len({sign.symbol for sign in SIGNS.values()}) == len(Outcome)

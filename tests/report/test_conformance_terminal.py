@@ -75,7 +75,7 @@ def test_every_outcome_has_its_place():
     assert places == sorted(places)
 
 
-def test_a_case_that_fails_several_clauses_is_told_once():
+def test_a_case_that_fails_several_clauses_is_reported_once():
     same = {"case": "wire.vector.both"}
     text = render(
         target("x", verdict("GET-001", "failed", **same), verdict("GET-002", "failed", **same))
@@ -99,11 +99,11 @@ def test_a_clause_is_not_verified_when_a_case_of_it_was_skipped():
     assert "skipped: why: 1 clause (GET-001)" in text, "as the counts say"
 
 
-def test_what_no_suite_can_see_is_said_for_the_sections_that_were_looked_at():
+def test_untestable_clauses_are_listed_for_the_selected_sections():
     assert "not testable by any suite: 2 clauses (OP-004, OP-005)" in render(
         target("x", verdict("OP-001"))
     )
-    assert "cannot be seen" not in render(target("x", verdict("PING-001")))
+    assert "not testable" not in render(target("x", verdict("PING-001")))
 
 
 def test_several_targets_end_with_all_verdicts():

@@ -161,7 +161,7 @@ def test_brackets_in_a_url_are_no_markup():
     assert LONG_URL in text
 
 
-def test_targets_are_told_apart_when_clipped():
+def test_clipped_target_names_stay_different():
     long = [f"kvb://127.0.0.1:16380/{'n' * 100}/{n}" for n in range(3)]
     found = results(*[cell(target=url) for url in long], targets=tuple(map(target, long)))
     rows = [line.split()[0] for line in terminal(found, 60).splitlines() if "…" in line]
@@ -175,7 +175,7 @@ BESIDE = results(
 )
 
 
-def test_another_run_stands_beside_and_never_apart_from_its_column():
+def test_another_runs_figure_stays_next_to_its_column():
     found = results(*[cell(op, size) for op in OPS for size in (10, 100, 10_000)])
     for width in (60, 80, 100, 120):
         text = terminal(found, width, BESIDE)
@@ -223,7 +223,7 @@ MARKS = {
 
 
 @pytest.mark.parametrize(("found", "words"), MARKS.values(), ids=MARKS.keys())
-def test_a_partial_report_says_so(found, words):
+def test_a_partial_report_is_marked_as_partial(found, words):
     for text in (terminal(found), render_markdown(found)):
         assert all(word in text for word in words)
     assert "INTERRUPTED" not in terminal(results(cell()))

@@ -1,4 +1,4 @@
-"""Judgements and recommendations: chance is not taken for gain, and emulation is no batch."""
+"""Judgements and recommendations: noise is not reported as gain, and emulation is no batch."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_speedups_stand_by_batch_size_and_operation():
     assert find(table, "1,000", "MSET").text == "9.50×"
 
 
-def test_a_cell_that_was_never_reached_is_told_from_one_that_failed():
+def test_a_cell_that_was_never_reached_differs_from_one_that_failed():
     table = speedups(cell("mget", 10), missing("mset", 10, "refused: a|b"), cell("mset", 100))
     assert find(table, "100", "MGET") == tables.NOT_MEASURED
     assert find(table, "10", "MSET").mark == "¹"
@@ -55,7 +55,7 @@ def test_a_cell_that_was_never_reached_is_told_from_one_that_failed():
     assert "· not measured." in table.notes
 
 
-def test_slower_is_a_word_as_well_as_a_colour():
+def test_slower_is_shown_by_a_word_and_a_colour():
     table = speedups(cell(speedup=Figure(0.82, 0.8, 0.84)))
     assert find(table, "100", "MGET").mark == "slower"
     assert find(table, "100", "MGET").tone is Tone.SLOWER
@@ -85,7 +85,7 @@ def test_two_groups_are_shown_with_both_values_and_what_to_do():
     assert "pin" in note
 
 
-def test_round_trips_stand_beside_the_declared_kind_and_a_lie_is_marked():
+def test_round_trips_are_shown_with_the_declared_kind_and_a_contradiction_is_marked():
     honest = speedups(cell(round_trips=1.02, round_trips_at=100))
     assert any("MGET native (1.0 round trips measured for 100 keys)" in n for n in honest.notes)
     assert find(honest, "100", "MGET").mark == ""
@@ -156,7 +156,7 @@ def test_the_answer_says_what_to_use_and_what_it_buys():
     assert [entry.text for entry in table.rows[1]][1:4] == ["single SET", "2.73M", "no gain seen"]
 
 
-def test_a_gain_that_cannot_be_told_from_chance_is_not_called_none():
+def test_a_gain_within_the_noise_is_not_reported_as_none():
     """Two rounds of a batch that is eight times as fast: the interval is too wide to say so."""
     table = overview.answer_table([summary_of(cell(speedup=Figure(8.0, 0.5, 120.0)))])
     assert [entry.text for entry in table.rows[0]][1:4] == ["single GET", "2.73M", "≈ cannot tell"]
@@ -195,7 +195,7 @@ def test_the_client_as_bottleneck_is_marked():
     assert any(note.startswith("‡") and "client" in note for note in table.notes)
 
 
-def test_another_runs_figures_stand_beside_ours():
+def test_another_runs_figures_are_shown_next_to_ours():
     other = summary_of(cell("mget", 10, speedup=Figure(1.31), arms={"batch": arm(100, 10, 0)}))
     beside = Beside("published", {"memory://": other})
     table = speedups(cell("mget", 10), cell("mget", 500), cell("mdel", 10), beside=beside)

@@ -1,4 +1,4 @@
-"""Requests in steps: the same answers as in one go, and right when the store changes meanwhile."""
+"""Requests in steps: the same answers as in one go, and right when others write."""
 
 from __future__ import annotations
 
@@ -107,20 +107,20 @@ def cas_under_way(expected):
     return engine, job
 
 
-def test_a_cas_that_nobody_disturbs_swaps():
+def test_a_cas_without_concurrent_writes_swaps():
     engine, job = cas_under_way(EQUAL)
     assert finish(job)[0] == TRUE
     assert engine.get(b"k") == encode_value("new")
 
 
-def test_a_cas_does_not_overwrite_what_came_meanwhile():
+def test_a_cas_does_not_overwrite_a_concurrent_write():
     engine, job = cas_under_way(EQUAL)
     engine.set(b"k", encode_value("theirs"))
     assert finish(job)[0] == FALSE
     assert engine.get(b"k") == encode_value("theirs")
 
 
-def test_a_cas_swaps_an_equal_value_that_came_meanwhile():
+def test_a_cas_swaps_an_equal_value_of_a_concurrent_write():
     """It compares again, with what is there now."""
     engine, job = cas_under_way(EQUAL)
     engine.set(b"k", EQUAL_BYTES)

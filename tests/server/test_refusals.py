@@ -1,4 +1,4 @@
-"""What a request gets that ended with an error: one response for each kind, and never a raise."""
+"""The response to a request that raised: one for each kind of error, and no exception leaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The memory kept back: spent once, withheld from what stores, had again when there is enough."""
+"""The memory reserve: used once, refused to requests that store, restored when memory is free."""
 
 from __future__ import annotations
 

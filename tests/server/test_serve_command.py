@@ -199,7 +199,7 @@ def test_a_full_pipe_of_standard_error_freezes_nothing():
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "::ffff:192.0.2.7"])
-def test_an_address_beyond_loopback_needs_a_word(host):
+def test_an_address_beyond_loopback_needs_an_option(host):
     """Protected mode: exit code 2, one line with the reason and the option."""
     done = subprocess.run(
         [*KVBENCH, "serve", "--port", "0", "--host", host],

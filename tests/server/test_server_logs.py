@@ -70,7 +70,7 @@ def emit(handler, message, args=(), level=logging.INFO):
     handler.emit(logging.LogRecord("kvbench.server", level, "f.py", 1, message, args, None))
 
 
-def test_a_pipe_that_is_never_read_holds_nobody_up(pipe):
+def test_a_pipe_that_is_never_read_blocks_no_log_call(pipe):
     """Ten times what pipe and queue hold: no call waits, and the rest is counted."""
     handler = QueuedHandler(pipe[1])
     handler.setFormatter(JsonFormatter())

@@ -155,7 +155,7 @@ def test_the_idle_are_closed_and_the_busy_are_not(run):
     run(scenario)
 
 
-def test_one_client_too_many_is_told_so(run):
+def test_a_client_over_the_connection_limit_is_rejected(run):
     async def scenario():
         async with KvServer(ServerConfig(port=0, max_connections=2)) as server:
             first, second = await Client.connect(server), await Client.connect(server)

@@ -73,7 +73,7 @@ def test_who_has_more_than_a_share_waits_unread_and_is_finished_later():
 
 @pytest.mark.parametrize("busy", [1, 10, 300])
 def test_a_turn_is_bounded_and_a_small_request_never_waits_long(busy):
-    """However many are busy: what one turn takes is bounded, and a newcomer is done in two."""
+    """However many are busy: what one turn takes is bounded, and a new client is done in two."""
 
     async def scenario(clock, turns):
         flooders = [Worker(clock, 100) for _ in range(busy)]
@@ -83,10 +83,10 @@ def test_a_turn_is_bounded_and_a_small_request_never_waits_long(busy):
         for _ in range(20):
             before_ns = clock.now_ns()
             await asyncio.sleep(0)
-            newcomer = Worker(clock, 0.1)
-            turns.serve(newcomer)
+            new_client = Worker(clock, 0.1)
+            turns.serve(new_client)
             await asyncio.sleep(0)
-            assert newcomer.done_at_ms is not None
+            assert new_client.done_at_ms is not None
             assert clock.now_ns() - before_ns <= 2 * (QUEUE_NS + ARRIVALS_NS + 2 * SHARE_NS)
 
     play(scenario)
@@ -98,16 +98,16 @@ def test_a_small_request_waits_behind_no_crowd_that_came_with_it():
     async def scenario(clock, turns):
         for _ in range(100):
             turns.serve(Worker(clock, 100))
-        newcomer = Worker(clock, 0.1)
-        turns.serve(newcomer)
+        new_client = Worker(clock, 0.1)
+        turns.serve(new_client)
         await asyncio.sleep(0)
-        assert newcomer.done_at_ms is not None
+        assert new_client.done_at_ms is not None
 
     play(scenario)
 
 
 def test_everyone_busy_comes_to_its_turn():
-    """Neither a crowd of newcomers nor other busy ones keep a busy worker from its share."""
+    """Neither many new clients nor other busy ones keep a busy worker from its share."""
 
     async def scenario(clock, turns):
         flooders = [Worker(clock, 5) for _ in range(10)]
