@@ -18,7 +18,6 @@ import click
 from kvbench.bench.plan import Plan, ValueType
 from kvbench.cli.output import notify
 from kvbench.cli.parameters import ByteSize, Word
-from kvbench.errors import KvConnectionError
 from kvbench.redaction import redact_url
 from kvbench.registry import HOST_PORT
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from kvbench.bench.recorder import Recorder
     from kvbench.bench.runner import RunOutcome
     from kvbench.results import Results
-
-_PROBE_TIMEOUT_S = 5.0
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -64,20 +61,15 @@ def batch_sizes_of(text: str) -> tuple[int, ...]:
 
 
 def check_address(text: str) -> None:
-    """Check that a server of the wire protocol answers at a bare host:port.
-
-    A URL names its protocol. Here it is assumed, and another kind of server may never answer.
+    """Check that a server of the wire protocol answers where a target names one.
 
     Raises:
-        KvConnectionError: no server listens, or it does not answer.
+        KvConnectionError: no server listens, it does not answer, or it speaks another protocol.
     """
-    if HOST_PORT.fullmatch(text):
-        from kvbench.conformance.targets import parse_address
-        from kvbench.conformance.wire.discover import why_absent
+    if HOST_PORT.fullmatch(text) or text.startswith("kvb"):
+        from kvbench.conformance.targets import expect_server
 
-        problem = why_absent(parse_address(text), _PROBE_TIMEOUT_S)
-        if problem:
-            raise KvConnectionError(problem)
+        expect_server(text)
 
 
 def carry_out(plan: Plan, output: Path | None) -> tuple[Results, int]:

@@ -44,7 +44,7 @@ def command(ctx: click.Context, address: str, file: Path, allow_any_key: bool) -
     can also be a file of vectors. Keys get the prefix kvbench-check: with ten random letters, and
     are removed.
     """
-    from kvbench.conformance.targets import parse_address
+    from kvbench.conformance.targets import expect_server, parse_address
     from kvbench.conformance.wire.repro import read_repro
     from kvbench.conformance.wire.vectors import check_keys
 
@@ -56,6 +56,7 @@ def command(ctx: click.Context, address: str, file: Path, allow_any_key: bool) -
         raise UsageError(f"{file} holds no conversation to play")
     for vector in repro.vectors if not allow_any_key else ():
         check_keys(vector)
+    expect_server(address)
     wrong = 0
     for vector in repro.vectors:
         show(f"{vector.id}: {vector.description}")

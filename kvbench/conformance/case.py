@@ -160,11 +160,7 @@ class Suite(ABC):
 
     @abstractmethod
     def discover(self, target: Target) -> tuple[frozenset[str], dict[str, str]]:
-        """The capabilities of a target in its words, and facts for people.
-
-        Raises:
-            KvConnectionError: the connection failed.
-        """
+        """The capabilities of a target in its words, and facts for people."""
 
     @abstractmethod
     def context(self, setting: Setting) -> CaseContext:

@@ -65,11 +65,7 @@ def replay(context: WireContext, vector: Vector, *, is_strict: bool) -> Iterator
 
 
 def run_again(story: Story, address: tuple[str, int]) -> Finding | None:
-    """Run the case of a repro file once more, with its seed; None when there is no such case.
-
-    Raises:
-        KvConnectionError: nobody answers there.
-    """
+    """Run the case of a repro file once more, with its seed; None when there is no such case."""
     case = next((one for one in WIRE.cases if one.name == story.case), None)
     if case is None:
         return None

@@ -17,6 +17,8 @@ from kvbench.conformance.case import Suite
 from kvbench.conformance.profile import Profile
 from kvbench.conformance.suites import BACKEND, SUITES, WIRE, suites_of
 from kvbench.conformance.target import Target
+from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S
+from kvbench.conformance.wire.presence import why_absent
 from kvbench.errors import KvbenchError, KvConnectionError, UnsupportedError, UrlError, UsageError
 from kvbench.foreign_text import target_name
 from kvbench.local_server import OWN_SERVER, LocalServer
@@ -73,19 +75,33 @@ def parse_address(text: str) -> tuple[str, int]:
     return host, port
 
 
+def expect_server(text: str) -> None:
+    """See that a server of the wire protocol is where the user says; fine for other targets.
+
+    Raises:
+        KvConnectionError: nobody is there, is silent, or speaks another protocol.
+    """
+    if WIRE not in target_suites(text) or not _names_host(text):
+        return
+    absent = why_absent(parse_address(text), REPLY_TIMEOUT_S)
+    if absent is not None:
+        raise KvConnectionError(str(absent))
+
+
 def open_target(text: str, suites: frozenset[Suite] = frozenset(SUITES)) -> Target:
     """Open what the user named, as far as ``suites`` need it.
 
     Raises:
         UsageError: neither an address nor the URL of a registered backend, or none of ``suites``
             can look at it.
-        KvConnectionError: nobody answers there.
+        KvConnectionError: nobody answers there, or in another protocol.
         BackendUnavailableError: a driver or server program is not installed.
     """
     possible = check_suites(text, suites)
     target = Target(target_name(text), url="" if HOST_PORT.fullmatch(text) else text)
     try:
         if WIRE in target_suites(text):
+            expect_server(text)
             _find_server(target, text)
         if BACKEND in possible:
             _open_store(target)
@@ -114,11 +130,7 @@ class Discovery:
 def discover(
     target: Target, profile: Profile, suites: frozenset[Suite] = frozenset(SUITES)
 ) -> Discovery:
-    """The capabilities of an opened target, for those of ``suites`` that can look at it.
-
-    Raises:
-        KvConnectionError: nobody answers at its address.
-    """
+    """The capabilities of an opened target, for those of ``suites`` that can look at it."""
     capabilities: dict[Suite, frozenset[str]] = {}
     facts: dict[str, str] = {}
     for suite in [one for one in suites_of(target) if one in suites]:
@@ -131,9 +143,13 @@ def discover(
     return Discovery(capabilities, facts)
 
 
+def _names_host(text: str) -> bool:
+    return bool(HOST_PORT.fullmatch(text) or urlsplit(text).hostname)
+
+
 def _find_server(target: Target, text: str) -> None:
     """Where the server listens; a private one is started when no host is named."""
-    if not target.url or urlsplit(text).hostname:
+    if _names_host(text):
         target.address = parse_address(text)
         return
     backend_class(text)

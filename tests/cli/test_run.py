@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -133,17 +132,6 @@ def test_an_address_is_a_server_of_the_wire_protocol(kvbench, tmp_path):
     results = read_results(output)
     assert results.header.settings["value_size"] == 1000
     assert results.header.settings["targets"] == [f"kvb://{address}"]
-
-
-def test_a_bare_address_of_another_kind_of_store_asks_for_its_scheme(kvbench, monkeypatch):
-    """Redis waits for the end of a line that never comes: the run was silent for 30 s."""
-    monkeypatch.setattr("kvbench.cli.measuring._PROBE_TIMEOUT_S", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        address = f"127.0.0.1:{silent.getsockname()[1]}"
-        code, out, err = kvbench("run", address, *QUICK)
-    assert code == 4 and out == ""
-    assert err.count("\n") == 1
-    assert f"Another kind of store needs its scheme, e.g. redis://{address}" in err
 
 
 def test_json_alone_goes_to_standard_output(kvbench):

@@ -1,10 +1,9 @@
-"""What a server can do, and whether it is there at all: found out by asking.
+"""What a server can do: found out by asking.
 
-First an opcode that nobody has (3F): a server that accepts
-that would accept anything, and what is found then is told to be unreliable. Then HELLO, whose
-answer counts whatever else is seen: what is announced is checked. Then each operation outside the
-core, on keys of the suite's own, with requests that no server has a reason to refuse; one that is
-granted shows that the operation is there.
+First an opcode that nobody has (3F): a server that accepts that would accept anything, and what is
+found then is told to be unreliable. Then HELLO, whose answer counts whatever else is seen: what is
+announced is checked. Then each operation outside the core, on isolated keys, with requests that no
+server has a reason to refuse; one that is granted shows that the operation is there.
 
 ``atomic-batch`` cannot be seen from outside, only announced or declared.
 """
@@ -12,17 +11,15 @@ granted shows that the operation is there.
 from __future__ import annotations
 
 import json
-import socket
-import time
+from contextlib import closing
 
 from kvbench.conformance.findings import CaseFailed, SetupFailed
 from kvbench.conformance.wire.codec import HELLO_FRAME, decode_hello, encode
-from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S, WireConnection
 from kvbench.conformance.wire.context import NET_TTL_MS, WireContext
 from kvbench.conformance.wire.frames import frame
 from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.trace import WireReply
-from kvbench.errors import KvConnectionError, ProtocolError
+from kvbench.errors import ProtocolError
 from kvbench.model import Capability
 from kvbench.protocol.opcodes import Effect, Opcode, RequestLayout, Status
 
@@ -43,51 +40,8 @@ _FACTS_MAX = 8
 _FACT_CHARS_MAX = 80
 
 
-def why_absent(address: tuple[str, int], reply_timeout_s: float, patience_s: float = 0.0) -> str:
-    """Why nothing can be said of a server; empty while it is there.
-
-    It is there when it answers, or closes the connection, whatever the answer is.
-
-    Args:
-        address: host and port.
-        reply_timeout_s: how long it may take for a reply.
-        patience_s: how long it may take to be back, where somebody restarts it.
-    """
-    place = f"{address[0]}:{address[1]}"
-    until = time.monotonic() + patience_s
-    while True:
-        try:
-            probe = socket.create_connection(address, reply_timeout_s)
-            break
-        except OSError as error:
-            if time.monotonic() >= until:
-                return (
-                    f"{place}: no connection: {error.strerror or error}; is a server running there?"
-                )
-            time.sleep(0.05)
-    with probe:
-        try:
-            probe.sendall(frame(Opcode.GET, b"kvbench:probe"))
-            probe.recv(1)
-        except TimeoutError:
-            return (
-                f"{place} has not answered a GET within {reply_timeout_s:g} s: does it speak the "
-                f"wire protocol? Another kind of store needs its scheme, e.g. redis://{place}"
-            )
-        except OSError:
-            pass  # Closed: somebody is there.
-    return ""
-
-
 def discover_wire(host: str, port: int) -> tuple[frozenset[str], dict[str, str]]:
-    """Capabilities of a server, and facts about it.
-
-    Raises:
-        KvConnectionError: nobody is there, or it accepts connections and is silent.
-    """
-    problem = why_absent((host, port), REPLY_TIMEOUT_S)
-    if problem:
-        raise KvConnectionError(problem)
+    """Capabilities of a server that is there, and facts about it."""
     with WireContext(
         host, port, capabilities=frozenset(), seed="", reply_timeout_s=_REPLY_TIMEOUT_S
     ) as context:
@@ -129,7 +83,7 @@ def net_ttl_ms(host: str, port: int, reply_timeout_s: float = _REPLY_TIMEOUT_S) 
 
 def _tell_itself(context: WireContext) -> dict[str, str]:
     """The texts that INFO tells, such as product and version; nothing when it makes no sense."""
-    reply = _ask(context.connect(), frame(Opcode.INFO, b""))
+    reply = _ask(context, frame(Opcode.INFO, b""))
     try:
         members = json.loads(reply.payload) if reply is not None else {}
     except (ValueError, RecursionError):
@@ -142,7 +96,7 @@ def _tell_itself(context: WireContext) -> dict[str, str]:
 
 def _doubt(context: WireContext) -> str:
     """Why granted requests prove nothing of this server; empty when they do."""
-    reply = _ask(context.connect(), frame(UNASSIGNED_OPCODE, b""))
+    reply = _ask(context, frame(UNASSIGNED_OPCODE, b""))
     if reply is None or reply.is_refusal:
         return ""
     return f"it does not refuse opcode {UNASSIGNED_OPCODE:02X}, which nobody has (OP-003)"
@@ -150,7 +104,7 @@ def _doubt(context: WireContext) -> str:
 
 def _announced(context: WireContext) -> list[str] | None:
     """The names that HELLO announces; None when there is no HELLO, or its answer is no list."""
-    reply = _ask(context.connect(), HELLO_FRAME)
+    reply = _ask(context, HELLO_FRAME)
     if reply is None or reply.status != Status.OK:
         return None
     try:
@@ -162,7 +116,7 @@ def _announced(context: WireContext) -> list[str] | None:
 def _probes(context: WireContext) -> dict[str, list[bytes]]:
     """For each operation outside the core, requests that a server with it has to grant."""
     absent, number, lock = context.key("absent"), context.key("number"), context.key("lock")
-    _ask(context.connect(), encode(Action("set", (number,), (5,))))
+    _ask(context, encode(Action("set", (number,), (5,))))
     probes = {
         opcode.word: [encode(action) for action in _asked(opcode, absent, number, lock)]
         for opcode in Opcode
@@ -198,7 +152,7 @@ def _refusals_of(
 ) -> bool:
     """Whether all of an operation's requests are refused; the last refusal is noted."""
     for request in frames:
-        reply = _ask(context.connect(), request)
+        reply = _ask(context, request)
         if reply is not None and not reply.is_refusal:
             return False
         text = "" if reply is None else reply.payload[:60].decode("utf-8", "replace")
@@ -206,11 +160,10 @@ def _refusals_of(
     return True
 
 
-def _ask(connection: WireConnection, request: bytes) -> WireReply | None:
+def _ask(context: WireContext, request: bytes) -> WireReply | None:
     """The reply, None when none came. Each question has a connection of its own."""
     try:
-        return connection.exchange(request)
+        with closing(context.connect()) as connection:
+            return connection.exchange(request)
     except (CaseFailed, SetupFailed):
         return None
-    finally:
-        connection.close()

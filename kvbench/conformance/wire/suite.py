@@ -11,7 +11,8 @@ from kvbench.conformance.case import Case, CaseContext, Setting, Suite
 from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.target import Target
 from kvbench.conformance.wire.context import WireContext
-from kvbench.conformance.wire.discover import VOCABULARY, discover_wire, net_ttl_ms, why_absent
+from kvbench.conformance.wire.discover import VOCABULARY, discover_wire, net_ttl_ms
+from kvbench.conformance.wire.presence import why_absent
 from kvbench.conformance.wire.repro import write_repro
 
 _BACK_AGAIN_S = 2.0
@@ -50,7 +51,8 @@ class WireSuite(Suite):
 
     @override
     def why_gone(self, target: Target, reply_timeout_s: float) -> str:
-        return why_absent(_address(target), reply_timeout_s, _BACK_AGAIN_S)
+        absent = why_absent(_address(target), reply_timeout_s, _BACK_AGAIN_S)
+        return str(absent) if absent is not None else ""
 
     @override
     def write_repro(
