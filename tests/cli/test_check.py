@@ -77,7 +77,7 @@ def test_failures_come_first_and_the_verdict_last(kvbench, wrong):
         output.index(part) for part in ("Not kept", "Not verified", "passed  failed", "conform,")
     ]
     assert places == sorted(places)
-    assert "cannot be seen by any suite: 2 clauses (OP-004, OP-005)" in output
+    assert "not testable by any suite: 2 clauses (OP-004, OP-005)" in output
 
 
 def test_nothing_verified_has_its_own_exit_code(kvbench, right, tmp_path):
