@@ -85,13 +85,16 @@ class MemcachedBackend(Backend):
     requires = ("pymemcache",)
     install_hint = "pip install 'kvbench[memcached]'"
     ttl_resolution_s = 1.0
-    capabilities = frozenset(Capability) - {
-        Capability.TYPED_VALUES,
-        Capability.ATOMIC_BATCH,
-        Capability.GETDEL,
-        Capability.COUNTERS,
-        Capability.LOCKS,
-    }
+    capabilities = frozenset(
+        {
+            Capability.TTL,
+            Capability.TTL_EACH,
+            Capability.SETNX,
+            Capability.CAS,
+            Capability.PIPELINING,
+            Capability.SHARED,
+        }
+    )
     batch_kinds: ClassVar[Mapping[str, BatchKind]] = {
         "mget": BatchKind.NATIVE,
         "mset": BatchKind.PIPELINED,
