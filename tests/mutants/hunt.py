@@ -11,7 +11,7 @@ from kvbench.conformance.target import Target
 from kvbench.protocol.opcodes import Opcode
 from kvbench.verdicts import Outcome
 
-from .parts import Mutant
+from .parts import Edited, Mutant, Part
 from .running import running
 
 CORE = {"get", "set", "del", "exists", "ping", "info"}
@@ -42,41 +42,59 @@ def cases_of(clause: str) -> tuple[Case, ...]:
     return selected_cases([WIRE], options(clause).selection)
 
 
-def killers_of(mutant: Mutant) -> dict[str, str]:
-    """For each of the mutant's clauses the first case that fails; a clause without one lives.
+def hunt(mutant: Mutant, *, is_whole: bool = False) -> tuple[dict[str, str], list[str]]:
+    """Set the suite on a mutant, in a process of its own where the codec is edited.
+
+    Args:
+        mutant: the wrong server.
+        is_whole: with all cases that are not slow, not only those of the mutant's clauses.
+
+    Returns:
+        For each of the mutant's clauses the first case that fails, none for one that lives; and all
+        clauses of which a case fails.
 
     Raises:
         SuiteError: a case went wrong.
     """
+    if issubclass(mutant.part, Edited):
+        from .edited import hunt_elsewhere
+
+        return hunt_elsewhere(mutant, is_whole=is_whole)
+    return hunt_here(mutant, mutant.part, is_whole=is_whole)
+
+
+def hunt_here(
+    mutant: Mutant, part: Part | None, *, is_whole: bool
+) -> tuple[dict[str, str], list[str]]:
+    """As :func:`hunt`, with a server in this process of which ``part`` is replaced."""
+    return _killers_of(mutant, part), _noticed_by(mutant, part) if is_whole else []
+
+
+def _killers_of(mutant: Mutant, part: Part | None) -> dict[str, str]:
     killers: dict[str, str] = {}
     for clause in mutant.clauses:
         # A server for each: some die of the first.
-        with running(mutant.part) as address:
-            examiner = Runner(Target(mutant.name, address=address), CAPABILITIES, options())
+        with running(part) as address:
+            runner = Runner(Target(mutant.name, address=address), CAPABILITIES, options())
             for case in cases_of(clause):
-                if _fails(examiner, case):
+                if _fails(runner, case):
                     killers[clause] = case.name
                     break
     return killers
 
 
-def noticed_by(mutant: Mutant) -> list[str]:
-    """The clauses of which a case fails, whosever they are; slow cases are left out.
-
-    Raises:
-        SuiteError: a case went wrong.
-    """
+def _noticed_by(mutant: Mutant, part: Part | None) -> list[str]:
     failed: set[str] = set()
-    with running(mutant.part) as address:
-        examiner = Runner(Target(mutant.name, address=address), CAPABILITIES, options())
+    with running(part) as address:
+        runner = Runner(Target(mutant.name, address=address), CAPABILITIES, options())
         for case in WIRE.cases:
-            if not case.name.startswith(SLOW_AREAS) and _fails(examiner, case):
+            if not case.name.startswith(SLOW_AREAS) and _fails(runner, case):
                 failed.update(case.clauses)
     return sorted(failed)
 
 
-def _fails(examiner: Runner, case: Case) -> bool:
-    finding = examiner.finding(case)
+def _fails(runner: Runner, case: Case) -> bool:
+    finding = runner.finding(case)
     if finding.outcome is Outcome.ERROR:
         raise SuiteError(f"{case.name}: {finding.detail}")
     return finding.outcome is Outcome.FAILED

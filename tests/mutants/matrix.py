@@ -10,7 +10,7 @@ from kvbench import __version__, specs
 from kvbench.conformance.suites import WIRE
 
 from .catalogue import MUTANTS
-from .hunt import SLOW_AREAS, SuiteError, killers_of, noticed_by
+from .hunt import SLOW_AREAS, SuiteError, hunt
 from .parts import Mutant
 
 FOLDER = Path(__file__).parents[2] / "reports" / "conformance"
@@ -32,8 +32,8 @@ def row(name: str) -> dict[str, Any]:
         "breaks": list(mutant.clauses),
     }
     try:
-        killers = killers_of(mutant)
-        others = [clause for clause in noticed_by(mutant) if clause not in mutant.clauses]
+        killers, noticed = hunt(mutant, is_whole=True)
+        others = [clause for clause in noticed if clause not in mutant.clauses]
     except SuiteError as error:
         return {**entry, "killed_by": {}, "also_noticed_by": [], "error": str(error)}
     return {**entry, "killed_by": killers, "also_noticed_by": others}

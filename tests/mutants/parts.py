@@ -1,8 +1,8 @@
 """What mutants are made of: the registry, and parts of the server with places to get wrong.
 
 A mutant is a class marked with :func:`breaks`; its docstring says what it does. What it derives
-from says which part of the server it replaces: the dispatcher, the engine, a connection, or what
-cuts the stream into frames. They know these parts by their private names: they are inside jobs.
+from says which part of the server it replaces: the dispatcher, the engine, a connection, what
+cuts the stream into frames, or the codec. Mutants use private names of these parts.
 """
 
 from __future__ import annotations
@@ -66,7 +66,17 @@ class Reader:
         return frames
 
 
-Part = type[Dispatcher] | type[Engine] | type[ServerConnection] | type[Reader]
+class Edited:
+    """The server as it is, with the codec edited.
+
+    Attributes:
+        edits: module of kvbench.protocol, a text that is in it once, and what replaces it.
+    """
+
+    edits: tuple[tuple[str, str, str], ...] = ()
+
+
+Part = type[Dispatcher] | type[Engine] | type[ServerConnection] | type[Reader] | type[Edited]
 
 
 @dataclass(frozen=True, slots=True)

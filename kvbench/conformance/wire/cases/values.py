@@ -6,6 +6,7 @@ import math
 import struct
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from itertools import product
 
 from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.wire.codec import encode
@@ -14,7 +15,7 @@ from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.frames import frame
 from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.suite import wire_case
-from kvbench.conformance.wire.values import decode_value, same_value
+from kvbench.conformance.wire.values import decode_value, equal_to_cas, same_value
 from kvbench.errors import ProtocolError
 from kvbench.model import KEY_BYTES_MAX, Value
 from kvbench.protocol.opcodes import Opcode, Status
@@ -43,6 +44,13 @@ DECIMALS = (
 
 MAP_KEYS = ("", " ", "\0", "k" * 257, "é" * 32_767 + "k", "𝄞", "\ufeff")
 """From none to 65,535 bytes: what is no key outside of a Map is one inside."""
+
+ALIKE: tuple[Value, ...] = (
+    0, 0.0, -0.0, Decimal("-0.00"), False, None, "", b"", [], {}, math.nan, Decimal("NaN"),
+    1, 1.0, Decimal(1), Decimal("1.00"), True, "1", b"1", "1 ", 2**53, 2**53 + 1, 2.0**53,
+    Decimal("1." + "0" * 32 + "1"),
+)  # fmt: skip
+"""Values that a careless comparison takes for each other."""
 
 _STORING: Mapping[str, Callable[[str, Value], bytes]] = {
     "set": lambda key, value: encode(Action("set", (key,), (value,))),
@@ -108,6 +116,27 @@ def every_type_is_expected_by_cas(context: WireContext) -> None:
         context.stored(connection, key, value)
         reply = connection.exchange(encode(Action("cas", (key,), (value, "after"))))
         reply.expect(Status.OK, b"\1")
+
+
+@wire_case("CAS-004", needs=("cas",))
+def cas_tells_apart_what_looks_alike(context: WireContext) -> None:
+    """CAS of each of 24 values with each as the expected one, alone, in a List and in a Map."""
+    connection, key = context.connect(), context.key()
+    for one, other in product(ALIKE, repeat=2):
+        pairs: list[tuple[Value, Value]] = [
+            (one, other),
+            ([1, one], [1, other]),
+            ({"k": one, "l": 1}, {"l": 1, "k": other}),
+        ]
+        for held, expected in pairs:
+            connection.send(encode(Action("set", (key,), (held,))))
+            connection.send(encode(Action("cas", (key,), (expected, None))))
+        for held, expected in pairs:
+            connection.read().expect(Status.OK, b"")
+            answer, wanted = connection.read(), equal_to_cas(held, expected)
+            if answer.status != Status.OK or answer.payload != bytes([wanted]):
+                asked = f"{int(wanted)} to CAS of {held!r} that expects {expected!r}"
+                raise CaseFailed(asked, str(answer))
 
 
 @wire_case("VALUE-003")
