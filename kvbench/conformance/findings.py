@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kvbench.specs import ExpectedReply
 
 INTERRUPTED = "interrupted"
-"""The reason of what was not run because somebody pressed Ctrl-C."""
+"""The reason of what was not run because the user pressed Ctrl-C."""
 
 
 class CaseFailed(Exception):  # noqa: N818 - a finding about the target, not an error of ours

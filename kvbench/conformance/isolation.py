@@ -15,7 +15,7 @@ PREFIX_START = "kvbench-check:"
 
 
 class ForeignKeyError(BaseException):
-    """A case wanted to touch a key that may be somebody else's. Nothing was sent.
+    """A case wanted to touch a key that may belong to another user. Nothing was sent.
 
     No Exception, for nothing may take it for a finding about the target: a case expects errors of
     the target, and a search would look for a smaller one.

@@ -63,10 +63,10 @@ _Told = list[list[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
-    """A target under examination, for the length of a pytest session."""
+class TargetCheck:
+    """A target that is checked, for the length of a pytest session."""
 
-    examiner: Runner
+    runner: Runner
     profile: Profile
 
     def verdicts(self, case: Case) -> tuple[Verdict, ...]:
@@ -79,7 +79,7 @@ class Examination:
 
         declared = {clause for clause in case.clauses if self.profile.reason(clause)}
         related = [one for one in case.suite.cases if one is case or declared & set(one.clauses)]
-        found = [verdict for one in related for verdict in self.examiner.verdicts(one)]
+        found = [verdict for one in related for verdict in self.runner.verdicts(one)]
         seen = with_deviations(found, self.profile)
         return clean(tuple([one for one in seen if one.case == case.name]))
 
@@ -148,9 +148,9 @@ def kvbench_backend() -> None:
 
 
 @pytest.fixture(scope="session")
-def kvbench_examination(
+def kvbench_target_check(
     request: pytest.FixtureRequest, kvbench_backend: object
-) -> Iterator[Examination]:
+) -> Iterator[TargetCheck]:
     """The target, open, with all that is known of it. When it cannot be opened the session ends."""
     from kvbench.conformance.case import EFFORT_RIGOROUS
     from kvbench.conformance.runner import Options, Runner
@@ -178,21 +178,21 @@ def kvbench_examination(
             EFFORT_RIGOROUS if config.getoption("--kvbench-rigorous") else 1,
             repro_directory=Path(config.getoption("--kvbench-repro-dir")),
         )
-        yield Examination(Runner(target, capabilities, options), profile)
+        yield TargetCheck(Runner(target, capabilities, options), profile)
 
 
 @pytest.fixture
 def kvbench_verdicts(
-    request: pytest.FixtureRequest, kvbench_case: Case, kvbench_examination: Examination
+    request: pytest.FixtureRequest, kvbench_case: Case, kvbench_target_check: TargetCheck
 ) -> tuple[Verdict, ...]:
     """What the case says of its clauses. An error of the suite itself is an error here."""
     from kvbench.verdicts import Outcome
 
-    verdicts = kvbench_examination.verdicts(kvbench_case)
-    if kvbench_examination.examiner.is_interrupted:
+    verdicts = kvbench_target_check.verdicts(kvbench_case)
+    if kvbench_target_check.runner.is_interrupted:
         raise KeyboardInterrupt
-    told = [[one.clause, one.level, one.case, one.verdict.value] for one in verdicts]
-    request.node.user_properties.append((_PROPERTY, told))
+    reported = [[one.clause, one.level, one.case, one.verdict.value] for one in verdicts]
+    request.node.user_properties.append((_PROPERTY, reported))
     for one in verdicts:
         if one.verdict is Outcome.ERROR:
             pytest.fail(f"the suite itself failed: {one.detail}", pytrace=False)
@@ -224,26 +224,26 @@ class _Summary:
     """Sums up what all items said, wherever they ran."""
 
     def __init__(self) -> None:
-        self._told: dict[str, _Told] = {}
+        self._reported: dict[str, _Told] = {}
         self._summary = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the verdicts that a report carries."""
-        for name, told in report.user_properties:
-            if name == _PROPERTY and isinstance(told, list):
-                self._told[report.nodeid] = told
+        for name, reported in report.user_properties:
+            if name == _PROPERTY and isinstance(reported, list):
+                self._reported[report.nodeid] = reported
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Nothing verified is no success."""
-        if not self._told:
+        if not self._reported:
             return
         from kvbench.verdicts import Outcome, Summary, Verdict, judge
 
         verdicts = [
             Verdict(clause, level, case, Outcome(outcome))
-            for told in self._told.values()
-            for clause, level, case, outcome in told
+            for reported in self._reported.values()
+            for clause, level, case, outcome in reported
         ]
         is_partial = _is_partial(verdicts)
         judged = judge("", (), tuple(verdicts), {}, (), 0.0, is_partial=is_partial)

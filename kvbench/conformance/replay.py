@@ -45,8 +45,8 @@ def replay(context: WireContext, vector: Vector, *, is_strict: bool) -> Iterator
     """Play a vector under the context's own key prefix; gives each step as it is done.
 
     Raises:
-        KvConnectionError: nobody answers there.
-        UsageError: it could write the empty key, which may be somebody else's.
+        KvConnectionError: the connection failed.
+        UsageError: it could write the empty key, which may belong to another user.
     """
     context.own([key.replace(KEY_TOKEN, context.prefix).encode() for key in vector.keys])
     connections: dict[str, WireConnection] = {}

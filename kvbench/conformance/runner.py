@@ -54,8 +54,8 @@ class Options:
         reply_timeout_s: how long a wire target may take for one reply.
         repro_directory: where failures that the profile does not declare leave repro files; None
             for no files.
-        on_case: told of each case before it runs, with its place and the number of all.
-        on_verdicts: told what came of each case, before the profile has its say.
+        on_case: called with each case before it runs, with its place and the number of all.
+        on_verdicts: called with the verdicts of each case, before the profile has its say.
     """
 
     selection: Selection

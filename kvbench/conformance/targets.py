@@ -94,7 +94,7 @@ def open_target(text: str, suites: frozenset[Suite] = frozenset(SUITES)) -> Targ
     Raises:
         UsageError: neither an address nor the URL of a registered backend, or none of ``suites``
             can look at it.
-        KvConnectionError: nobody answers there, or in another protocol.
+        KvConnectionError: the connection failed, or another protocol answered.
         BackendUnavailableError: a driver or server program is not installed.
     """
     possible = check_suites(text, suites)
@@ -169,7 +169,7 @@ def _open_store(target: Target) -> None:
             target.clock = clock
             return
         except UnsupportedError:
-            pass  # A store with a time of its own: cases wait.
+            pass  # The store has its own clock: cases wait.
     target.store = open_backend(target.url)
 
 

@@ -1,6 +1,6 @@
 """What ``pytest --pyargs kvbench.conformance`` collects: every case, through the plugin's fixtures.
 
-It can be imported into a test module of one's own. It cannot be changed there, only selected.
+It can be imported into your own test module. It cannot be changed there, only selected.
 """
 
 from __future__ import annotations

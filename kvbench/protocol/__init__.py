@@ -1,4 +1,4 @@
-"""The wire codec, without I/O: one codec serves the server, both clients and the wire tests.
+"""The wire codec, without I/O: one codec serves the server and the clients.
 
 ``opcodes`` the numbers · ``values`` typed values, with ``layout``, ``encode``, ``decode``,
 ``check`` and ``compare`` · ``frames`` splits the byte stream into frames · ``requests`` (with

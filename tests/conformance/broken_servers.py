@@ -230,7 +230,7 @@ class ReadIsRequest(ThreadedDispatcher):
 
 
 class SortsSegments(ThreadedDispatcher):
-    """Answers the requests of a segment in an order of its own."""
+    """Answers the requests of a segment in another order."""
 
     def cut(self, reader, data):
         return sorted(super().cut(reader, data))
@@ -253,7 +253,7 @@ class StoresFirst(ThreadedDispatcher):
 
 
 class Hangs(ThreadedDispatcher):
-    """Never answers a SET that is malformed, nor anybody after it."""
+    """Never answers a SET that is malformed, nor any client after it."""
 
     def handle(self, opcode, payload):
         reply = super().handle(opcode, payload)
@@ -290,7 +290,7 @@ class CountsBools(ThreadedDispatcher):
 
 
 class CasForgetsTtl(ThreadedDispatcher):
-    """CAS that swaps removes the TTL when it has none of its own."""
+    """CAS that swaps removes the TTL when it has none."""
 
     def _cas(self, payload):
         reply = super()._cas(payload)

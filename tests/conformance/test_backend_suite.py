@@ -127,9 +127,9 @@ def test_a_failed_walk_is_shortened_and_reproducible():
     details = set()
     for _ in range(2):
         with InProcess.of(Tombstones) as target:
-            examiner = Runner(target, frozenset(target.store.capabilities), OPTIONS)
+            runner = Runner(target, frozenset(target.store.capabilities), OPTIONS)
             (case,) = [case for case in CASES if case.name == "backend.generated.random_walks"]
-            finding = examiner.finding(case)
+            finding = runner.finding(case)
         assert finding.failure is not None and finding.failure.seed == f"seed/{case.name}"
         walk = finding.failure.actual.split(", after ")[1].split("; ")
         assert len(walk) == 3, "a key is stored, removed by mdel, and setnx finds it"
@@ -143,9 +143,9 @@ def test_what_a_backend_raises_counts_against_it_and_what_a_case_raises_does_not
             raise ZeroDivisionError("a fault of the adapter")
 
     with InProcess.of(Raises) as target:
-        examiner = Runner(target, frozenset(target.store.capabilities), OPTIONS)
+        runner = Runner(target, frozenset(target.store.capabilities), OPTIONS)
         (case,) = [case for case in CASES if case.name == "backend.base.exists_tells"]
-        finding = examiner.finding(case)
+        finding = runner.finding(case)
     assert finding.outcome is Outcome.FAILED
     assert "ZeroDivisionError: a fault of the adapter" in finding.detail
 

@@ -2,8 +2,8 @@ r"""A store full of other people's keys is checked: each keeps its value and its
 
 The servers are real. Ours must hold exactly what it held before. The sloppy ones act on whatever
 they should refuse, in every reading (:mod:`sloppy_server`), and keep a list of what they touched:
-nothing in it is anybody else's. On the code before the guard STATUS-001 deleted the key ``"\\0"``
-on any server, and counted ``k`` on one that ignores trailing bytes.
+nothing in it belongs to another user. On the code before the guard STATUS-001 deleted the key
+``"\\0"`` on any server, and counted ``k`` on one that ignores trailing bytes.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def check(url: str, *only: str):
     return result
 
 
-def told(address: tuple[str, int], keys: list[bytes]) -> dict[bytes, tuple[bytes, float]]:
+def answers_to(address: tuple[str, int], keys: list[bytes]) -> dict[bytes, tuple[bytes, float]]:
     """What a server tells of keys: the value's bytes, and when the key ends, in s; 0 for never."""
     found = {}
     with socket.create_connection(address) as peer, peer.makefile("rb") as stream:
@@ -119,9 +119,9 @@ def test_our_server_keeps_ten_thousand_foreign_keys(own_server):
     with socket.create_connection(own_server) as peer, peer.makefile("rb") as stream:
         peer.sendall(requests.msetex_request(b"", pairs))
         assert reply_of(stream) == (0, b"")
-    before = told(own_server, keys)
+    before = answers_to(own_server, keys)
     result = check(f"kvb://{own_server[0]}:{own_server[1]}")
-    after = told(own_server, keys)
+    after = answers_to(own_server, keys)
     assert result.summary == "conforms"
     assert result.counts["MUST"][Outcome.PASSED] > 290, "the whole suite ran"
     assert {key: after[key][0] for key in keys} == {key: before[key][0] for key in keys}

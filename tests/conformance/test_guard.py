@@ -67,7 +67,7 @@ FOREIGN = {
     "a request behind a frame over the limit": b"\2\xff\xff\xff\xff" + frame(Opcode.DEL, b"k"),
     "a private command with a key": frame(0x00, b"k"),
     "a private command with a sized key": frame(0x3F, sized(b"k")),
-    "an opcode that somebody may have": frame(0x47, OWN),
+    "an opcode that a private command may have": frame(0x47, OWN),
     "an opcode of later members": frame(0x11, b""),
 }
 

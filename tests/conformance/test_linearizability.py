@@ -11,7 +11,7 @@ from kvbench.clock import ManualClock
 from kvbench.conformance.wire.history import WIDTH, plan, timeline
 from kvbench.conformance.wire.linearizability import (
     Bound,
-    Judgement,
+    HistoryVerdict,
     Operation,
     check,
     partitions,
@@ -38,19 +38,19 @@ def judged(*history):
 
 
 def test_no_operations_are_linearizable():
-    assert judged() is Judgement.OK
+    assert judged() is HistoryVerdict.OK
 
 
 def test_operations_one_after_the_other_must_do_what_the_model_does():
     first = op("a", 0, 1, "set", "x", 1)
-    assert judged(first, op("b", 2, 3, "get", "x", result=1)) is Judgement.OK
-    assert judged(first, op("b", 2, 3, "get", "x", result=ABSENT)) is Judgement.VIOLATED
+    assert judged(first, op("b", 2, 3, "get", "x", result=1)) is HistoryVerdict.OK
+    assert judged(first, op("b", 2, 3, "get", "x", result=ABSENT)) is HistoryVerdict.VIOLATED
 
 
 @pytest.mark.parametrize("seen", [ABSENT, 1])
 def test_a_read_beside_a_write_may_see_either(seen):
     history = [op("a", 0, 10, "set", "x", 1), op("b", 5, 6, "get", "x", result=seen)]
-    assert judged(*history) is Judgement.OK
+    assert judged(*history) is HistoryVerdict.OK
 
 
 def test_what_one_reader_saw_a_later_reader_cannot_miss():
@@ -59,9 +59,9 @@ def test_what_one_reader_saw_a_later_reader_cannot_miss():
         op("b", 10, 20, "get", "x", result=1),
         op("c", 30, 40, "get", "x", result=ABSENT),
     ]
-    assert judged(*history) is Judgement.VIOLATED
+    assert judged(*history) is HistoryVerdict.VIOLATED
     history[2] = op("c", 15, 40, "get", "x", result=ABSENT)
-    assert judged(*history) is Judgement.OK
+    assert judged(*history) is HistoryVerdict.OK
 
 
 def test_the_order_may_differ_from_that_of_the_calls():
@@ -72,13 +72,13 @@ def test_the_order_may_differ_from_that_of_the_calls():
         op("c", 2, 52, "get", "x", result=2),
         op("c", 60, 61, "get", "x", result=1),
     ]
-    assert judged(*history) is Judgement.OK
+    assert judged(*history) is HistoryVerdict.OK
 
 
 def test_a_lost_update_is_found():
     history = [op(name, 0, 10, "incr", "n", 1, result=1) for name in "ab"]
-    assert judged(*history) is Judgement.VIOLATED
-    assert judged(history[0], op("b", 0, 10, "incr", "n", 1, result=2)) is Judgement.OK
+    assert judged(*history) is HistoryVerdict.VIOLATED
+    assert judged(history[0], op("b", 0, 10, "incr", "n", 1, result=2)) is HistoryVerdict.OK
 
 
 def test_two_winners_of_one_cas_are_found():
@@ -87,7 +87,7 @@ def test_two_winners_of_one_cas_are_found():
         op("b", 2, 9, "cas", "x", 0, 1, result=1),
         op("c", 3, 9, "cas", "x", 0, 2, result=1),
     ]
-    assert judged(*history) is Judgement.VIOLATED
+    assert judged(*history) is HistoryVerdict.VIOLATED
 
 
 def test_a_batch_that_was_seen_half_done_is_found():
@@ -95,8 +95,8 @@ def test_a_batch_that_was_seen_half_done_is_found():
         op("a", 0, 9, "mset", "x y", 1, 1),
         op("b", 1, 8, "mget", "x y", result=(1, None)),
     ]
-    assert judged(*history) is Judgement.VIOLATED
-    assert judged(*per_key(history)) is Judgement.OK
+    assert judged(*history) is HistoryVerdict.VIOLATED
+    assert judged(*per_key(history)) is HistoryVerdict.OK
 
 
 def test_two_readers_that_saw_batches_in_different_orders_are_found():
@@ -107,8 +107,8 @@ def test_two_readers_that_saw_batches_in_different_orders_are_found():
         op("c", 5, 8, "get", "y", result=2),
         op("c", 9, 12, "get", "x", result=1),
     ]
-    assert judged(*history) is Judgement.VIOLATED
-    assert judged(*history[:4]) is Judgement.OK
+    assert judged(*history) is HistoryVerdict.VIOLATED
+    assert judged(*history[:4]) is HistoryVerdict.OK
 
 
 # --- Operations without an answer -----------------------------------------------------------------
@@ -117,27 +117,31 @@ def test_two_readers_that_saw_batches_in_different_orders_are_found():
 @pytest.mark.parametrize("seen", [ABSENT, 1])
 def test_an_unanswered_write_may_have_happened_or_not(seen):
     lost = op("a", 0, NEVER, "set", "x", 1, result=UNKNOWN)
-    assert judged(lost, op("b", 90, 99, "get", "x", result=seen)) is Judgement.OK
+    assert judged(lost, op("b", 90, 99, "get", "x", result=seen)) is HistoryVerdict.OK
 
 
 def test_an_unanswered_write_may_happen_late_but_not_twice_nor_undo():
     lost = op("a", 0, NEVER, "set", "x", 1, result=UNKNOWN)
     late = [op("b", 10, 11, "get", "x", result=ABSENT), op("b", 20, 21, "get", "x", result=1)]
-    assert judged(lost, *late) is Judgement.OK
-    assert judged(lost, *late, op("b", 30, 31, "get", "x", result=ABSENT)) is Judgement.VIOLATED
+    assert judged(lost, *late) is HistoryVerdict.OK
+    assert (
+        judged(lost, *late, op("b", 30, 31, "get", "x", result=ABSENT)) is HistoryVerdict.VIOLATED
+    )
 
 
 def test_an_unanswered_write_cannot_happen_before_its_call():
     lost = op("a", 50, NEVER, "set", "x", 1, result=UNKNOWN)
-    assert judged(op("b", 10, 20, "get", "x", result=1), lost) is Judgement.VIOLATED
+    assert judged(op("b", 10, 20, "get", "x", result=1), lost) is HistoryVerdict.VIOLATED
 
 
 def test_an_answer_that_does_not_tell_still_means_that_it_happened():
     batch = op("a", 2, 3, "mdel", "x y", result=1)
     history = [op("a", 0, 1, "set", "x", 1), batch]
-    assert judged(*per_key([*history, op("b", 4, 5, "get", "x", result=ABSENT)])) is Judgement.OK
+    assert (
+        judged(*per_key([*history, op("b", 4, 5, "get", "x", result=ABSENT)])) is HistoryVerdict.OK
+    )
     after = per_key([*history, op("b", 4, 5, "get", "x", result=1)])
-    assert judged(*after) is Judgement.VIOLATED
+    assert judged(*after) is HistoryVerdict.VIOLATED
 
 
 # --- Partitions -----------------------------------------------------------------------------------
@@ -163,7 +167,7 @@ def test_a_violation_names_only_operations_on_its_keys():
         *[op("b", at, at + 1, "set", "y", at) for at in range(10)],
     ]
     finding = check(history)
-    assert finding.judgement is Judgement.VIOLATED
+    assert finding.judgement is HistoryVerdict.VIOLATED
     assert {one.action.keys for one in finding.operations} == {("x",)}
 
 
@@ -178,8 +182,8 @@ def hard_history(count=14):
 
 
 def test_a_search_that_reaches_its_bound_says_unknown():
-    assert check(hard_history(), Bound(steps_max=1000)).judgement is Judgement.UNKNOWN
-    assert check(hard_history(4), Bound(steps_max=1000)).judgement is Judgement.VIOLATED
+    assert check(hard_history(), Bound(steps_max=1000)).judgement is HistoryVerdict.UNKNOWN
+    assert check(hard_history(4), Bound(steps_max=1000)).judgement is HistoryVerdict.VIOLATED
 
 
 def test_a_search_ends_in_time():
@@ -189,21 +193,21 @@ def test_a_search_ends_in_time():
             return super().now_ns()
 
     finding = check(hard_history(), Bound(seconds_max=1.0), Hurrying())
-    assert finding.judgement is Judgement.UNKNOWN
+    assert finding.judgement is HistoryVerdict.UNKNOWN
     assert not finding.operations
 
 
 def test_one_unknown_partition_makes_the_history_unknown_but_a_violation_wins():
     bound = Bound(steps_max=1000)
     fine = op("a", 0, 1, "set", "fine", 1)
-    assert check([*hard_history(), fine], bound).judgement is Judgement.UNKNOWN
+    assert check([*hard_history(), fine], bound).judgement is HistoryVerdict.UNKNOWN
     wrong = op("a", 2, 3, "get", "fine", result=ABSENT)
-    assert check([*hard_history(), fine, wrong], bound).judgement is Judgement.VIOLATED
+    assert check([*hard_history(), fine, wrong], bound).judgement is HistoryVerdict.VIOLATED
 
 
 def test_eight_processes_of_ten_operations_are_judged_within_the_bound():
     history = run_threads(random.Random(5), LockedStore(), 8, ("x", "y"))
-    assert check(history).judgement is Judgement.OK
+    assert check(history).judgement is HistoryVerdict.OK
 
 
 # --- Counterexamples ------------------------------------------------------------------------------
@@ -219,7 +223,7 @@ def test_a_counterexample_has_nothing_to_spare():
         *[op("n", at, at + 1, "set", "x", at) for at in range(40, 50)],
     ]
     finding = check(history)
-    assert finding.judgement is Judgement.VIOLATED
+    assert finding.judgement is HistoryVerdict.VIOLATED
     shown = [(one.action.name, one.action.values) for one in finding.operations]
     assert ("set", (2,)) in shown
     assert len(shown) <= 4
@@ -241,9 +245,9 @@ def test_a_counterexample_is_itself_a_violation():
     found = 0
     while found < 5:
         finding = check(run_threads(rng, StaleStore(), 4, ("x", "y")))
-        if finding.judgement is Judgement.VIOLATED:
+        if finding.judgement is HistoryVerdict.VIOLATED:
             found += 1
-            assert judged(*finding.operations) is Judgement.VIOLATED
+            assert judged(*finding.operations) is HistoryVerdict.VIOLATED
 
 
 # --- Real executions ------------------------------------------------------------------------------
@@ -339,8 +343,8 @@ def test_a_linearizable_store_is_never_accused():
     rng = random.Random(1)
     for turn in range(60):
         history = run_threads(rng, LockedStore(), 2 + turn % 7, ("x", "y"))
-        assert check(history).judgement is Judgement.OK
-        assert check(per_key(history)).judgement is Judgement.OK
+        assert check(history).judgement is HistoryVerdict.OK
+        assert check(per_key(history)).judgement is HistoryVerdict.OK
 
 
 def test_a_linearizable_store_that_loses_answers_is_never_accused():
@@ -349,14 +353,14 @@ def test_a_linearizable_store_that_loses_answers_is_never_accused():
     for _ in range(40):
         history = run_threads(rng, ForgetfulStore(), 4, ("x", "y"))
         lost += len([one for one in history if not one.is_complete])
-        assert check(history).judgement is not Judgement.VIOLATED
+        assert check(history).judgement is not HistoryVerdict.VIOLATED
     assert lost > 40
 
 
 def test_a_store_with_stale_reads_is_found_out():
     rng = random.Random(4)
     findings = [check(run_threads(rng, StaleStore(), 4, ("x", "y"))) for _ in range(8)]
-    violated = [one for one in findings if one.judgement is Judgement.VIOLATED]
+    violated = [one for one in findings if one.judgement is HistoryVerdict.VIOLATED]
     assert len(violated) > 4
     assert min(len(one.operations) for one in violated) <= 3
 

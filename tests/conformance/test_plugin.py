@@ -1,4 +1,4 @@
-"""The pytest plugin, run as its users run it: in a directory of its own.
+"""The pytest plugin, run as its users run it: in a separate directory.
 
 What each verdict becomes, that nothing verified is no success, the fixture of a backend under
 development, xdist, and wrong options.

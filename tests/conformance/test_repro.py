@@ -1,6 +1,6 @@
 """Repro files: what happened plays again, here and with Python's standard library alone.
 
-They tell a mended server from a broken one, and stay small.
+They tell a repaired server from a broken one, and stay small.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def test_what_cannot_carry_the_prefix_and_is_there_is_left_alone():
     store = Careless()
     with context(store) as ctx:
         for call in (lambda: ctx.store.set(None, b"v"), lambda: ctx.store.mdel([5])):
-            with pytest.raises(SetupFailed, match="somebody else's"):
+            with pytest.raises(SetupFailed, match="belong to another user"):
                 call()
             with pytest.raises(SetupFailed):
                 ctx.expect_error((TypeError,), call, "a refusal")

@@ -814,7 +814,7 @@ class ClosesForAll(MemoryBackend):
 
     def get(self, key):
         if _everywhere.pop("closed", False):
-            raise KvError("somebody closed the store")
+            raise KvError("the store was closed")
         return super().get(key)
 
 

@@ -200,7 +200,7 @@ class RemembersReads(Plain):
 
 @breaks("CONN-007")
 class WaitsForReaders(ServerConnection):
-    """Serves nobody while somebody does not take his replies."""
+    """Serves no client while one does not read its replies."""
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -209,7 +209,7 @@ class WaitsForReaders(ServerConnection):
 
 @breaks("CONN-007")
 class WaitsForTheRest(ServerConnection):
-    """Serves nobody while it has half a request."""
+    """Serves no client while it has half a request."""
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

@@ -1,4 +1,4 @@
-"""Mutants of the codec: the code with kvbench/protocol edited, and a process of its own to hunt in.
+"""Mutants of the codec: the code with kvbench/protocol edited, and a separate process to hunt in.
 
 Server, clients and suite of that process all find the edited codec. So a suite that encoded and
 decoded with it would be wrong in the same way as the server, and see nothing.

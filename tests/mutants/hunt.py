@@ -43,7 +43,7 @@ def cases_of(clause: str) -> tuple[Case, ...]:
 
 
 def hunt(mutant: Mutant, *, is_whole: bool = False) -> tuple[dict[str, str], list[str]]:
-    """Set the suite on a mutant, in a process of its own where the codec is edited.
+    """Set the suite on a mutant, in a separate process where the codec is edited.
 
     Args:
         mutant: the wrong server.

@@ -19,7 +19,7 @@ MARKDOWN = FOLDER / "kill-matrix.md"
 SCHEMA = "kvbench-kill-matrix/1"
 
 OTHERS_SHOWN = 6
-"""Clauses in a row of the table beside the mutant's own; the JSON has all."""
+"""Clauses in a row of the table in addition to the mutant's own; the JSON has all."""
 
 
 def row(name: str) -> dict[str, Any]:

@@ -219,7 +219,7 @@ class Keeping(Dispatcher):
 
 
 class Naming(Engine[bytes, bytes]):
-    """Keeps entries under names of its own, or refuses a key."""
+    """Keeps entries under other names, or refuses a key."""
 
     def name(self, key: bytes) -> bytes:
         return key

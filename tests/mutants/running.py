@@ -1,4 +1,4 @@
-"""A mutant at work: a server on a free port of the loopback, in a thread with a loop of its own."""
+"""A mutant as a server on a free port of the loopback, in a thread with its own event loop."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from .parts import Lacking, Plain, Rewriting, breaks, is_refusal, loosely, ok
 
 @breaks("STATUS-001")
 class StatusFive(Rewriting):
-    """Answers an unknown opcode with a status of its own."""
+    """Answers an unknown opcode with a status outside the table."""
 
     def after(self, opcode: int, payload: bytes, reply: bytes) -> bytes:
         return frame(5, reply[5:]) if opcode == 0 else reply

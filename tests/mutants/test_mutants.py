@@ -51,7 +51,7 @@ def test_every_must_clause_has_a_mutant():
     assert len(binding) > 150
 
 
-def test_mutants_have_names_of_their_own_and_say_what_they_do():
+def test_mutants_have_different_names_and_say_what_they_do():
     assert [name for name, count in Counter(map(str, MUTANTS)).items() if count > 1] == []
     assert [mutant.name for mutant in MUTANTS if not mutant.doc.endswith(".")] == []
 

@@ -1,7 +1,7 @@
 """Every operation as a call, by name: for the clauses that hold for all operations.
 
-A call is made for one suspicious argument, with everything else in order; batches carry it beside
-innocent keys. Only operations that the store declares are in.
+A call is made for one suspicious argument, with everything else in order; batches carry it with
+harmless keys. Only operations that the store declares are in.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def with_value(context: BackendContext, key: str, value: object) -> Calls:
 
 
 def with_ttl(context: BackendContext, key: str, ttl: object) -> Calls:
-    """Each operation that gives ``key`` a TTL, locks apart; batches carry it beside another."""
+    """Each operation that gives ``key`` a TTL, locks apart; batches carry it with another."""
     store, seconds = context.store, cast("float", ttl)
     beside, value = context.key("beside"), context.value(1)
     calls: dict[str, Callable[[], object]] = {
@@ -98,7 +98,7 @@ def with_ttl(context: BackendContext, key: str, ttl: object) -> Calls:
 def expect_refused(
     context: BackendContext, kind: type[Exception], calls: Calls, shown: object
 ) -> None:
-    """Fail the case unless each call raises ``kind``, and nothing appears beside the key."""
+    """Fail the case unless each call raises ``kind``, and nothing else is stored."""
     for operation, call in calls.items():
         context.expect_error((kind,), call, f"{operation} with {shown!r:.60}")
     context.expect(context.store.exists(context.key("beside")), False, "nothing of it is stored")

@@ -5,8 +5,8 @@ interface alone; an asynchronous adapter is used through its blocking face. Valu
 :meth:`value`, so that one case serves typed stores and those that hold bytes.
 
 Time on a live store is real, so cases wait for short TTLs (:attr:`short_ttl_s`) and never conclude
-from a call that took too long. Others (:meth:`beside`) are threads with a backend of their own, or,
-where nobody else can open the same data, threads that share this one.
+from a call that took too long. Concurrent users (:meth:`concurrently`) are threads, each with its
+own backend, or, where no second backend can open the same data, threads that share this one.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class BackendContext(CaseContext):
         return self.own(f"{self.prefix}:{name}")
 
     def own(self, key: str) -> str:
-        """A key that the case made itself from another one of its own; it is deleted at the end."""
+        """A key that the case made itself from another one; it is deleted at the end."""
         self._keys[key] = None
         return key
 
@@ -157,7 +157,7 @@ class BackendContext(CaseContext):
     def _guarded(self, store: Backend) -> Backend:
         return cast("Backend", GuardedBackend(store, self._guard))
 
-    def beside(self, works: Sequence[Callable[[Backend], _T]]) -> list[_T]:
+    def concurrently(self, works: Sequence[Callable[[Backend], _T]]) -> list[_T]:
         """Run several works at the same time, each as another user of the store.
 
         Returns:
@@ -185,7 +185,7 @@ class BackendContext(CaseContext):
         return [other.result() for other in others]
 
     def _check_others(self) -> None:
-        """Whether a store that nobody else can open can be used by other threads."""
+        """Whether a store that no second backend can open can be used by other threads."""
         if Capability.SHARED in self.capabilities:
             return
         if isinstance(self.adapter, BlockingBackend):
@@ -242,7 +242,7 @@ class BackendContext(CaseContext):
             return
         except SetupFailed:
             raise  # The guard: the call was not made.
-        except Exception as error:  # noqa: BLE001 - whatever the store raises instead is told
+        except Exception as error:  # noqa: BLE001 - whatever the store raises instead is reported
             raise CaseFailed(f"{what}: {names}", f"{type(error).__name__}: {error}") from None
         raise CaseFailed(f"{what}: {names}", f"no error, but {result!r}")
 
@@ -258,7 +258,7 @@ class BackendContext(CaseContext):
         self._guard.clean(self.adapter)
         try:
             self.store.mdel(list(self._keys))
-        except Exception:  # noqa: BLE001 - the store may be what is wrong; the case has told it
+        except Exception:  # noqa: BLE001 - the store may be what is wrong; the case has reported it
             self._delete_one_by_one()
 
     def _delete_one_by_one(self) -> None:

@@ -66,7 +66,7 @@ class BackendGuard:
         """Look at the keys of a call that writes, before it is made.
 
         Raises:
-            ForeignKeyError: one may be somebody else's.
+            ForeignKeyError: one may belong to another user.
             SetupFailed: one that cannot begin with the prefix is there.
         """
         for key in keys:
@@ -177,4 +177,4 @@ def _see_absent(store: Backend, key: object) -> None:
         except Exception:  # noqa: BLE001 - however it refuses such a key, it holds nothing there
             continue
         if is_there:
-            raise SetupFailed(f"the key {reading!r} is there, which may be somebody else's")
+            raise SetupFailed(f"the key {reading!r} is there, which may belong to another user")

@@ -120,10 +120,10 @@ class WireContext(CaseContext):
         return True
 
     def see_empty_key_absent(self) -> None:
-        """Look whether anybody has stored the empty key; what the case stores there is deleted.
+        """Look whether the empty key is stored; what the case stores there is deleted.
 
         Raises:
-            SetupFailed: somebody has, or the target does not say.
+            SetupFailed: it is, or the target does not say.
         """
         if self._is_empty_key_absent:
             return
@@ -134,18 +134,18 @@ class WireContext(CaseContext):
         except CaseFailed as error:
             raise SetupFailed(f"GET of the empty key, before it is written: {error}") from None
         if reply is not None and reply.status == Status.OK:
-            raise SetupFailed("the empty key holds a value, which may be somebody else's")
+            raise SetupFailed("the empty key holds a value, which may belong to another user")
         self._is_empty_key_absent = True
         self._keys.add(EMPTY_KEY)
 
     def key(self, name: str = "k") -> str:
-        """A key of this case's own; it is deleted at the end."""
+        """An isolated key; it is deleted at the end."""
         key = f"{self.prefix}{name}"
         self._keys.add(key.encode())
         return key
 
     def keys(self, count: int) -> list[str]:
-        """So many keys of this case's own."""
+        """So many isolated keys."""
         return [self.key(f":{index:05d}") for index in range(count)]
 
     def own(self, keys: Sequence[bytes]) -> None:
@@ -154,7 +154,7 @@ class WireContext(CaseContext):
 
     @property
     def owned(self) -> list[bytes]:
-        """The keys of this case's own, sorted."""
+        """The keys of this case, sorted."""
         return sorted(self._keys)
 
     def stored(

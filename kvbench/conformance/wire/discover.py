@@ -1,7 +1,7 @@
 """What a server can do: found out by asking.
 
-First an opcode that nobody has (3F): a server that accepts that would accept anything, and what is
-found then is told to be unreliable. Then HELLO, whose answer counts whatever else is seen: what is
+First an unassigned opcode (3F): a server that accepts that would accept anything, and what is
+found then is reported as unreliable. Then HELLO, whose answer counts whatever else is seen: what is
 announced is checked. Then each operation outside the core, on isolated keys, with requests that no
 server has a reason to refuse; one that is granted shows that the operation is there.
 
@@ -99,7 +99,7 @@ def _doubt(context: WireContext) -> str:
     reply = _ask(context, frame(UNASSIGNED_OPCODE, b""))
     if reply is None or reply.is_refusal:
         return ""
-    return f"it does not refuse opcode {UNASSIGNED_OPCODE:02X}, which nobody has (OP-003)"
+    return f"it does not refuse opcode {UNASSIGNED_OPCODE:02X}, which is unassigned (OP-003)"
 
 
 def _announced(context: WireContext) -> list[str] | None:
@@ -110,7 +110,7 @@ def _announced(context: WireContext) -> list[str] | None:
     try:
         return decode_hello(reply.payload)[1]
     except ProtocolError:
-        return []  # It has HELLO, and answers it wrongly: a case of its own says so.
+        return []  # It has HELLO, and answers it wrongly: its own case reports that.
 
 
 def _probes(context: WireContext) -> dict[str, list[bytes]]:

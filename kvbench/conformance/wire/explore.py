@@ -1,12 +1,12 @@
 """Generated cases: many examples, and of those that fail the smallest.
 
 Hypothesis draws the examples from the case's seed and shrinks the first that fails. Every example
-runs in a context of its own (keys, connections, record of the conversation), so none depends on
+runs in its own context (keys, connections, record of the conversation), so none depends on
 what the others left behind, and the conversation that a failure shows is that of its example alone.
 
 The same seed draws the same examples from the same code: nothing is remembered between runs (no
 database), nothing depends on time but the end of the search. A target that is slow or silent would
-stretch it without end, so drawing and shrinking have times of their own, and the smallest example
+stretch it without end, so drawing and shrinking have separate time limits, and the smallest example
 so far counts.
 """
 
@@ -57,7 +57,7 @@ def explore(
     Args:
         context: the case's; its trace becomes that of the failing example.
         strategy: draws examples.
-        check: looks at one, in a context of its own.
+        check: looks at one, in its own context.
         examples: how many, times the context's effort.
 
     Raises:
@@ -107,7 +107,7 @@ class _Search(Generic[_T]):
         self.shown = context
 
     def look(self, example: _T) -> None:
-        """Look at one example in a context of its own."""
+        """Look at one example in its own context."""
         if time.monotonic() > self._end:
             raise Enough
         outer = self._context
@@ -149,7 +149,7 @@ class _Search(Generic[_T]):
 def _keep_directory_clean() -> None:
     """Have hypothesis keep its cache elsewhere than in the directory where the user happens to be.
 
-    Under pytest the user may have tests with hypothesis of their own: it stays as it is.
+    Under pytest the user may have tests with hypothesis: it stays as it is.
     """
     if "pytest" not in sys.modules:
         place = tempfile.TemporaryDirectory(prefix="kvbench-")

@@ -73,7 +73,7 @@ class StreamGuard:
             piece = data[start : start + size]
             readings = [*_cut(self._unfinished + piece)]
             if self._unfinished:
-                # A server that forgets what it has read cannot have commands of its own, too.
+                # A server that forgets what it has read cannot have private commands, too.
                 readings += [one for one in _cut(piece) if one[0] in _ASSIGNED]
             for opcode, payload in readings:
                 needs_look |= self._needs_look(opcode, payload)

@@ -86,7 +86,7 @@ def _random_action(
 def record(
     connections: Sequence[WireConnection], plans: Sequence[Sequence[Action]], prefix: str
 ) -> list[Operation]:
-    """Carry out plans at the same time, each on a connection of its own, in a thread of its own.
+    """Carry out plans at the same time, each on its own connection and in its own thread.
 
     A connection that gets no answer stops there: its operation returns at infinity.
 

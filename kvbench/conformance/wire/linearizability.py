@@ -64,7 +64,7 @@ class Operation:
         )
 
 
-class Judgement(StrEnum):
+class HistoryVerdict(StrEnum):
     """What can be said about a history."""
 
     OK = "ok"
@@ -85,7 +85,7 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class HistoryCheck:
     """A judgement and, for a violation, its counterexample.
 
     Attributes:
@@ -94,14 +94,14 @@ class Finding:
         left_out: how many more there were on the same keys, which would not help.
     """
 
-    judgement: Judgement
+    judgement: HistoryVerdict
     operations: tuple[Operation, ...] = ()
     left_out: int = 0
 
 
 def check(
     history: Sequence[Operation], bound: Bound | None = None, clock: Clock | None = None
-) -> Finding:
+) -> HistoryCheck:
     """Judge a history that began on absent keys.
 
     Args:
@@ -114,11 +114,11 @@ def check(
     is_known = True
     for part in partitions(history):
         judgement = _search(part, _Meter(bound, clock))
-        if judgement is Judgement.VIOLATED:
+        if judgement is HistoryVerdict.VIOLATED:
             kept = _with_sources(_minimise(part, _Meter(bound, clock)), part)
-            return Finding(judgement, tuple(kept), len(part) - len(kept))
-        is_known = is_known and judgement is Judgement.OK
-    return Finding(Judgement.OK if is_known else Judgement.UNKNOWN)
+            return HistoryCheck(judgement, tuple(kept), len(part) - len(kept))
+        is_known = is_known and judgement is HistoryVerdict.OK
+    return HistoryCheck(HistoryVerdict.OK if is_known else HistoryVerdict.UNKNOWN)
 
 
 def partitions(history: Iterable[Operation]) -> list[list[Operation]]:
@@ -188,7 +188,7 @@ _Node = tuple[int, frozenset[tuple[str, Entry]]]
 
 def _search(
     operations: Sequence[Operation], meter: _Meter, perhaps: frozenset[Operation] = frozenset()
-) -> Judgement:
+) -> HistoryVerdict:
     """Look for an order of the operations, which are sorted by their calls.
 
     A node is the set of operations that are in the order so far, a bit for each, and the state
@@ -201,9 +201,9 @@ def _search(
     while stack:
         ordered, state = stack.pop()
         if ordered & complete == complete:
-            return Judgement.OK
+            return HistoryVerdict.OK
         if not meter.step():
-            return Judgement.UNKNOWN
+            return HistoryVerdict.UNKNOWN
         for place in reversed(_next(operations, sure, ordered)):
             operation = operations[place]
             effect = apply(state, operation.action)
@@ -213,7 +213,7 @@ def _search(
             if node not in seen:
                 seen.add(node)
                 stack.append((node[0], effect.state))
-    return Judgement.VIOLATED
+    return HistoryVerdict.VIOLATED
 
 
 def _next(operations: Sequence[Operation], sure: Sequence[bool], ordered: int) -> list[int]:
@@ -247,7 +247,7 @@ def _minimise(operations: list[Operation], meter: _Meter) -> list[Operation]:
     for end_ns in sorted([one.return_ns for one in operations if one.is_complete]):
         begun = [_until(one, end_ns) for one in operations if one.call_ns <= end_ns]
         begun = [one for one in begun if one.is_complete or not one.is_effectless]
-        if _search(begun, meter) is Judgement.VIOLATED:
+        if _search(begun, meter) is HistoryVerdict.VIOLATED:
             kept = begun
             break
     everything = kept
@@ -259,7 +259,7 @@ def _minimise(operations: list[Operation], meter: _Meter) -> list[Operation]:
             rest = kept[:start] + kept[start + size :]
             unsure = perhaps | {one for one in kept[start : start + size] if not one.is_effectless}
             some = [one for one in everything if one in unsure or one in rest]
-            if _search(some, meter, unsure) is Judgement.VIOLATED:
+            if _search(some, meter, unsure) is HistoryVerdict.VIOLATED:
                 kept, perhaps = rest, unsure
             else:
                 start += size

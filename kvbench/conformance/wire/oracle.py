@@ -31,7 +31,7 @@ class Answer(Enum):
     REFUSED = "refused"
     """ERROR or INVALID."""
     UNKNOWN = "unknown"
-    """Nobody knows: no answer came, or it does not tell. Any answer would have been right."""
+    """No answer came, or its content is unknown. Any answer would have been right."""
 
 
 Result: TypeAlias = Value | Answer | tuple[Value, ...]
@@ -83,7 +83,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class Transition:
     """What an action does.
 
     Attributes:
@@ -101,7 +101,7 @@ class Effect:
     ttl: str
 
 
-def apply(state: State, action: Action) -> Effect:
+def apply(state: State, action: Action) -> Transition:
     """What a right server does with ``action`` when it is in ``state``.
 
     Raises:
@@ -140,29 +140,29 @@ def _without(state: State, *keys: str) -> State:
 # --- One key -------------------------------------------------------------------------------------
 
 
-def _get(state: State, action: Action) -> Effect:
+def _get(state: State, action: Action) -> Transition:
     found = state.get(action.keys[0])
     if found is None:
-        return Effect(Answer.ABSENT, state, "GET-002", "GET-004", "GET-004")
+        return Transition(Answer.ABSENT, state, "GET-002", "GET-004", "GET-004")
     rule = "GET-003" if found.value is None else "GET-001"
-    return Effect(found.value, state, rule, "GET-004", "GET-004")
+    return Transition(found.value, state, rule, "GET-004", "GET-004")
 
 
-def _getdel(state: State, action: Action) -> Effect:
+def _getdel(state: State, action: Action) -> Transition:
     key = action.keys[0]
     found = state.get(key)
     if found is None:
-        return Effect(Answer.ABSENT, state, "GETDEL-002", "GETDEL-002", "GETDEL-002")
+        return Transition(Answer.ABSENT, state, "GETDEL-002", "GETDEL-002", "GETDEL-002")
     rule = "GETDEL-003" if found.value is None else "GETDEL-001"
-    return Effect(found.value, _without(state, key), rule, rule, rule)
+    return Transition(found.value, _without(state, key), rule, rule, rule)
 
 
-def _set(state: State, action: Action) -> Effect:
+def _set(state: State, action: Action) -> Transition:
     before = state.get(action.keys[0])
     after = _with(state, action, Entry(action.values[0], action.ttl_ms))
     is_other_type = before is not None and type(before.value) is not type(action.values[0])
     inherits = before is None and not action.ttl_ms
-    return Effect(
+    return Transition(
         Answer.OK,
         after,
         "SET-001",
@@ -171,72 +171,72 @@ def _set(state: State, action: Action) -> Effect:
     )
 
 
-def _setnx(state: State, action: Action) -> Effect:
+def _setnx(state: State, action: Action) -> Transition:
     found = state.get(action.keys[0])
     if found is not None:
         rule = "SETNX-003" if found.value is None else "SETNX-002"
-        return Effect(0, state, rule, "SETNX-002", "SETNX-002")
+        return Transition(0, state, rule, "SETNX-002", "SETNX-002")
     after = _with(state, action, Entry(action.values[0], action.ttl_ms))
-    return Effect(1, after, "SETNX-001", "SETNX-001", "SETNX-001")
+    return Transition(1, after, "SETNX-001", "SETNX-001", "SETNX-001")
 
 
-def _delete(state: State, action: Action) -> Effect:
+def _delete(state: State, action: Action) -> Transition:
     key = action.keys[0]
     if key not in state:
-        return Effect(0, state, "DEL-002", "DEL-002", "DEL-002")
-    return Effect(1, _without(state, key), "DEL-001", "DEL-001", "DEL-001")
+        return Transition(0, state, "DEL-002", "DEL-002", "DEL-002")
+    return Transition(1, _without(state, key), "DEL-001", "DEL-001", "DEL-001")
 
 
-def _exists(state: State, action: Action) -> Effect:
+def _exists(state: State, action: Action) -> Transition:
     found = state.get(action.keys[0])
     rule = "EXISTS-002" if found is not None and found.value is None else "EXISTS-001"
-    return Effect(int(found is not None), state, rule, "EXISTS-003", "EXISTS-003")
+    return Transition(int(found is not None), state, rule, "EXISTS-003", "EXISTS-003")
 
 
-def _expire(state: State, action: Action) -> Effect:
+def _expire(state: State, action: Action) -> Transition:
     found = state.get(action.keys[0])
     if found is None:
-        return Effect(0, state, "EXPIRE-002", "EXPIRE-002", "EXPIRE-002")
+        return Transition(0, state, "EXPIRE-002", "EXPIRE-002", "EXPIRE-002")
     rule = "EXPIRE-001" if action.ttl_ms else "EXPIRE-003"
-    return Effect(1, _with(state, action, Entry(found.value, action.ttl_ms)), rule, rule, rule)
+    return Transition(1, _with(state, action, Entry(found.value, action.ttl_ms)), rule, rule, rule)
 
 
-def _ttl(state: State, action: Action) -> Effect:
+def _ttl(state: State, action: Action) -> Transition:
     found = state.get(action.keys[0])
     if found is None:
-        return Effect(Answer.ABSENT, state, "TTLOP-003", "TTLOP-004", "TTLOP-004")
+        return Transition(Answer.ABSENT, state, "TTLOP-003", "TTLOP-004", "TTLOP-004")
     rule = "TTLOP-001" if found.ttl_ms else "TTLOP-002"
-    return Effect(found.ttl_ms or -1, state, rule, "TTLOP-004", "TTLOP-004")
+    return Transition(found.ttl_ms or -1, state, rule, "TTLOP-004", "TTLOP-004")
 
 
 # --- Read, decide, write -------------------------------------------------------------------------
 
 
-def _incr(state: State, action: Action) -> Effect:
+def _incr(state: State, action: Action) -> Transition:
     found, delta = state.get(action.keys[0]), _number(action.values[0])
     if found is None:
         after = _with(state, action, Entry(delta))
-        return Effect(delta, after, "INCR-003", "INCR-003", "INCR-003")
+        return Transition(delta, after, "INCR-003", "INCR-003", "INCR-003")
     if type(found.value) is not int:
-        return Effect(Answer.REFUSED, state, "INCR-004", "INCR-004", "INCR-004")
+        return Transition(Answer.REFUSED, state, "INCR-004", "INCR-004", "INCR-004")
     total = found.value + delta
     if total not in _I64:
-        return Effect(Answer.REFUSED, state, "INCR-005", "INCR-005", "INCR-005")
+        return Transition(Answer.REFUSED, state, "INCR-005", "INCR-005", "INCR-005")
     after = _with(state, action, Entry(total, found.ttl_ms))
-    return Effect(total, after, "INCR-001", "INCR-002", "INCR-006")
+    return Transition(total, after, "INCR-001", "INCR-002", "INCR-006")
 
 
-def _decr(state: State, action: Action) -> Effect:
+def _decr(state: State, action: Action) -> Transition:
     found, delta = state.get(action.keys[0]), _number(action.values[0])
     if found is not None and type(found.value) is not int:
-        return Effect(Answer.REFUSED, state, "DECR-003", "DECR-003", "DECR-003")
+        return Transition(Answer.REFUSED, state, "DECR-003", "DECR-003", "DECR-003")
     total = (_number(found.value) if found is not None else 0) - delta
     if total not in _I64:
-        return Effect(Answer.REFUSED, state, "DECR-004", "DECR-004", "DECR-004")
+        return Transition(Answer.REFUSED, state, "DECR-004", "DECR-004", "DECR-004")
     after = _with(state, action, Entry(total, found.ttl_ms if found is not None else 0))
     if found is None:
-        return Effect(total, after, "DECR-002", "DECR-002", "DECR-002")
-    return Effect(total, after, "DECR-001", "DECR-001", "DECR-005")
+        return Transition(total, after, "DECR-002", "DECR-002", "DECR-002")
+    return Transition(total, after, "DECR-001", "DECR-001", "DECR-005")
 
 
 def _number(value: Value) -> int:
@@ -244,81 +244,81 @@ def _number(value: Value) -> int:
     return value
 
 
-def _cas(state: State, action: Action) -> Effect:
+def _cas(state: State, action: Action) -> Transition:
     found = state.get(action.keys[0])
     expected, new = action.values
     if found is None:
-        return Effect(Answer.ABSENT, state, "CAS-003", "CAS-003", "CAS-003")
+        return Transition(Answer.ABSENT, state, "CAS-003", "CAS-003", "CAS-003")
     if not equal_to_cas(found.value, expected):
         rule = "CAS-002" if type(found.value) is type(expected) else "CAS-005"
-        return Effect(0, state, rule, rule, "CAS-002")
+        return Transition(0, state, rule, rule, "CAS-002")
     after = _with(state, action, Entry(new, action.ttl_ms or found.ttl_ms))
-    return Effect(1, after, "CAS-001", "CAS-001", "CAS-010" if action.ttl_ms else "CAS-011")
+    return Transition(1, after, "CAS-001", "CAS-001", "CAS-010" if action.ttl_ms else "CAS-011")
 
 
-def _lock(state: State, action: Action) -> Effect:
+def _lock(state: State, action: Action) -> Transition:
     found = state.get(action.keys[0])
     if found is not None:
         rule = "LOCK-003" if found.value == action.values[0] else "LOCK-002"
-        return Effect(0, state, rule, "LOCK-002", "LOCK-002")
+        return Transition(0, state, rule, "LOCK-002", "LOCK-002")
     after = _with(state, action, Entry(action.values[0], action.ttl_ms))
-    return Effect(1, after, "LOCK-001", "LOCK-001", "LOCK-001")
+    return Transition(1, after, "LOCK-001", "LOCK-001", "LOCK-001")
 
 
-def _unlock(state: State, action: Action) -> Effect:
+def _unlock(state: State, action: Action) -> Transition:
     key = action.keys[0]
     found = state.get(key)
     if found is None:
-        return Effect(0, state, "UNLOCK-002", "UNLOCK-002", "UNLOCK-002")
+        return Transition(0, state, "UNLOCK-002", "UNLOCK-002", "UNLOCK-002")
     if found.value != action.values[0]:
-        return Effect(Answer.REFUSED, state, "UNLOCK-003", "UNLOCK-003", "UNLOCK-003")
-    return Effect(1, _without(state, key), "UNLOCK-001", "UNLOCK-001", "UNLOCK-001")
+        return Transition(Answer.REFUSED, state, "UNLOCK-003", "UNLOCK-003", "UNLOCK-003")
+    return Transition(1, _without(state, key), "UNLOCK-001", "UNLOCK-001", "UNLOCK-001")
 
 
-def _extend(state: State, action: Action) -> Effect:
+def _extend(state: State, action: Action) -> Transition:
     found = state.get(action.keys[0])
     if found is None:
-        return Effect(0, state, "EXTEND-002", "EXTEND-002", "EXTEND-002")
+        return Transition(0, state, "EXTEND-002", "EXTEND-002", "EXTEND-002")
     if found.value != action.values[0]:
-        return Effect(Answer.REFUSED, state, "EXTEND-003", "EXTEND-003", "EXTEND-003")
+        return Transition(Answer.REFUSED, state, "EXTEND-003", "EXTEND-003", "EXTEND-003")
     after = _with(state, action, Entry(found.value, action.ttl_ms))
-    return Effect(1, after, "EXTEND-001", "EXTEND-001", "EXTEND-001")
+    return Transition(1, after, "EXTEND-001", "EXTEND-001", "EXTEND-001")
 
 
 # --- Batches -------------------------------------------------------------------------------------
 
 
-def _mget(state: State, action: Action) -> Effect:
+def _mget(state: State, action: Action) -> Transition:
     found = tuple([state[key].value if key in state else None for key in action.keys])
     rule = _batch_rule(state, action, "MGET-001", absent="MGET-002", twice="MGET-003")
-    return Effect(found, state, rule, "MGET-004", "MGET-004")
+    return Transition(found, state, rule, "MGET-004", "MGET-004")
 
 
-def _mset(state: State, action: Action) -> Effect:
+def _mset(state: State, action: Action) -> Transition:
     after = _with(state, action, *[Entry(value, action.ttl_ms) for value in action.values])
     rule = "MSET-003" if _is_twice(action) else "MSET-001"
-    return Effect(Answer.OK, after, rule, rule, "MSET-002")
+    return Transition(Answer.OK, after, rule, rule, "MSET-002")
 
 
-def _msetex(state: State, action: Action) -> Effect:
+def _msetex(state: State, action: Action) -> Transition:
     entries = [Entry(*pair) for pair in zip(action.values, action.ttls_ms, strict=True)]
     rule = "MSETEX-002" if _is_twice(action) else "MSETEX-001"
-    return Effect(Answer.OK, _with(state, action, *entries), rule, rule, rule)
+    return Transition(Answer.OK, _with(state, action, *entries), rule, rule, rule)
 
 
-def _mdel(state: State, action: Action) -> Effect:
+def _mdel(state: State, action: Action) -> Transition:
     after = _without(state, *action.keys)
     rule = _batch_rule(state, action, "MDEL-001", absent="MDEL-002", twice="MDEL-003")
-    return Effect(len(state) - len(after), after, rule, rule, rule)
+    return Transition(len(state) - len(after), after, rule, rule, rule)
 
 
-def _mexists(state: State, action: Action) -> Effect:
+def _mexists(state: State, action: Action) -> Transition:
     found = [state.get(key) for key in action.keys]
     rule = _batch_rule(state, action, "MEXISTS-001", absent="MEXISTS-001", twice="MEXISTS-003")
     if any(entry is not None and entry.value is None for entry in found):
         rule = "MEXISTS-002"
     flags = tuple([int(entry is not None) for entry in found])
-    return Effect(flags, state, rule, "MEXISTS-001", "MEXISTS-001")
+    return Transition(flags, state, rule, "MEXISTS-001", "MEXISTS-001")
 
 
 def _is_twice(action: Action) -> bool:
@@ -331,7 +331,7 @@ def _batch_rule(state: State, action: Action, rule: str, *, absent: str, twice: 
     return rule if all(key in state for key in action.keys) else absent
 
 
-_OPERATIONS: Mapping[str, Callable[[State, Action], Effect]] = {
+_OPERATIONS: Mapping[str, Callable[[State, Action], Transition]] = {
     "get": _get,
     "getdel": _getdel,
     "set": _set,

@@ -46,7 +46,7 @@ _RUN_BYTES_MIN = 64
 """Equal bytes in a row that are written as a repeat."""
 
 _ANY = ExpectedReply(["OK", "NULL", "ERROR", "INVALID"], Payload())
-"""A reply that nobody judges."""
+"""A reply that is not judged."""
 
 _RUNS = re.compile(rb"(?s)(.)\1{%d,}" % (_RUN_BYTES_MIN - 1))
 
@@ -60,7 +60,7 @@ class ReproClause(msgspec.Struct, frozen=True):
 
 
 class Story(msgspec.Struct, frozen=True):
-    """What is told of a failure, besides its steps.
+    """What is reported of a failure, apart from its steps.
 
     Attributes:
         case: its name, ``wire....``.

@@ -16,7 +16,7 @@ from kvbench.conformance.wire.presence import why_absent
 from kvbench.conformance.wire.repro import write_repro
 
 _BACK_AGAIN_S = 2.0
-"""A server that somebody restarts is back by then; one that is not is gone."""
+"""A server that is restarted is back by then; one that is not is gone."""
 
 
 class WireSuite(Suite):

@@ -6,7 +6,7 @@ either refusal where two are allowed, and a value in another encoding where it i
 server may decode and encode anew). Only for a preference must the reply be the preferred one, byte
 for byte.
 
-A vector can come from a file that anybody wrote. It is checked before the first byte is sent: its
+A vector can come from a foreign file. It is checked before the first byte is sent: its
 numbers must be such that playing ends (:func:`check_numbers`), and its keys must begin with the
 prefix (:func:`check_keys`): those that it lists are deleted, and what it sends passes the guard.
 """
@@ -104,7 +104,7 @@ def _means_the_same(expected: ExpectedReply, reply: WireReply) -> bool:
     )
 
 
-# --- Vectors from a file of somebody else --------------------------------------------------------
+# --- Vectors from a foreign file ----------------------------------------------------------------
 
 STEPS_MAX = 2000
 """A conversation that is longer is nothing to read or to send around: it is no file, either."""

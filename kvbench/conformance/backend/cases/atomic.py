@@ -93,7 +93,7 @@ def one_of_many_stores(ctx: BackendContext) -> None:
     def user(number: int) -> Callable[[Backend], list[bool]]:
         return lambda store: [store.setnx(key, ctx.value(number)) for key in keys]
 
-    answers = ctx.beside([user(number) for number in range(users)])
+    answers = ctx.concurrently([user(number) for number in range(users)])
     stored = ctx.store.mget(keys)
     for place in range(rounds):
         of_round = [of_user[place] for of_user in answers]
@@ -148,7 +148,7 @@ def one_of_many_gets_the_value(ctx: BackendContext) -> None:
     def user(store: Backend) -> list[Value]:
         return [store.getdel(key) for key in keys]
 
-    answers = ctx.beside([user] * users)
+    answers = ctx.concurrently([user] * users)
     for place in range(rounds):
         of_round = [of_user[place] for of_user in answers]
         ctx.expect(of_round.count(ctx.value()), 1, "how many of four getdel got the value")
@@ -181,7 +181,7 @@ def _look_at_batches(
                 return [seen]
         return []
 
-    for mixture in ctx.beside([writer, looker, looker]):
+    for mixture in ctx.concurrently([writer, looker, looker]):
         for seen in mixture:
             values = [repr(value) for value in dict.fromkeys(map(str, seen))]
             raise CaseFailed("one state of all keys", f"a mixture of {', '.join(values[:4])}")

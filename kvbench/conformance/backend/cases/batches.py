@@ -19,7 +19,7 @@ MANY = 100_000
 
 
 def _stored(ctx: BackendContext, count: int) -> list[str]:
-    """So many keys, each stored with a value of its own by set."""
+    """So many keys, each stored with a different value by set."""
     keys = ctx.keys(count)
     for number, key in enumerate(keys):
         ctx.store.set(key, ctx.value(number))

@@ -166,7 +166,7 @@ def one_of_many_swaps(ctx: BackendContext) -> None:
     def user(number: int) -> Callable[[Backend], list[bool | None]]:
         return lambda store: [store.cas(key, ctx.value(99), ctx.value(number)) for key in keys]
 
-    answers = ctx.beside([user(number) for number in range(users)])
+    answers = ctx.concurrently([user(number) for number in range(users)])
     stored = ctx.store.mget(keys)
     for place in range(rounds):
         of_round = [of_user[place] for of_user in answers]

@@ -180,7 +180,7 @@ def every_count_counts(ctx: BackendContext) -> None:
     def count(store: Backend) -> list[int]:
         return [store.incr(key) for _ in range(steps)]
 
-    answers = ctx.beside([count] * users)
+    answers = ctx.concurrently([count] * users)
     ctx.expect(ctx.store.incr(key, 0), users * steps, "the counter after all")
     seen = sorted([number for of_user in answers for number in of_user])
     ctx.expect(seen, list(range(1, users * steps + 1)), "the answers, each number once")

@@ -87,7 +87,7 @@ def a_closed_backend_has_failed(ctx: BackendContext) -> None:
             answer = call()
         except KvError:
             failed.add(operation)
-        except Exception as error:  # noqa: BLE001 - whatever it raises is told
+        except Exception as error:  # noqa: BLE001 - whatever it raises is reported
             shown = f"{type(error).__name__}: {error}"
             raise CaseFailed(f"{operation} of a closed backend: a KvError", shown) from None
         else:
@@ -99,7 +99,7 @@ def a_closed_backend_has_failed(ctx: BackendContext) -> None:
 @backend_case("BERR-004")
 def messages_keep_values_to_themselves(ctx: BackendContext) -> None:
     """What is stored does not appear in the message of an error."""
-    key, secret = ctx.key(), b"secret that nobody reads in a log"
+    key, secret = ctx.key(), b"secret that must not be in a log"
     ctx.store.set(key, secret)
     calls = {**with_value(ctx, key, [secret, object()]), **with_key(ctx, "")}
     if Capability.COUNTERS in ctx.capabilities:
@@ -223,7 +223,7 @@ def closing_twice(ctx: BackendContext) -> None:
     store.close()
     try:
         store.close()
-    except Exception as error:  # noqa: BLE001 - whatever it raises is told
+    except Exception as error:  # noqa: BLE001 - whatever it raises is reported
         shown = f"{type(error).__name__}: {error}"
         raise CaseFailed("nothing from a second close", shown) from None
 

@@ -2,7 +2,7 @@
 
 A walk is a list of steps; playing it asks store and model the same and compares every answer. One
 that fails is played again with ever fewer steps, each time under fresh keys, as long as it still
-fails: what is told is the shortest walk found, and the seed of the whole.
+fails: what is reported is the shortest walk found, and the seed of the whole.
 """
 
 from __future__ import annotations

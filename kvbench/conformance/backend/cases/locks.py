@@ -54,7 +54,7 @@ def locks_are_not_reentrant(ctx: BackendContext) -> None:
 
 @backend_case("BLOCK-004", needs=LOCKS)
 def locks_end(ctx: BackendContext) -> None:
-    """After its TTL a lock is free: nobody waits for an owner who died."""
+    """After its TTL a lock is free: no client waits for an owner that died."""
     key, other = ctx.keys(2)
     ctx.store.lock(key, "me", ctx.short_ttl_s)
     ctx.store.lock(other, "me", LOCK_TTL_S)
@@ -220,7 +220,7 @@ def one_of_many_gets_the_lock(ctx: BackendContext) -> None:
     def user(number: int) -> Callable[[Backend], list[bool]]:
         return lambda store: [store.lock(key, f"owner {number}", LOCK_TTL_S) for key in keys]
 
-    answers = ctx.beside([user(number) for number in range(users)])
+    answers = ctx.concurrently([user(number) for number in range(users)])
     for place, key in enumerate(keys):
         taken = [number for number in range(users) if answers[number][place]]
         ctx.expect(len(taken), 1, f"users who got lock {place}")

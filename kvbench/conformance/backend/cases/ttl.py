@@ -93,7 +93,7 @@ def keys_do_not_end_early(ctx: BackendContext) -> None:
 
 @backend_case("BTTL-019", needs=TTL)
 def keys_end_within_a_second(ctx: BackendContext) -> None:
-    """Coarse ticks apart, nobody waits long for the end."""
+    """Coarse ticks apart, no case waits long for the end."""
     key, ttl = ctx.key(), ctx.short_ttl_s
     if ctx.clock is not None:
         ctx.store.set(key, ctx.value(), ttl)

@@ -4,8 +4,8 @@ Races are sent on all connections before the first answer is read, so that they 
 together; one answer too many is the proof. Histories mix operations at random over two to eight
 connections, in threads, and a search decides whether any order explains the answers
 (:mod:`kvbench.conformance.wire.linearizability`). They are short, because that search is, and many,
-because what goes wrong seldom goes wrong every time. The seed repeats what is asked; when, nobody
-can repeat: a failure shows the history itself.
+because what goes wrong seldom goes wrong every time. The seed repeats what is asked, not
+when: a failure shows the history itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ from kvbench.conformance.wire.codec import decode, encode
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.history import PROCESSES_MAX, plan, record, timeline
-from kvbench.conformance.wire.linearizability import Finding, Judgement, Operation, check, per_key
+from kvbench.conformance.wire.linearizability import (
+    HistoryCheck,
+    HistoryVerdict,
+    Operation,
+    check,
+    per_key,
+)
 from kvbench.conformance.wire.oracle import CORE, OPERATIONS, Action, Answer, Result, shown
 from kvbench.conformance.wire.suite import wire_case
 from kvbench.protocol.opcodes import Status
@@ -80,7 +86,7 @@ def _expect_whole_batches(context: WireContext, history: Sequence[Operation]) ->
     for one in history:
         if not isinstance(one.result, tuple) or len(set(one.result)) == 1:
             continue
-        beside = [
+        overlapping = [
             other
             for other in history
             if other.call_ns <= one.return_ns and other.return_ns >= one.call_ns
@@ -90,7 +96,7 @@ def _expect_whole_batches(context: WireContext, history: Sequence[Operation]) ->
             f"one number under all {len(one.result)} keys, which every MSET writes together",
             "an MGET saw " + ", ".join([f"{value} {counts[value]} times" for value in counts]),
             seed=context.run_seed,
-            timeline=timeline(beside),
+            timeline=timeline(overlapping),
         )
 
 
@@ -102,7 +108,7 @@ def _judge_histories(
 ) -> None:
     """Record histories and judge them, until one is violated or all are done."""
     connections = [context.connect() for _ in range(PROCESSES_MAX)]
-    judgements: set[Judgement] = set()
+    judgements: set[HistoryVerdict] = set()
     for turn in range(ROUNDS * context.effort):
         context.trace.clear()
         fresh = tuple([f"{key}{turn}" for key in keys])
@@ -111,14 +117,14 @@ def _judge_histories(
         history = record(connections, plans, context.prefix)
         finding = check(view(history))
         judgements.add(finding.judgement)
-        if finding.judgement is Judgement.VIOLATED:
+        if finding.judgement is HistoryVerdict.VIOLATED:
             raise _violation(context, finding)
         _expect_answers(context, history)
-    if judgements == {Judgement.UNKNOWN}:
+    if judgements == {HistoryVerdict.UNKNOWN}:
         raise SetupFailed("no history could be judged within the bounds of the search")
 
 
-def _violation(context: WireContext, finding: Finding) -> CaseFailed:
+def _violation(context: WireContext, finding: HistoryCheck) -> CaseFailed:
     return CaseFailed(
         "an order of the operations that explains every answer",
         f"these {len(finding.operations)} have none",

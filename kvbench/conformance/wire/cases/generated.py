@@ -85,7 +85,7 @@ def _round_trip(context: WireContext, stored: list[Value]) -> list[tuple[Value, 
 
 @wire_case("KEY-007")
 def keys_of_any_characters(context: WireContext) -> None:
-    """Keys of random Unicode, in both layouts: each names an entry of its own."""
+    """Keys of random Unicode, in both layouts: each names a different entry."""
     limit = KEY_BYTES_MAX - len(context.prefix)
     names = texts(60, 1).filter(lambda name: len(name.encode()) <= limit)
     explore(context, st.lists(names, min_size=1, max_size=4, unique=True), _names_hold, examples=50)
@@ -93,7 +93,7 @@ def keys_of_any_characters(context: WireContext) -> None:
 
 @wire_case("KEY-006")
 def keys_that_look_alike(context: WireContext) -> None:
-    """Keys of the same letters in other case, order and spacing: each names an entry of its own."""
+    """Keys of the same letters in other case, order and spacing: each names a different entry."""
     names = st.lists(st.sampled_from("aA bé\u0065\u0301ß"), min_size=1, max_size=3).map("".join)
     explore(context, st.lists(names, min_size=2, max_size=6, unique=True), _names_hold, examples=30)
 
@@ -118,7 +118,7 @@ def requests_in_any_pieces(context: WireContext) -> None:
     for number, cut in enumerate(range(1, len(encode(Action("set", (key,), (0,)))))):
         request = encode(Action("set", (key,), (number,)))
         pieces = [request[:cut], request[cut:]]
-        # A server that acts on half a key would touch somebody else's.
+        # A server that acts on half a key would touch another user's.
         if context.may_send(*pieces):
             _send_pieces(connection, pieces)
             connection.read().expect(Status.OK, b"")

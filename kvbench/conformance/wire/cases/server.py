@@ -2,7 +2,7 @@
 
 Most of these clauses hold for every reply of every vector; here they are looked at one by one, over
 a tour of all operations that the target declares. Opcodes that this document does not assign are
-never sent: what a private one does nobody knows.
+never sent: what a private one does is unknown.
 """
 
 from __future__ import annotations
@@ -310,7 +310,7 @@ def _entries(connection: WireConnection) -> int:
 def _count_of_stored(
     connection: WireConnection, keys: list[str], ttl_ms: int, wait_s: float
 ) -> tuple[int, bool]:
-    """How INFO's count changes when ``keys`` are stored, and whether nobody else changed it."""
+    """How INFO's count changes when ``keys`` are stored, and whether no other client changed it."""
     connection.send(b"".join([encode(Action("del", (key,))) for key in keys]))
     connection.read_many(len(keys))
     before, again = _entries(connection), _entries(connection)
@@ -324,7 +324,7 @@ def _count_of_stored(
 
 
 def _expect_counted(context: WireContext, expected: int, ttl_ms: int, wait_s: float = 0.0) -> None:
-    """Fail unless INFO counts ``expected`` keys more, exactly where nobody else is at work."""
+    """Fail unless INFO counts ``expected`` keys more, exactly where no other client is active."""
     connection = context.connect()
     keys = context.keys(COUNTED_KEYS)
     counts = []

@@ -77,8 +77,8 @@ def expired_keys_are_absent_to_every_operation(context: WireContext) -> None:
         _sleep_until(began + (end_ms + GONE_MS) / 1000)
         found = decode(action, connection.exchange(encode(action, prefix)))
         if found != answer:
-            told = f"{shown(answer)} to {action} of a key that has expired"
-            raise CaseFailed(told, shown(found))
+            wanted = f"{shown(answer)} to {action} of a key that has expired"
+            raise CaseFailed(wanted, shown(found))
 
 
 def _sleep_until(moment: float) -> None:

@@ -4,7 +4,7 @@ For each clause of an operation's meaning there is a case that leads past it aga
 of its steps are taken at random, half lead to where the clause decides, if the model knows a way.
 After every step it asks what the step's keys hold and, where the target has TTL, how long they
 live; so a fault shows at once, and the model knows which sentence it breaks. A walk that meets a
-fault of another clause ends there and says nothing: that clause has a case of its own.
+fault of another clause ends there and says nothing: that clause has its own case.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from kvbench.conformance.wire.oracle import (
     CORE,
     Action,
     Answer,
-    Effect,
     State,
+    Transition,
     apply,
     same_result,
     shown,
@@ -81,7 +81,7 @@ POOLS: dict[str, Sequence[Value]] = {
 }
 """Values that bring these operations to their edges."""
 
-_STANDS_ON = {"unlock": {"lock"}, "extend": {"lock"}}
+_PREREQUISITES = {"unlock": {"lock"}, "extend": {"lock"}}
 """Operations without which there is nothing for these to do."""
 
 
@@ -95,7 +95,7 @@ class _Walk:
 
     def __init__(self, operation: str, clause: str) -> None:
         pool = POOLS.get(operation, SMALL_VALUES)
-        names = ["set", operation, *_STANDS_ON.get(operation, {"set"}), "del"]
+        names = ["set", operation, *_PREREQUISITES.get(operation, {"set"}), "del"]
         self._menus = [menu(name, pool) for name in names]
         self._clause = clause
         self._visits = 0
@@ -140,13 +140,15 @@ class _Walk:
                 if clause != self._clause:
                     return
                 before = {key: entry for key, entry in state.items() if key in action.keys}
-                raise CaseFailed(f"{action}: {expected}", f"{actual} (before: {_told(before)})")
+                raise CaseFailed(
+                    f"{action}: {expected}", f"{actual} (before: {_show_state(before)})"
+                )
             self._visits += self._passes(state, action)
             state = effect.state
 
 
 def _difference(
-    context: WireContext, connection: WireConnection, action: Action, effect: Effect
+    context: WireContext, connection: WireConnection, action: Action, effect: Transition
 ) -> tuple[str, str, str] | None:
     """Take a step and compare: the broken clause, what was expected, what came; or None."""
     probes = ["get", "ttl"] if "ttl" in context.capabilities else ["get"]
@@ -164,7 +166,7 @@ def _difference(
     return None
 
 
-def _told(state: State) -> str:
+def _show_state(state: State) -> str:
     held = [
         f"{key}={entry.value!r}" + (f" for {entry.ttl_ms} ms" if entry.ttl_ms else "")
         for key, entry in state.items()
@@ -181,7 +183,7 @@ def _add_walks(table: dict[str, tuple[str, ...]], needs: frozenset[str]) -> None
                     suite=WIRE,
                     clauses=(clause,),
                     run=_Walk(operation, clause),
-                    needs=needs | ({operation} | _STANDS_ON.get(operation, set())) - CORE,
+                    needs=needs | ({operation} | _PREREQUISITES.get(operation, set())) - CORE,
                     after=tuple([base for base in WIRE.base if base != clause]),
                     doc=f"Random walks past {clause}, compared with the sequential model.",
                 )

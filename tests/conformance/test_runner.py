@@ -111,9 +111,9 @@ def test_order_does_not_matter(address):
 def test_no_case_runs_twice(address):
     runs = []
     case = case_of(lambda context: runs.append(context.seed), "GET-001")
-    examiner = Runner(Target("x", address=address), CAPABLE, options())
-    examiner.finding(case)
-    examiner.finding(case)
+    runner = Runner(Target("x", address=address), CAPABLE, options())
+    runner.finding(case)
+    runner.finding(case)
     assert runs == ["1/wire.test.own"]
 
 
@@ -146,7 +146,7 @@ def test_a_harness_error_names_the_place(address):
     finding = Runner(Target("x", address=address), CAPABLE, options()).finding(
         case_of(run, "GET-001")
     )
-    assert "test_examination.py" in finding.detail
+    assert "test_runner.py" in finding.detail
     assert "ZeroDivisionError: of ours" in finding.detail
 
 
@@ -183,14 +183,14 @@ def test_ctrl_c_keeps_what_was_found(address):
         raise KeyboardInterrupt
 
     chosen = selected_cases([WIRE], Selection(only=("DEL-*",)))
-    examiner = Runner(Target("x", address=address), CAPABLE, options())
-    assert examiner.finding(chosen[0]).outcome is Outcome.PASSED
+    runner = Runner(Target("x", address=address), CAPABLE, options())
+    assert runner.finding(chosen[0]).outcome is Outcome.PASSED
     interrupted = case_of(interrupt, "GET-001")
-    assert not examiner.is_interrupted
-    assert examiner.finding(interrupted).outcome is Outcome.SKIPPED
-    assert examiner.is_interrupted
-    assert examiner.finding(chosen[1]).outcome is Outcome.SKIPPED
-    assert examiner.finding(chosen[0]).outcome is Outcome.PASSED, "what was found stays"
+    assert not runner.is_interrupted
+    assert runner.finding(interrupted).outcome is Outcome.SKIPPED
+    assert runner.is_interrupted
+    assert runner.finding(chosen[1]).outcome is Outcome.SKIPPED
+    assert runner.finding(chosen[0]).outcome is Outcome.PASSED, "what was found stays"
 
 
 def test_an_interrupted_check_says_so(address, monkeypatch):
@@ -237,8 +237,8 @@ def test_one_failing_case_is_enough_for_a_known_deviation():
         Verdict("GET-001", "MUST", "b", Outcome.FAILED, "why"),
         Verdict("GET-002", "MUST", "b", Outcome.PASSED),
     ]
-    mended = [one.verdict for one in with_deviations(both, profile)]
-    assert mended == [Outcome.PASSED, Outcome.XFAIL, Outcome.PASSED]
+    repaired = [one.verdict for one in with_deviations(both, profile)]
+    assert repaired == [Outcome.PASSED, Outcome.XFAIL, Outcome.PASSED]
 
 
 def test_no_repro_is_written_for_a_declared_deviation(tmp_path):
