@@ -1,8 +1,9 @@
 """The client's side of a connection, without I/O: requests in, bytes out; bytes in, responses out.
 
-One state machine for the asynchronous and the synchronous client. It reads no clock and no socket. Its driver passes in received bytes and
-the time, sends the result of :meth:`ClientProtocol.data_to_send`, and closes the connection as soon
-as :attr:`ClientProtocol.is_closed`. A connection is
+One state machine for the asynchronous and the synchronous client. It reads no clock and does no
+I/O. Its driver passes in received bytes and the time, sends the result of
+:meth:`ClientProtocol.data_to_send`, and closes the connection as soon as
+:attr:`ClientProtocol.is_closed`. A connection is
 
 - *open*: it accepts requests;
 - *draining*: it accepts no new ones, and waiting requests still get their responses;
