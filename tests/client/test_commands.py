@@ -111,7 +111,7 @@ def test_ttls_that_are_no_time_are_refused(name):
 @by(WITH_TTL)
 def test_no_ttl_is_0_and_impossible_for_a_lock(name):
     if "lock" in name:
-        with pytest.raises(TypeError, match="every lock ends by itself"):
+        with pytest.raises(TypeError, match="every lock expires"):
             WITH_TTL[name](None)
     else:
         assert ttl_ms_sent(name, WITH_TTL[name](None)) == 0

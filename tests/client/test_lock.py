@@ -279,7 +279,7 @@ def test_a_ttl_that_is_no_time_is_refused_before_anything_is_sent():
             with pytest.raises(ValueError, match="ttl must be a positive number"):
                 async with Lock(client, "job", ttl=ttl):
                     raise AssertionError("never entered")
-        with pytest.raises(TypeError, match="every lock ends by itself"):
+        with pytest.raises(TypeError, match="every lock expires"):
             async with Lock(client, "job", ttl=None):
                 raise AssertionError("never entered")
 

@@ -83,7 +83,7 @@ def test_the_refusal_says_who_does_that_and_what_to_do_and_nothing_was_sent(on_a
         on_alarm(call_inside, 0.05)
         assert client.get("k") == "outer"
         assert len(peer.requests) == 1
-    for words in ("signal handler", "__del__", "client of its own", "set a flag"):
+    for words in ("signal handler", "__del__", "a separate client", "set a flag"):
         assert words in refusals[0]
 
 
