@@ -24,6 +24,8 @@ from kvbench.verdicts import Outcome, by_clause, read_conformance
 FOREIGN = Path(__file__).parents[1] / "foreign"
 VECTORS = Path(__file__).parents[2] / "specs" / "vectors"
 DOCUMENTED_ADDRESS = "127.0.0.1:16390"
+WRITE_REASONS = """sed -i 's/^reason = ""/reason = "left out"/' profile.toml"""
+"""What the README leaves to a person: a profile without them is refused."""
 BUILD_TIMEOUT_S = 240
 """The first build compiles Go's own library as well: 15 s on two idle cores."""
 CHECK_TIMEOUT_S = 120
@@ -115,6 +117,7 @@ def test_the_commands_of_the_readme_run(address, tmp_path):
         "kvbench check": f"{sys.executable} -m kvbench check --only 'GET-*' --only OP-002",
         "kvbench replay": f"{sys.executable} -m kvbench replay",
         "kvbench-failures/CASE.json": str(VECTORS / "framing.json"),
+        "  # Then write the reasons in it.": f"\n{WRITE_REASONS}",
     }
     commands = "".join(scripts)
     assert len(scripts) == 3 and all(part in commands for part in quicker)
