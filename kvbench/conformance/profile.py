@@ -16,7 +16,7 @@ Both suites know words such as ``ttl``, and mean different things. For a target 
 ``capabilities`` is a table: ``capabilities = {wire = ["mget"], backend = ["ttl"]}``; a plain list
 then says the same to both, each suite taking the words that it knows.
 
-For the schemes of our own adapters the profiles in ``specs/profiles`` are there without being
+For the schemes of kvbench's adapters the profiles in ``specs/profiles`` are there without being
 named: ``valkey://`` is checked with ``specs/profiles/valkey.toml``.
 """
 

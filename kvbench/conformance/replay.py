@@ -28,7 +28,7 @@ from kvbench.verdicts import Exchange
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of one step.
+    """The result of one step.
 
     Attributes:
         step: as the file has it.

@@ -1,4 +1,4 @@
-"""Runs the selected cases against a target, one by one, and sums up what came of it.
+"""Runs the selected cases against a target, one by one, and sums up the results.
 
 Every case has its own connections, its own key prefix and its own seed, which follows from the
 run's seed and the case's name: one case alone runs as it did among all, in any order and in any

@@ -10,5 +10,5 @@ RANDOM = "random"
 
 
 def drawn(seed: str) -> str:
-    """The seed of a run; one that nobody had before for :data:`RANDOM`."""
+    """The seed of a run; a new one for :data:`RANDOM`."""
     return secrets.token_hex(4) if seed == RANDOM else seed

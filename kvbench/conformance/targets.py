@@ -79,7 +79,7 @@ def expect_server(text: str) -> None:
     """See that a server of the wire protocol is where the user says; fine for other targets.
 
     Raises:
-        KvConnectionError: nobody is there, is silent, or speaks another protocol.
+        KvConnectionError: the connection failed, or the peer is silent or speaks another protocol.
     """
     if WIRE not in target_suites(text) or not _names_host(text):
         return

@@ -272,7 +272,7 @@ class BackendContext(CaseContext):
 
 
 class _Other(threading.Thread, Generic[_T]):
-    """A thread that uses the store, and what came of it."""
+    """A thread that uses the store, and its result."""
 
     def __init__(
         self, context: BackendContext, work: Callable[[Backend], _T], barrier: threading.Barrier

@@ -82,7 +82,7 @@ def net_ttl_ms(host: str, port: int, reply_timeout_s: float = _REPLY_TIMEOUT_S) 
 
 
 def _tell_itself(context: WireContext) -> dict[str, str]:
-    """The texts that INFO tells, such as product and version; nothing when it makes no sense."""
+    """The texts that INFO tells, such as product and version; nothing when it is invalid."""
     reply = _ask(context, frame(Opcode.INFO, b""))
     try:
         members = json.loads(reply.payload) if reply is not None else {}
@@ -161,7 +161,7 @@ def _refusals_of(
 
 
 def _ask(context: WireContext, request: bytes) -> WireReply | None:
-    """The reply, None when none came. Each question has a connection of its own."""
+    """The reply, None when none came. Each question has its own connection."""
     try:
         with closing(context.connect()) as connection:
             return connection.exchange(request)

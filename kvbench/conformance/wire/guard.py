@@ -1,7 +1,7 @@
 """The guard: no byte leaves for a target before it is seen that it can touch no foreign key.
 
 Servers that are checked may hold other people's data, and may be wrong in any way. So what is about
-to be sent is read here as a sloppy server would read it, and every key that such a server could
+to be sent is read here as a faulty server would read it, and every key that such a server could
 write under must begin with the prefix of the run:
 
 - A declared length that is too large means "as much as there is": of frames, keys and values.
@@ -126,7 +126,7 @@ def _unfinished(stream: bytes) -> bytes:
 
 
 def _written(opcode: int, payload: bytes) -> Iterator[bytes]:
-    """Every key that a sloppy server could write for a request."""
+    """Every key that a faulty server could write for a request."""
     if opcode in _READING:
         return
     request = Opcode(opcode).request if opcode in _ASSIGNED else RequestLayout.KEY

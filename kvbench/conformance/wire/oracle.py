@@ -3,7 +3,7 @@
 :func:`apply` takes a state and an action and gives the answer, the state afterwards, and the
 clauses that say so: each branch of the model is a sentence of specs/wire-protocol.md, and a
 difference from it is held against that sentence alone. Time stands still here: a TTL is the number
-that a key was given, so whoever uses TTLs takes long ones.
+that a key was given, so cases with TTLs take long ones.
 
 Every operation of the protocol that touches keys is here. A state is never changed: the one
 afterwards is another object, or the same where nothing changed.

@@ -1,11 +1,11 @@
 """Whether a server of the wire protocol is there, and what else it may be.
 
-A GET is sent, which changes nothing. Whoever answers or closes is there; what only a peer of
+A GET is sent, which changes nothing. A peer that answers or closes is there; what only a peer of
 another protocol would say is recognised by its first bytes. Such a peer may wait for more than a
 GET before it says anything:
 
-- One whose protocol has lines waits for the end of one. :data:`LINE` ends one on a connection of
-  its own; a server of ours takes it for the beginning of a header, and does nothing.
+- One whose protocol has lines waits for the end of one. On a separate connection :data:`LINE`
+  ends one; a server of this protocol takes it for the beginning of a header, and does nothing.
 - One that speaks TLS closes on what is no TLS, often without a word. :data:`TLS_RECORD` makes it
   speak; a server of ours takes it for a request that is never complete.
 """
@@ -181,7 +181,7 @@ def _receive(connection: socket.socket) -> bytes:
     try:
         return connection.recv(256)
     except OSError:
-        return b""  # Closed: somebody is there.
+        return b""  # Closed: a server is there.
 
 
 def _words_of_tls(address: tuple[str, int], timeout_s: float) -> bytes:

@@ -18,7 +18,7 @@ LOCKS = ("locks",)
 
 def _expect_held(ctx: BackendContext, key: str, owner: str) -> None:
     """Fail the case unless ``owner`` holds the lock; takes it from them, and gives it back."""
-    ctx.expect(ctx.store.lock(key, "nobody", LOCK_TTL_S), False, "lock by another owner")
+    ctx.expect(ctx.store.lock(key, "other", LOCK_TTL_S), False, "lock by another owner")
     ctx.expect(ctx.store.extend_lock(key, owner, LOCK_TTL_S), True, f"extend_lock by {owner!r:.40}")
 
 

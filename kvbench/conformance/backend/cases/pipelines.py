@@ -121,7 +121,7 @@ def large_values(ctx: BackendContext) -> None:
     found = ctx.store.pipelined_get(keys)
     wrong = [place for place in range(LARGE_KEYS) if found[place] != values[place]]
     ctx.expect(wrong, [], "places of wrong values")
-    # The server has to write before it can read on, and so has whoever asks.
+    # The server has to write before it can read on, and so has the caller.
     asked = [keys[0]] * LARGE_GETS + [ctx.key(LONG_NAME)] * (2 * MANY) + [keys[1]]
     found = ctx.store.pipelined_get(asked)
     expected = [*[values[0]] * LARGE_GETS, *[None] * (2 * MANY), values[1]]

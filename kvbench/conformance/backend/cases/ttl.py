@@ -41,7 +41,7 @@ class Life:
 
 
 def _watch(ctx: BackendContext, key: str, give: Callable[[], object], until_s: float) -> Life:
-    """Give a key a TTL and read it until it is gone, or surely should be."""
+    """Give a key a TTL and read it until it is gone, or well past its TTL."""
     before = time.monotonic()
     give()
     after = time.monotonic()

@@ -81,15 +81,15 @@ def large_values(ctx: BackendContext) -> None:
 @backend_case("BVAL-003")
 def types_that_are_not_held(ctx: BackendContext) -> None:
     """What the store does not hold is refused, wherever it comes in."""
-    nobody = (object(), {1, 2}, 1j, range(2), bytearray(b"x"), memoryview(b"x"), Exception)
+    unstorable = (object(), {1, 2}, 1j, range(2), bytearray(b"x"), memoryview(b"x"), Exception)
     typed = ("text", 1, 1.5, True, None, Decimal(1), [b"x"], {"a": b"x"}, (b"x",))
     nested = ([object()], {"a": {1}}, [[[1j]]], ({"a": bytearray()},))
-    _expect_refusals(ctx, (*nobody, *(nested if ctx.is_typed else typed)), TypeError)
+    _expect_refusals(ctx, (*unstorable, *(nested if ctx.is_typed else typed)), TypeError)
 
 
 @backend_case("BVAL-004")
 def a_refusal_names_the_key(ctx: BackendContext) -> None:
-    """Whoever stores a batch of thousands learns which key was wrong."""
+    """A caller that stores a batch of thousands learns which key was wrong."""
     key = ctx.key("guilty")
     bad: tuple[object, ...] = (
         (object(), I64_MAX + 1, "\ud800", {1: 1}) if ctx.is_typed else (object(), 1)

@@ -150,7 +150,7 @@ def _expect_answers(context: WireContext, history: Sequence[Operation]) -> None:
 
 @wire_case("CONN-004")
 def what_was_written_is_seen_by_others(context: WireContext) -> None:
-    """A key is written on one connection in turn: whoever reads after the OK must see it."""
+    """A key is written on one connection in turn: a client that reads after the OK must see it."""
     connections = [context.connect() for _ in range(4)]
     key = context.key()
     for number in range(2 * ROUNDS * context.effort):

@@ -31,7 +31,7 @@ EDGES = (255, 256, 257, 65_535, 65_536, 65_537)
 """Lengths around those where a field of one or two bytes ends."""
 
 COUNTED_KEYS = 2000
-"""Keys stored to see INFO count them: more than other clients are likely to add meanwhile."""
+"""Keys stored to see INFO count them: more than other clients are likely to add concurrently."""
 
 COUNTING_ROUNDS = 5
 """Attempts at counting, for other clients may come and go."""
