@@ -29,6 +29,10 @@ HEX_CHARS_SHOWN = 96
 """Hex characters shown of one of them: 32 bytes, so that the meaning fits next to it."""
 
 
+ARROWS = {">": "→", "<": "←", "!": "·"}
+"""How the directions of an exchange are shown: to the target, from it, and other events."""
+
+
 class Outcome(StrEnum):
     """The outcome of a case for a clause; pytest's word if there is one. The worst comes first."""
 
@@ -92,6 +96,22 @@ class Exchange(msgspec.Struct, frozen=True):
     decoded: str
 
 
+class Traits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a failure may share with others that have the same cause.
+
+    Attributes:
+        operation: of the request with the wrong answer; empty if no single request had one.
+        refusal: the target's own message, if it refused.
+        ending: ``closed`` or ``silent``, if no answer came.
+        types: of the values in that request.
+    """
+
+    operation: str = ""
+    refusal: str = ""
+    ending: str = ""
+    types: tuple[str, ...] = ()
+
+
 class Failure(msgspec.Struct, frozen=True):
     """Why a case failed: the information needed to find the fault.
 
@@ -102,6 +122,7 @@ class Failure(msgspec.Struct, frozen=True):
         seed: reproduces random choices; empty if there were none.
         repro: file for `kvbench replay`; empty if there is none.
         timeline: a concurrent history as text; empty if there was none.
+        traits: what it may share with other failures.
     """
 
     expected: str
@@ -110,6 +131,7 @@ class Failure(msgspec.Struct, frozen=True):
     seed: str = ""
     repro: str = ""
     timeline: str = ""
+    traits: Traits = Traits()
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -265,14 +287,14 @@ def judge(
 
 
 def explain(
-    verdicts: Sequence[Verdict], texts: Mapping[str, str], address: str = "HOST:PORT"
+    verdicts: Sequence[Verdict], texts: Mapping[str, str], target: str = "HOST:PORT"
 ) -> str:
     """The findings of one case as plain lines: clauses, their texts, the failure, the conversation.
 
     Args:
         verdicts: of one case and one outcome, at least one; a line for each comes first.
         texts: the sentence of each clause.
-        address: of the target, for the replay command.
+        target: its address or URL, for the command that shows the failure again.
     """
     lines = [f"{one.clause} ({one.level}) {texts.get(one.clause, '')}".rstrip() for one in verdicts]
     verdict = verdicts[0]
@@ -283,27 +305,45 @@ def explain(
     lines += [f"  expected  {failure.expected}", f"  actual    {failure.actual}"]
     if failure.seed:
         lines.append(f"  seed      {failure.seed}")
-    if failure.repro:
-        lines.append(f"  again     kvbench replay {address} {failure.repro}")
-    shown = failure.exchanges[-EXCHANGES_SHOWN:]
-    if shown:
-        less = len(failure.exchanges) - len(shown)
-        lines.append(f"  the last {len(shown)} exchanges:" if less else "  the conversation:")
-        lines += [f"    {describe(exchange)}" for exchange in shown]
+    lines.append(f"  again     {command_again(verdict, target)}")
+    lines += _conversation(failure)
     if failure.timeline:
         lines += ["  the history:", *[f"    {line}" for line in failure.timeline.splitlines()]]
     return "\n".join(lines)
 
 
+def command_again(verdict: Verdict, target: str) -> str:
+    """The command that shows a failure again: its repro file played, or its clause checked."""
+    failure = verdict.failure
+    if failure is not None and failure.repro:
+        has_address = "://" not in target or target.startswith(("kvb://", "kvb+async://"))
+        return f"kvbench replay {target if has_address else 'HOST:PORT'} {failure.repro}"
+    seed = f" --seed {failure.seed}" if failure is not None and failure.seed else ""
+    return f"kvbench check {target} --only {verdict.clause}{seed}"
+
+
+def _conversation(failure: Failure) -> list[str]:
+    """The end of the conversation, and where the whole of it is."""
+    shown = failure.exchanges[-EXCHANGES_SHOWN:]
+    if not shown:
+        return []
+    less = len(failure.exchanges) - len(shown)
+    lines = [f"  the last {len(shown)} exchanges:" if less else "  the conversation:"]
+    lines += [f"    {describe(exchange)}" for exchange in shown]
+    is_cut = less or any(len(exchange.hex) > HEX_CHARS_SHOWN for exchange in shown)
+    if is_cut and failure.repro:
+        lines.append(f"    whole in {failure.repro}")
+    return lines
+
+
 def describe(exchange: Exchange) -> str:
-    """One exchange as a line: time, connection, direction, bytes, meaning."""
-    shown = exchange.hex[: HEX_CHARS_SHOWN - 1]
+    """One exchange as a line: time, connection, direction, meaning, bytes."""
+    shown = exchange.hex[:HEX_CHARS_SHOWN]
     if len(exchange.hex) > len(shown):
         shown = f"{shown.rpartition(' ')[0]} …"
-    parts = (shown, exchange.decoded)
-    return f"{exchange.at_ms:9.1f} ms {exchange.connection} {exchange.direction} " + "  ".join(
-        [part for part in parts if part]
-    )
+    arrow = ARROWS.get(exchange.direction, exchange.direction)
+    line = f"{exchange.at_ms:9.1f} ms {exchange.connection} {arrow} {exchange.decoded}"
+    return f"{line}  [{shown}]" if shown else line
 
 
 def read_conformance(path: Path) -> Conformance:

@@ -22,7 +22,7 @@ from typing import Never, Self
 
 from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.target import Target
-from kvbench.verdicts import Exchange
+from kvbench.verdicts import Exchange, Traits
 
 EFFORT_RIGOROUS = 10
 """How many times deeper ``--rigorous`` goes: minutes instead of one."""
@@ -64,6 +64,10 @@ class CaseContext(ABC):
     def exchanges(self) -> tuple[Exchange, ...]:
         """What crossed its connections, for people; empty where there are none."""
         return ()
+
+    def traits(self, error: CaseFailed) -> Traits:
+        """What a failure of the case may share with other failures."""
+        return Traits()
 
 
 @dataclass(frozen=True, slots=True)

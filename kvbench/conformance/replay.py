@@ -61,7 +61,7 @@ def replay(context: WireContext, vector: Vector, *, is_strict: bool) -> Iterator
                 raise KvConnectionError(f"{place}: {error.actual}") from None
         connection = connections[step.connection]
         problems = _take(connection, step, context.prefix, is_strict=is_strict)
-        yield Played(step, exchanges(context.trace.events[seen:]), tuple(problems))
+        yield Played(step, exchanges(context.trace.events, since=seen), tuple(problems))
 
 
 def run_again(story: Story, address: tuple[str, int]) -> Finding | None:

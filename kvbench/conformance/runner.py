@@ -248,6 +248,7 @@ def _failed(
         seed=error.seed or options.seed,
         repro=repro,
         timeline=error.timeline,
+        traits=context.traits(error),
     )
     return Finding(Outcome.FAILED, str(error), failure)
 

@@ -1,17 +1,19 @@
 """Verdicts for a terminal: failures first, then what was not verified, then sums and verdict.
 
-The last lines stay visible on a screen, so they hold the verdict. A case that fails several clauses
-is reported once. On a terminal long lines are wrapped between words; a log file gets them whole, so
-that they can be searched. Colour is never the only sign.
+The last lines stay visible on a screen, so they hold the verdict. Failures are grouped by cause
+(:mod:`kvbench.report.causes`), and one of each group is shown in full; a case that fails several
+clauses is reported once. On a terminal long lines are wrapped between words; a log file gets them
+whole, so that they can be searched. Colour is never the only sign.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.text import Text
 
+from kvbench.report.causes import causes
 from kvbench.report.conformance_matrix import LEVELS, SIGNS
 from kvbench.report.format import count, plain
 from kvbench.specs import clauses
@@ -23,11 +25,12 @@ from kvbench.verdicts import (
     TargetVerdicts,
     Verdict,
     by_clause,
+    command_again,
     explain,
 )
 
 FAILURES_SHOWN = 10
-"""Cases explained in full; the rest get a line each, and are in the JSON and HTML."""
+"""Cases explained in full; of the rest the detail, and the command that shows them again."""
 
 _CLAUSES_NAMED = 8
 _HANGING = 2
@@ -100,32 +103,63 @@ def _lines(target: TargetVerdicts) -> Iterator[Text]:
 
 
 def _entries(outcome: Outcome, verdicts: Sequence[Verdict], target: str) -> Iterator[Text]:
-    address = "HOST:PORT" if "://" in target else target
     texts = {clause.id: clause.text for clause in clauses()}
+    explained = 0
+    found = causes(verdicts, outcome)
+    for place, cause in enumerate(found):
+        if place:
+            yield Text()
+        if cause.text:
+            yield Text(f"  {cause.text}", "bold")
+            yield Text(f"  {cause.share}: {_named(cause.clauses)}")
+        indent = "    " if cause.text else "  "
+        for number, failed in enumerate(cause.failures):
+            is_first = not number and outcome is Outcome.FAILED
+            is_explained = is_first and explained < FAILURES_SHOWN
+            explained += is_explained
+            lines = _explanation if is_explained else _short
+            yield from lines(failed.verdicts, texts, target, indent)
+    yield from _reasons(outcome, [one for one in verdicts if one.failure is None])
+
+
+def _reasons(outcome: Outcome, verdicts: Sequence[Verdict]) -> Iterator[Text]:
+    """Verdicts with a reason and no conversation, each clause once."""
     shown_clauses: set[str] = set()
-    by_case: dict[str, list[Verdict]] = {}
     for one in verdicts:
-        by_case.setdefault(one.case, []).append(one)
-    for place, same in enumerate(by_case.values()):
-        if outcome in (Outcome.FAILED, Outcome.ERROR) and place < FAILURES_SHOWN:
-            if place:
-                yield Text()
-            for one in same:
-                yield _headline(one, texts.get(one.clause, ""))
-            rest = explain(same, texts, address).splitlines()[len(same) :]
-            yield from [Text(f"  {plain(line)}") for line in rest]
-            continue
-        for one in same:
-            if one.clause in shown_clauses:
-                continue
+        if outcome is Outcome.ERROR:
+            yield from _explanation([one], {}, "", "  ")
+        elif one.clause not in shown_clauses:
             shown_clauses.add(one.clause)
-            detail = plain(one.detail)
-            shown = detail if len(detail) <= _DETAIL_CHARS else f"{detail[: _DETAIL_CHARS - 1]}…"
-            yield _headline(one, "").append(f" {shown}")
+            yield _headline(one, "").append(f" {_detail(one)}")
 
 
-def _headline(verdict: Verdict, text: str) -> Text:
-    line = Text("  ")
+def _explanation(
+    verdicts: Sequence[Verdict], texts: Mapping[str, str], target: str, indent: str
+) -> Iterator[Text]:
+    """A failure in full."""
+    for one in verdicts:
+        yield _headline(one, texts.get(one.clause, ""), indent)
+    for line in explain(verdicts, texts, target).splitlines()[len(verdicts) :]:
+        yield Text(f"{indent}{plain(line)}")
+
+
+def _short(
+    verdicts: Sequence[Verdict], texts: Mapping[str, str], target: str, indent: str
+) -> Iterator[Text]:
+    """A failure in two lines: what it is, and how to see the rest of it."""
+    for one in verdicts[:-1]:
+        yield _headline(one, "", indent)
+    yield _headline(verdicts[-1], "", indent).append(f" {_detail(verdicts[-1])}")
+    yield Text(f"{indent}  again     {plain(command_again(verdicts[0], target))}", "dim")
+
+
+def _detail(verdict: Verdict) -> str:
+    detail = plain(verdict.detail)
+    return detail if len(detail) <= _DETAIL_CHARS else f"{detail[: _DETAIL_CHARS - 1]}…"
+
+
+def _headline(verdict: Verdict, text: str, indent: str = "  ") -> Text:
+    line = Text(indent)
     line.append(SIGNS[verdict.verdict].symbol, _STYLES[verdict.verdict])
     line.append(f" {verdict.clause} ({verdict.level})", "bold")
     return line.append(f" {text}".rstrip())

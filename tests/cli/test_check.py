@@ -66,9 +66,11 @@ def test_a_target_that_does_not(kvbench, wrong, tmp_path):
     assert "does not conform, 1 clause violated" in output
     for part in ("✗ PING-001 (MUST) PING MUST answer OK", "expected  ", "70 6f 6e 67", "seed"):
         assert part in output
-    assert f"kvbench replay {wrong} kvbench-failures/ping.json" in output
+    assert f"kvbench replay {wrong} kvbench-failures/wire-vector-ping.json" in output
     assert f"{wrong}: failed PING-001" in progress
-    assert [path.name for path in (tmp_path / "kvbench-failures").iterdir()] == ["ping.json"]
+    assert [path.name for path in (tmp_path / "kvbench-failures").iterdir()] == [
+        "wire-vector-ping.json"
+    ]
 
 
 def test_failures_come_first_and_the_verdict_last(kvbench, wrong):
@@ -133,7 +135,9 @@ def test_several_targets_are_reported_together(kvbench, right, wrong, tmp_path):
     assert "refused" in found.targets[0].facts["not verified"]
     assert f"kvbench: {nobody}: " in error
     assert "All targets" in output
-    assert (tmp_path / "kvbench-failures" / wrong.replace(":", "-") / "ping.json").is_file()
+    assert (
+        tmp_path / "kvbench-failures" / wrong.replace(":", "-") / "wire-vector-ping.json"
+    ).is_file()
 
 
 def test_one_unreachable_target_of_several_is_not_forgotten(kvbench, right):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from kvbench.errors import ProtocolError
 from kvbench.protocol import requests, responses
+from kvbench.protocol.opcodes import Tag
 from tests.conformance.broken_servers import ThreadedDispatcher as RightServer
 from tests.conformance.broken_servers import serving
 
-__all__ = ["NothingStored", "RightServer", "WrongPong", "serving"]
+__all__ = ["NoBools", "NothingStored", "RightServer", "WrongPong", "serving"]
 
 
 class WrongPong(RightServer):
@@ -22,3 +24,13 @@ class NothingStored(RightServer):
 
     def _set(self, payload):
         return responses.EMPTY_RESPONSE
+
+
+class NoBools(RightServer):
+    """SET refuses a Bool, always with the same words."""
+
+    def _set(self, payload):
+        _, _, value = requests.parse_set(payload)
+        if value[0] == Tag.BOOL:
+            raise ProtocolError("no Bools here")
+        return super()._set(payload)

@@ -80,7 +80,7 @@ def test_a_failure_is_reported_with_its_explanation(run, pytester):
     assert "70 6f 6e 67" in output
     assert "kvbench: does not conform" in output
     assert "plugin.py:" not in output, "the report is about the target, not about the suite"
-    repro = json.loads((pytester.path / "kvbench-failures" / "ping.json").read_text())
+    repro = json.loads((pytester.path / "kvbench-failures" / "wire-vector-ping.json").read_text())
     assert repro["failure"]["case"] == "wire.vector.ping"
 
 

@@ -205,7 +205,7 @@ def test_a_preferred_reply_is_asked_for_byte_for_byte(broken):
     assert all(len(reply.status) == 1 for step in file.vectors[0].steps for reply in step.expect)
 
 
-def test_an_endless_conversation_leaves_no_file(broken, tmp_path):
+def test_of_an_endless_conversation_the_file_has_the_end(broken, tmp_path):
     def run(context):
         connection = context.connect()
         for _ in range(STEPS_MAX + 1):
@@ -217,8 +217,10 @@ def test_an_endless_conversation_leaves_no_file(broken, tmp_path):
     case = type(case)("wire.own.long", WIRE, ("PING-001",), run, frozenset(), (), "")
     with context, pytest.raises(CaseFailed) as failed:
         run(context)
-    assert write_repro(tmp_path, "x", case, context, failed.value) == ""
-    assert list(tmp_path.iterdir()) == []
+    file = read_repro(Path(write_repro(tmp_path, "x", case, context, failed.value)))
+    assert len(file.vectors[0].steps) == STEPS_MAX
+    assert not file.failure.is_judged, "the case itself judges"
+    assert len(file.failure.transcript) > STEPS_MAX, "the story is whole"
 
 
 def test_where_nothing_can_be_written_nothing_is_named(broken, tmp_path):

@@ -9,9 +9,10 @@ import pytest
 from rich.console import Console
 
 from kvbench.report.conformance_terminal import FAILURES_SHOWN, render_terminal
-from kvbench.verdicts import Outcome
+from kvbench.verdicts import Exchange, Failure, Outcome, Traits
 from tests.report.conformance_builders import (
     CONTROL,
+    FAILURE,
     GOOD,
     NASTY_FAILURE,
     conformance,
@@ -128,3 +129,45 @@ def test_without_colour_the_words_remain(outcome):
     assert "\x1b" not in plain
     assert "GET-001" in plain or outcome is Outcome.PASSED
     assert "\x1b" in render(target("x", verdict("GET-001", outcome)), force_terminal=True)
+
+
+def refused(clause, message):
+    failure = Failure(
+        "OK", f"02 ERROR {message!r}", FAILURE.exchanges, traits=Traits("SET", message)
+    )
+    return verdict(clause, "failed", f"of {clause}", failure=failure, case=f"wire.{clause}")
+
+
+def test_failures_of_one_cause_stand_under_it_and_the_largest_comes_first():
+    text = render(
+        target(
+            "host:1",
+            verdict("GET-001", "failed", "alone"),
+            *[refused(f"SET-00{n}", "no Bool") for n in (1, 2, 3)],
+        )
+    )
+    parts = (
+        "Not kept (4 clauses)",
+        "  refused with the message 'no Bool'",
+        "  explains 3 of 4 failures: 3 clauses (SET-001, SET-002, SET-003)",
+        "    ✗ SET-001 (MUST) ",
+        "      expected  OK",
+        "a → GET b'k'  [01 00 00 00 01 6b]",
+        "a ← ERROR no  [02 00 00 00 02 6e 6f]",
+        "    ✗ SET-002 (MUST) of SET-002",
+        "      again     kvbench check host:1 --only SET-002",
+        "    ✗ SET-003 (MUST) of SET-003",
+        "  ✗ GET-001 (MUST) ",
+    )
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+    assert text.count("expected  OK") == 1, "one of a group is shown in full"
+
+
+def test_what_is_cut_says_where_the_whole_is():
+    long = Exchange(0.0, "a", ">", "00 " * 200, "SET")
+    failure = Failure("a", "b", (long,) * 20, repro="kvbench-failures/x.json")
+    text = render(target("host:1", verdict("GET-001", "failed", failure=failure)))
+    assert "the last 8 exchanges:" in text
+    assert text.count("…") == 8
+    assert "whole in kvbench-failures/x.json" in text

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import sys
 import threading
 import time
@@ -31,6 +32,7 @@ from kvbench.conformance.findings import CaseFailed, DoesNotApply, SetupFailed
 from kvbench.conformance.isolation import fresh_prefix
 from kvbench.errors import KvError, UnsupportedError
 from kvbench.model import Capability, Value
+from kvbench.verdicts import Traits
 
 SHORT_TTL_S = 0.1
 """Long enough to store a few keys and look at them, short enough to wait for a dozen times."""
@@ -46,6 +48,9 @@ NET_TTL_S = 3600.0
 
 _SWITCH_INTERVAL_S = 1e-5
 """Threads change often, so that a store in this process is interrupted inside its calls."""
+
+_ERROR = re.compile(r"\w+: ")
+"""How a failure reads for which an exception came: its class first."""
 
 _T = TypeVar("_T")
 
@@ -245,6 +250,11 @@ class BackendContext(CaseContext):
         except Exception as error:  # noqa: BLE001 - whatever the store raises instead is reported
             raise CaseFailed(f"{what}: {names}", f"{type(error).__name__}: {error}") from None
         raise CaseFailed(f"{what}: {names}", f"no error, but {result!r}")
+
+    @override
+    def traits(self, error: CaseFailed) -> Traits:
+        """The store's own error, where one came."""
+        return Traits(refusal=error.actual) if _ERROR.match(error.actual) else Traits()
 
     @override
     def __enter__(self) -> Self:

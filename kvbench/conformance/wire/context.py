@@ -24,10 +24,11 @@ from kvbench.conformance.wire.frames import frame
 from kvbench.conformance.wire.guard import EMPTY_KEY, StreamGuard
 from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.trace import Trace, exchanges
+from kvbench.conformance.wire.traits import traits_of
 from kvbench.conformance.wire.values import encode_value
 from kvbench.model import Value
 from kvbench.protocol.opcodes import Opcode, Status
-from kvbench.verdicts import Exchange
+from kvbench.verdicts import Exchange, Traits
 
 NET_TTL_MS = 3_600_000
 """How long a key is there at most that a killed run has left, where the target has TTLs."""
@@ -89,6 +90,15 @@ class WireContext(CaseContext):
     @override
     def exchanges(self) -> tuple[Exchange, ...]:
         return exchanges(self.trace.events)
+
+    @override
+    def traits(self, error: CaseFailed) -> Traits:
+        return traits_of(self.trace.events, error)
+
+    @property
+    def transcript(self) -> tuple[Exchange, ...]:
+        """The whole conversation, for a file."""
+        return exchanges(self.trace.events, is_whole=True)
 
     def now_ms(self) -> float:
         """Milliseconds since the case began."""

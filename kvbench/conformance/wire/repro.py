@@ -105,13 +105,14 @@ def write_repro(
 ) -> str:
     """Write the repro file of a failed wire case.
 
+    Of a conversation that is too long to play, the file has the end; the case itself runs again.
+
     Returns:
-        Its path; empty where it could not be written, or would be too long to play.
+        Its path; empty where it could not be written.
     """
     file = make_repro(case, context, error, target)
-    if len(file.vectors[0].steps) > STEPS_MAX:
-        return ""
-    path = directory / f"{file.vectors[0].id}.json"
+    # Of its case, not of its vector: several cases play the same one.
+    path = directory / f"{_file_name(case.name)}.json"
     try:
         directory.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n")
@@ -140,7 +141,7 @@ def make_repro(case: Case, context: WireContext, error: CaseFailed, target: str)
         is_strict=is_strict,
         seed=error.seed or context.run_seed,
         effort=context.effort,
-        transcript=context.exchanges,
+        transcript=context.transcript,
     )
     return ReproFile("kvbench-vectors/1", "failure", (vector,), clean(story))
 
@@ -166,6 +167,10 @@ def read_repro(path: Path) -> ReproFile:
     except ValueError as error:
         raise UsageError(f"{path} is neither a repro file nor one of vectors: {error}") from None
     return file
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def _vector_of(case: Case) -> Vector | None:
@@ -202,7 +207,7 @@ class _Draft:
 def _vector_from(case: Case, context: WireContext, error: CaseFailed) -> tuple[Vector, bool]:
     """A vector of what a case did, and whether it says which reply was wrong."""
     drafts = _drafts(context)
-    is_judged = _judge(drafts, error)
+    is_judged = _judge(drafts, error) and len(drafts) <= STEPS_MAX
     token = context.prefix.encode()
     keys = [
         key.replace(token, KEY_TOKEN.encode()).decode("utf-8", "replace")
@@ -210,7 +215,7 @@ def _vector_from(case: Case, context: WireContext, error: CaseFailed) -> tuple[V
         if key.startswith(token)
     ]
     vector = Vector(
-        id=re.sub(r"[^a-z0-9]+", "-", case.name.lower()).strip("-"),
+        id=_file_name(case.name),
         clauses=list(case.clauses),
         description=case.doc or case.name,
         steps=[
@@ -223,7 +228,7 @@ def _vector_from(case: Case, context: WireContext, error: CaseFailed) -> tuple[V
                 finish=one.finish,
                 wait_ms=one.wait_ms,
             )
-            for one in drafts
+            for one in drafts[-STEPS_MAX:]
         ],
         keys=keys,
         needs=sorted(case.needs),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self, cast
 
 from kvbench.conformance.findings import CaseFailed
-from kvbench.conformance.wire.frames import declared_bytes, take_frames
-from kvbench.conformance.wire.values import decode_value
-from kvbench.errors import ProtocolError
+from kvbench.conformance.wire.describe import describe_payload, describe_reply, describe_request
+from kvbench.conformance.wire.frames import HEADER_BYTES, declared_bytes, take_frames
 from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX, Opcode, Status
 from kvbench.specs import STATUSES, ExpectedReply, Payload, StatusName
 from kvbench.verdicts import Exchange
@@ -74,9 +73,13 @@ class WireReply:
 
     def __str__(self) -> str:
         name = Status(self.status).name if self.status in list(Status) else "no such status"
+        if self.is_refusal:
+            return f"{self.status:02x} {describe_reply(self.status, self.payload, None)}"
         shown = self.payload[:64].hex(" ")
-        more = f"... ({len(self.payload)} bytes)" if len(self.payload) > 64 else ""
-        return f"{self.status:02x} {name}, payload {shown or 'empty'}{more}"
+        more = f"… ({len(self.payload):,} bytes)" if len(self.payload) > 64 else ""
+        meaning = describe_payload(self.payload) if self.payload else ""
+        meaning = f" ({meaning})" if meaning else ""
+        return f"{self.status:02x} {name}, payload {shown or 'empty'}{more}{meaning}"
 
     @property
     def is_refusal(self) -> bool:
@@ -114,47 +117,75 @@ HEX_BYTES_MAX = 256
 EXCHANGES_MAX = 40
 """Exchanges kept of one conversation: the last ones, where the failure is."""
 
+WHOLE_BYTES_MAX = 1 << 20
+"""Of one exchange in a repro file, which shows the whole: of a larger one the beginning."""
 
-def exchanges(events: Iterable[TraceEvent]) -> tuple[Exchange, ...]:
-    """The end of a conversation, decoded."""
-    return tuple([_exchange(event) for event in list(events)[-EXCHANGES_MAX:]])
+_FRAMES_MAX = 8
+"""Described of one exchange."""
 
 
-def _exchange(event: TraceEvent) -> Exchange:
-    shown = event.data[:HEX_BYTES_MAX].hex(" ")
-    decoded = event.note or _describe(event.data, is_request=event.direction == ">")
-    if len(event.data) > HEX_BYTES_MAX:
-        decoded = f"{decoded} ({len(event.data)} bytes, the first {HEX_BYTES_MAX} shown)"
+def exchanges(
+    events: Sequence[TraceEvent], *, since: int = 0, is_whole: bool = False
+) -> tuple[Exchange, ...]:
+    """A conversation, decoded: its end, or the whole of it.
+
+    Args:
+        events: all that happened, so that each reply is read as that of its request.
+        since: leave out so many at the start.
+        is_whole: with all exchanges, and their bytes up to :data:`WHOLE_BYTES_MAX`.
+    """
+    reader = _Reader()
+    decoded = [reader.describe(event) for event in events]
+    first = since if is_whole else max(since, len(events) - EXCHANGES_MAX)
+    bytes_max = WHOLE_BYTES_MAX if is_whole else HEX_BYTES_MAX
+    pairs = zip(events[first:], decoded[first:], strict=True)
+    return tuple([_exchange(event, text, bytes_max) for event, text in pairs])
+
+
+def _exchange(event: TraceEvent, decoded: str, bytes_max: int) -> Exchange:
+    if len(event.data) > bytes_max:
+        decoded = f"{decoded} ({len(event.data):,} bytes, the first {bytes_max:,} as hex)"
+    shown = event.data[:bytes_max].hex(" ")
     return Exchange(round(event.at_ms, 3), event.connection, event.direction, shown, decoded)
 
 
-def _describe(data: bytes, *, is_request: bool) -> str:
-    """The frames in ``data``, each in a few words."""
-    stream = bytearray(data)
-    parts = [
-        _describe_request(code, payload) if is_request else _describe_reply(code, payload)
-        for code, payload in take_frames(stream)
-    ]
-    if declared_bytes(stream) > PAYLOAD_BYTES_MAX:
-        parts.append(f"a header that declares {declared_bytes(stream)} bytes")
-    elif stream:
-        parts.append(f"{len(stream)} bytes of an unfinished frame")
-    shown = "; ".join(parts[:8])
-    return f"{shown}; ... {len(parts)} in all" if len(parts) > 8 else shown
+class _Reader:
+    """Reads both directions of every connection, frame by frame, however they came in pieces."""
+
+    def __init__(self) -> None:
+        self._streams: dict[tuple[str, str], bytearray] = {}
+        self._asked: dict[str, list[Opcode | None]] = {}
+
+    def describe(self, event: TraceEvent) -> str:
+        """An event in a few words."""
+        if event.note:
+            return event.note
+        stream = self._streams.setdefault((event.connection, event.direction), bytearray())
+        stream += event.data
+        is_request = event.direction == ">"
+        describe = self._request if is_request else self._reply
+        parts = [describe(event.connection, *one) for one in take_frames(stream)]
+        if stream:
+            parts.append(_unfinished(stream))
+            if declared_bytes(stream) > PAYLOAD_BYTES_MAX:
+                stream.clear()  # Refused for its header alone: the next request may begin here.
+                if is_request:
+                    self._asked.setdefault(event.connection, []).append(None)
+        shown = "; ".join(parts[:_FRAMES_MAX])
+        return f"{shown}; … {len(parts)} in all" if len(parts) > _FRAMES_MAX else shown
+
+    def _request(self, connection: str, code: int, payload: bytes) -> str:
+        opcode = Opcode(code) if code in list(Opcode) else None
+        self._asked.setdefault(connection, []).append(opcode)
+        return describe_request(code, payload)
+
+    def _reply(self, connection: str, code: int, payload: bytes) -> str:
+        asked = self._asked.get(connection)
+        return describe_reply(code, payload, asked.pop(0) if asked else None)
 
 
-def _describe_request(code: int, payload: bytes) -> str:
-    name = Opcode(code).name if code in list(Opcode) else f"opcode {code:02x}"
-    return f"{name} {payload[:60]!r}"
-
-
-def _describe_reply(code: int, payload: bytes) -> str:
-    if code not in list(Status):
-        return f"status {code:02x} {payload[:60]!r}"
-    name = Status(code).name
-    if code == Status.OK and payload:
-        try:
-            return f"{name} {str(decode_value(payload))[:60]}"
-        except ProtocolError:
-            return f"{name} {payload[:60]!r}"
-    return f"{name} {payload[:80].decode('utf-8', 'replace')}".rstrip()
+def _unfinished(stream: bytes | bytearray) -> str:
+    if len(stream) < HEADER_BYTES:
+        return f"{len(stream)} bytes of a header"
+    came, declared = len(stream) - HEADER_BYTES, declared_bytes(stream)
+    return f"a frame 0x{stream[0]:02x} that declares {declared:,} bytes, {came:,} of them so far"
