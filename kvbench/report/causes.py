@@ -1,8 +1,9 @@
 """Failures by their cause: what several have in common, and so what to mend first.
 
 The shortest cause that explains the most: failures with the same message of the target are one
-group, then those whose request had the same type of value, then those without an answer, then those
-of the same operation. A failure that shares nothing stands alone. The largest group comes first.
+group, then those where the same operation was not answered, then all others without an answer, then
+those with the same type of value or the same operation, whichever explains more. A failure that
+shares nothing stands alone. The largest group comes first.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ _PLAIN_TYPES = frozenset({"Int", "String"})
 """Most cases use them, whatever they are about."""
 
 _ENDINGS = {
-    "closed": "the target closes the connection in place of an answer",
-    "silent": "the target does not answer",
+    "closed": "the target closes the connection in place of an answer{}",
+    "silent": "the target does not answer{}",
 }
 
 _VARIABLE = re.compile(r"kvbench-check:\w+|0x[0-9a-f]+|\d+|'[^']*'|\"[^\"]*\"")
@@ -80,7 +81,7 @@ def causes(verdicts: Iterable[Verdict], outcome: Outcome) -> tuple[Cause, ...]:
     failed = failed_cases([one for one in verdicts if one.verdict is outcome])
     left = list(failed)
     found: list[Cause] = []
-    for common in (_refusals, _types, _endings, _operations):
+    for common in (_refusals, _unanswered, _endings, _requests):
         groups = list(_groups(left, common, len(failed)))
         taken = set(map(id, chain.from_iterable([one.failures for one in groups])))
         left = [one for one in left if id(one) not in taken]
@@ -115,18 +116,22 @@ def _refusals(failed: FailedCase) -> Iterator[tuple[str, str]]:
         yield _VARIABLE.sub("…", message), f"refused with the message {shown!r}"
 
 
-def _types(failed: FailedCase) -> Iterator[tuple[str, str]]:
-    for name in sorted(set(failed.failure.traits.types) - _PLAIN_TYPES):
-        yield name, f"requests with a value of type {plain(name)}"
+def _unanswered(failed: FailedCase) -> Iterator[tuple[str, str]]:
+    traits = failed.failure.traits
+    if traits.ending in _ENDINGS and traits.operation:
+        text = _ENDINGS[traits.ending].format(f" to {plain(traits.operation)}")
+        yield f"{traits.ending} {traits.operation}", text
 
 
 def _endings(failed: FailedCase) -> Iterator[tuple[str, str]]:
     ending = failed.failure.traits.ending
     if ending in _ENDINGS:
-        yield ending, _ENDINGS[ending]
+        yield ending, _ENDINGS[ending].format("")
 
 
-def _operations(failed: FailedCase) -> Iterator[tuple[str, str]]:
+def _requests(failed: FailedCase) -> Iterator[tuple[str, str]]:
+    for name in sorted(set(failed.failure.traits.types) - _PLAIN_TYPES):
+        yield f"type {name}", f"requests with a value of type {plain(name)}"
     operation = plain(failed.failure.traits.operation)
     if operation:
         yield operation, f"wrong answers to {operation}"

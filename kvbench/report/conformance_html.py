@@ -14,6 +14,7 @@ from typing import NamedTuple
 import jinja2
 from markupsafe import Markup
 
+from kvbench.report.causes import Cause, causes
 from kvbench.report.conformance_matrix import (
     LEVELS,
     SIGNS,
@@ -26,7 +27,7 @@ from kvbench.report.conformance_matrix import (
 )
 from kvbench.report.format import count, plain
 from kvbench.specs import clauses
-from kvbench.verdicts import Conformance, Failure, Outcome, TargetVerdicts, Verdict, by_clause
+from kvbench.verdicts import ARROWS, Conformance, Outcome, TargetVerdicts, by_clause, command_again
 
 NARROW_TARGETS_MAX = 7
 """Columns that fit next to a clause's id on a screen of 360 pixels; more are scrolled."""
@@ -36,13 +37,6 @@ WIDE_TARGETS_MAX = 18
 
 _HEADLINES = ("product", "version")
 """Facts shown at once; the others can be unfolded."""
-
-
-class FailedCase(NamedTuple):
-    """A failed case: its verdicts, and what they share."""
-
-    verdicts: tuple[Verdict, ...]
-    failure: Failure
 
 
 class Part(NamedTuple):
@@ -63,7 +57,7 @@ class Card:
         product: name and version, if the target reports them.
         tallies: level and passed clauses, as text.
         parts: all checked clauses, by outcome.
-        findings: failed cases, with their conversations.
+        failures: what failed, by cause, under the headings of the page.
         besides: clauses with outcomes other than passed, by outcome.
         facts: other facts that the target reports.
     """
@@ -75,7 +69,7 @@ class Card:
     tallies: tuple[tuple[str, str], ...]
     parts: tuple[Part, ...]
     besides: dict[Outcome, int]
-    findings: tuple[FailedCase, ...]
+    failures: dict[str, tuple[Cause, ...]]
     facts: dict[str, str]
 
 
@@ -93,8 +87,11 @@ def render_html(conformance: Conformance) -> str:
         cards=cards,
         counted=f"{count(matrix.clause_count, 'clause')}, {count(len(cards), 'target')}",
         conforming=sum(target.conforms for target in conformance.targets),
+        moods=_moods(matrix),
         reasons=_reasons(matrix),
         signs=SIGNS,
+        arrows=ARROWS,
+        again=command_again,
         texts={clause.id: clause.text for clause in clauses()},
         scrolled=_scrolled(len(cards)),
     )  # fmt: skip
@@ -116,24 +113,28 @@ def _card(place: int, label: str, target: TargetVerdicts) -> Card:
                        if level in target.counts]),
         parts=tuple(parts),
         besides=others(target),
-        findings=_findings(target),
+        failures=_failures(target),
         facts={name: fact for name, fact in target.facts.items() if name not in _HEADLINES},
     )  # fmt: skip
 
 
-def _findings(target: TargetVerdicts) -> tuple[FailedCase, ...]:
-    """Failures case by case: one conversation may have violated several clauses."""
-    found: dict[str, list[Verdict]] = {}
-    for verdict in target.verdicts:
-        if verdict.failure is not None:
-            found.setdefault(verdict.case, []).append(verdict)
-    return tuple(
-        [
-            FailedCase(tuple(verdicts), verdicts[0].failure)
-            for verdicts in found.values()
-            if verdicts[0].failure is not None
-        ]
-    )
+def _failures(target: TargetVerdicts) -> dict[str, tuple[Cause, ...]]:
+    """What failed by cause, under the headings of the page; only what there is."""
+    found = {
+        "What failed": causes(target.verdicts, Outcome.FAILED),
+        "Recommended, and not kept": causes(target.verdicts, Outcome.WARNING),
+    }
+    return {heading: groups for heading, groups in found.items() if groups}
+
+
+def _moods(matrix: Matrix) -> dict[str, int]:
+    """How many clauses each filter of the matrix shows."""
+    moods = [row.mood for section in matrix.sections for row in section.rows]
+    return {
+        "all": len(moods),
+        "failed": moods.count("failed"),
+        "open": len(moods) - moods.count("quiet"),
+    }
 
 
 def _reasons(matrix: Matrix) -> dict[Outcome, list[Note]]:

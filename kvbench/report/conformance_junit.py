@@ -1,6 +1,6 @@
 """Verdicts as JUnit XML, for CI servers.
 
-One test suite for each target, one test case for each verdict, named after its clause. JUnit has
+One test suite for each target, one test case for each clause, those that failed first. JUnit has
 four results only, so the eight outcomes are mapped:
 
 - failed and xpass fail; error is an error.
@@ -12,10 +12,20 @@ four results only, so the eight outcomes are mapped:
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from kvbench.verdicts import Conformance, Outcome, Summary, TargetVerdicts, Verdict, explain
+from kvbench.report.causes import causes
+from kvbench.verdicts import (
+    ClauseVerdict,
+    Conformance,
+    Outcome,
+    Summary,
+    TargetVerdicts,
+    by_clause,
+    explain,
+)
 
 _ELEMENTS = {
     Outcome.FAILED: "failure",
@@ -26,6 +36,11 @@ _ELEMENTS = {
     Outcome.UNSUPPORTED: "skipped",
     Outcome.SKIPPED: "skipped",
 }
+
+_ELEMENTS_FIRST = frozenset(
+    [outcome for outcome, element in _ELEMENTS.items() if element != "skipped"]
+)
+"""Outcomes that stand before all others."""
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 (section 2.2) forbids even as a character reference."""
@@ -57,7 +72,11 @@ def _suite(target: TargetVerdicts, conformance: Conformance) -> Element:
     }
     for name, value in facts.items():
         SubElement(properties, "property", name=_clean(name), value=_clean(value))
-    cases = [_case(verdict) for verdict in target.verdicts]
+    clauses = sorted(
+        by_clause(target.verdicts).values(), key=lambda one: one.outcome not in _ELEMENTS_FIRST
+    )
+    causes_of = _causes_of(target)
+    cases = [_case(clause, causes_of) for clause in clauses]
     if target.summary is Summary.UNVERIFIED:
         cases.append(_unverified())
     suite.extend(cases)
@@ -69,22 +88,36 @@ def _suite(target: TargetVerdicts, conformance: Conformance) -> Element:
     return suite
 
 
-def _case(verdict: Verdict) -> Element:
+def _case(clause: ClauseVerdict, causes_of: Mapping[str, str]) -> Element:
     # Viewers group by the dots of the class name: suite, then area, as in wire.MGET.
-    suite = verdict.case.partition(".")[0] or "conformance"
-    area = verdict.clause.rpartition("-")[0] or verdict.clause
-    name = f"{verdict.clause} {verdict.level} {verdict.case}".rstrip()
+    first = clause.verdicts[0]
+    suite = first.case.partition(".")[0] or "conformance"
+    area = clause.clause.rpartition("-")[0] or clause.clause
+    name = f"{clause.clause} {clause.level}"
     case = Element("testcase", classname=_clean(f"{suite}.{area}"), name=_clean(name))
-    tag = _ELEMENTS.get(verdict.verdict)
+    tag = _ELEMENTS.get(clause.outcome)
     if tag is None:
         return case
-    message = f"{verdict.verdict}: {verdict.detail}" if verdict.detail else str(verdict.verdict)
+    message = f"{clause.outcome}: {first.detail}" if first.detail else str(clause.outcome)
     result = SubElement(case, tag, message=_clean(message))
     if tag != "skipped":
-        result.set("type", verdict.verdict)
-    if verdict.failure is not None:
-        result.text = _clean(explain([verdict], {}))
+        result.set("type", clause.outcome)
+    told = [explain([one], {}) for one in clause.verdicts if one.failure is not None]
+    cause = causes_of.get(clause.clause)
+    if told:
+        result.text = _clean("\n\n".join([cause, *told] if cause else told))
     return case
+
+
+def _causes_of(target: TargetVerdicts) -> dict[str, str]:
+    """For each clause that failed for the same cause as others, that cause."""
+    return {
+        clause: f"cause: {cause.text} ({cause.share})"
+        for outcome in (Outcome.WARNING, Outcome.FAILED)
+        for cause in causes(target.verdicts, outcome)
+        if cause.text
+        for clause in cause.clauses
+    }
 
 
 def _unverified() -> Element:

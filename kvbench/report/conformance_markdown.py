@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from kvbench.report.conformance_failures import failures_of
 from kvbench.report.conformance_matrix import (
     LEVELS,
     SIGNS,
@@ -32,6 +33,8 @@ def render_markdown(conformance: Conformance) -> str:
     """The run as Markdown, with a newline at the end."""
     matrix = build_matrix(conformance)
     lines = [*_head(conformance, matrix), *_summary(conformance.targets)]
+    for target, label in zip(conformance.targets, matrix.labels, strict=True):
+        lines += failures_of(target, label)
     if matrix.sections:
         lines += [*_totals(conformance.targets, matrix.labels), *_legend()]
     for document, sections in groupby(matrix.sections, key=lambda section: section.document):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from kvbench.report.format import plain
 from kvbench.specs import Clause, clauses
 from kvbench.verdicts import (
+    VIOLATIONS,
     ClauseVerdict,
     Conformance,
     Outcome,
@@ -33,6 +34,10 @@ REASON_CHARS_MAX = 400
 
 UNKNOWN = "Clauses of another version"
 """The section for clauses that this version's ledger does not have."""
+
+
+_QUIET = frozenset({Outcome.PASSED, Outcome.UNSUPPORTED, None})
+"""What needs no second look; None is a clause that no case checked."""
 
 
 class Sign(NamedTuple):
@@ -82,6 +87,14 @@ class Row:
     text: str
     cells: tuple[ClauseCell, ...]
 
+    @property
+    def mood(self) -> str:
+        """For a filter: ``failed`` at any target, ``quiet`` at all of them, or ``other``."""
+        outcomes = {cell.outcome for cell in self.cells}
+        if outcomes & VIOLATIONS:
+            return "failed"
+        return "quiet" if outcomes <= _QUIET else "other"
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -112,8 +125,7 @@ class ClauseSection:
     @property
     def is_unremarkable(self) -> bool:
         """Whether all outcomes in it are unremarkable."""
-        quiet = (Outcome.PASSED, Outcome.UNSUPPORTED, None)
-        return all(cell.outcome in quiet for row in self.rows for cell in row.cells)
+        return all(row.mood == "quiet" for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ whole, so that they can be searched. Colour is never the only sign.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from kvbench.report.causes import causes
+from kvbench.report.causes import FailedCase, causes
 from kvbench.report.conformance_matrix import LEVELS, SIGNS
 from kvbench.report.format import count, plain
 from kvbench.specs import clauses
@@ -31,6 +32,9 @@ from kvbench.verdicts import (
 
 FAILURES_SHOWN = 10
 """Cases explained in full; of the rest the detail, and the command that shows them again."""
+
+OTHERS_SHOWN = 6
+"""Of a group, each with its file; the others' files are in the same directory."""
 
 _CLAUSES_NAMED = 8
 _HANGING = 2
@@ -105,21 +109,38 @@ def _lines(target: TargetVerdicts) -> Iterator[Text]:
 def _entries(outcome: Outcome, verdicts: Sequence[Verdict], target: str) -> Iterator[Text]:
     texts = {clause.id: clause.text for clause in clauses()}
     explained = 0
-    found = causes(verdicts, outcome)
-    for place, cause in enumerate(found):
+    for place, cause in enumerate(causes(verdicts, outcome)):
+        first, *others = cause.failures
         if place:
             yield Text()
         if cause.text:
             yield Text(f"  {cause.text}", "bold")
-            yield Text(f"  {cause.share}: {_named(cause.clauses)}")
-        indent = "    " if cause.text else "  "
-        for number, failed in enumerate(cause.failures):
-            is_first = not number and outcome is Outcome.FAILED
-            is_explained = is_first and explained < FAILURES_SHOWN
-            explained += is_explained
-            lines = _explanation if is_explained else _short
-            yield from lines(failed.verdicts, texts, target, indent)
+            ids = ", ".join(cause.clauses)
+            yield Text(f"  {cause.share}: {count(len(cause.clauses), 'clause')} ({ids})")
+        if outcome is Outcome.FAILED and explained < FAILURES_SHOWN:
+            explained += 1
+            indent = "    " if cause.text else "  "
+            yield from _explanation(first.verdicts, texts, target, indent)
+        elif cause.text:
+            others = list(cause.failures)
+        else:
+            yield from _short(first.verdicts, target)
+        yield from _others(others, target)
     yield from _reasons(outcome, [one for one in verdicts if one.failure is None])
+
+
+def _others(others: Sequence[FailedCase], target: str) -> Iterator[Text]:
+    """The rest of a group, a line for each of the first."""
+    for one in others[:OTHERS_SHOWN]:
+        ids = ", ".join([verdict.clause for verdict in one.verdicts])
+        again = one.failure.repro or command_again(one.verdicts[0], target)
+        line = Text("    ").append(SIGNS[one.verdicts[0].verdict].symbol, "red")
+        yield line.append(f" {ids}", "bold").append(f": {plain(again)}")
+    left = others[OTHERS_SHOWN:]
+    if left:
+        places = sorted({str(Path(one.failure.repro).parent) for one in left if one.failure.repro})
+        where = f" in {plain(', '.join(places))}" if places else ""
+        yield Text(f"    and {len(left)} more{where}", "dim")
 
 
 def _reasons(outcome: Outcome, verdicts: Sequence[Verdict]) -> Iterator[Text]:
@@ -143,14 +164,12 @@ def _explanation(
         yield Text(f"{indent}{plain(line)}")
 
 
-def _short(
-    verdicts: Sequence[Verdict], texts: Mapping[str, str], target: str, indent: str
-) -> Iterator[Text]:
+def _short(verdicts: Sequence[Verdict], target: str) -> Iterator[Text]:
     """A failure in two lines: what it is, and how to see the rest of it."""
     for one in verdicts[:-1]:
-        yield _headline(one, "", indent)
-    yield _headline(verdicts[-1], "", indent).append(f" {_detail(verdicts[-1])}")
-    yield Text(f"{indent}  again     {plain(command_again(verdicts[0], target))}", "dim")
+        yield _headline(one, "")
+    yield _headline(verdicts[-1], "").append(f" {_detail(verdicts[-1])}")
+    yield Text(f"    again     {plain(command_again(verdicts[0], target))}", "dim")
 
 
 def _detail(verdict: Verdict) -> str:

@@ -42,10 +42,16 @@ def test_what_shares_no_message_may_share_a_type_an_ending_or_an_operation():
         failed("VALUE-001", operation="GET", types=("Bool", "Int")),
         failed("VALUE-002", operation="MGET", types=("Bool", "Int")),
         failed("VALUE-003", operation="CAS", types=("Bool", "Int")),
+        failed("VALUE-004", operation="SET", types=("Bool",)),
         failed("KEY-001", operation="DEL", types=("Int",)),
+        *[failed(f"TTL-00{n}", operation="TTL", ending="silent") for n in range(1, 6)],
     ]
     assert told(verdicts) == [
-        ("requests with a value of type Bool", ("VALUE-001", "VALUE-002", "VALUE-003")),
+        ("the target does not answer to TTL", tuple([f"TTL-00{n}" for n in range(1, 6)])),
+        (
+            "requests with a value of type Bool",
+            ("VALUE-001", "VALUE-002", "VALUE-003", "VALUE-004"),
+        ),
         (
             "the target closes the connection in place of an answer",
             ("PING-001", "INFO-001"),

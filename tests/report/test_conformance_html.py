@@ -8,7 +8,15 @@ from html.parser import HTMLParser
 import pytest
 
 from kvbench.report.conformance_html import NARROW_TARGETS_MAX, render_html
-from tests.report.conformance_builders import EVERYTHING, RUNS, conformance
+from kvbench.verdicts import Failure, Traits
+from tests.report.conformance_builders import (
+    EVERYTHING,
+    GOOD,
+    RUNS,
+    conformance,
+    target,
+    verdict,
+)
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 CONTRAST_MIN = 4.5
@@ -87,6 +95,65 @@ def test_a_failure_is_folded_with_its_conversation():
     assert len(folded) == 2
     for part in ("01 00 00 00 01 6b", "02 ERROR, payload 6e 6f", "|--mget--|", "kvbench replay"):
         assert part in folded[0]
+
+
+def test_failures_come_before_the_matrix_by_cause_and_the_first_of_each_is_open():
+    traits = Traits("SET", "no Bool")
+    text = render_html(
+        conformance(
+            target(
+                "host:1",
+                *[
+                    verdict(f"SET-00{n}", "failed", failure=Failure("a", f"{n}", traits=traits))
+                    for n in (1, 2, 3)
+                ],
+                verdict("GET-001"),
+            )
+        )
+    )
+    parts = (
+        "Refused with the message",
+        "explains 3 of 3 failures",
+        '<details class="failure" open>',
+        "<summary>2 more</summary>",
+        "kvbench check host:1 --only SET-003",
+        'id="matrix"',
+    )
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+
+
+def test_the_matrix_is_filtered_without_a_script():
+    text = render_html(conformance(EVERYTHING))
+    page = Page(text)
+    radios = [one for one in page.all("input") if one["type"] == "radio"]
+    assert [one["id"] for one in radios] == ["show-all", "show-failed", "show-open"]
+    assert [one["for"] for one in page.all("label")] == [one["id"] for one in radios]
+    for label in ("All 9", "Failed 2", "Not passed 6"):
+        assert f">{label}</label>" in text
+    rows = {one["id"]: one["class"].split()[-1] for one in page.all("tr") if "id" in one}
+    assert rows["GET-001"] == rows["GET-003"] == "failed"
+    assert rows["BGET-001"] == rows["MGET-001"] == "quiet"
+    assert rows["GET-002"] == rows["ERR-001"] == "other"
+    for name in ("failed", "open"):
+        assert f"#show-{name}:checked ~ .matrix" in text
+
+
+def test_one_target_has_its_mark_beside_the_clause_and_no_vertical_heading():
+    one, several = render_html(conformance(GOOD)), render_html(conformance(GOOD, EVERYTHING))
+    assert 'class="matrix one"' in one and 'class="matrix"' in several
+    assert '<b class="hidden">kvb://</b>' in one or '<b class="hidden">kvb</b>' in one
+    assert '<th scope="col" class="target"><b' not in several
+    row = re.search(r'<tr class="clause[^>]*id="GET-001">.*?</tr>', one, re.DOTALL).group()
+    assert row.index("GET-001</a>") < row.index("✓") < row.index('<td class="text">')
+
+
+def test_a_conversation_tells_its_directions_by_arrow_and_word():
+    text = render_html(conformance(EVERYTHING))
+    for direction, arrow, word in (("sent", "→", "sent"), ("came", "←", "received")):
+        [line] = set(re.findall(rf'<li class="{direction}">.*?</li>', text))
+        assert f'aria-hidden="true">{arrow}<' in line
+        assert f'<span class="hidden">{word}: </span>' in line
 
 
 def test_text_of_a_target_is_never_markup():

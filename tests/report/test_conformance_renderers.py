@@ -11,7 +11,7 @@ from kvbench.report.conformance_badge import render_badge
 from kvbench.report.conformance_junit import render_junit
 from kvbench.report.conformance_markdown import render_markdown
 from kvbench.report.conformance_matrix import SIGNS
-from kvbench.verdicts import Outcome
+from kvbench.verdicts import Failure, Outcome, Traits
 from tests.report.conformance_builders import (
     EMPTY,
     EVERYTHING,
@@ -20,6 +20,12 @@ from tests.report.conformance_builders import (
     RUNS,
     UNVERIFIED,
     conformance,
+)
+from tests.report.conformance_builders import (
+    target as target_of,
+)
+from tests.report.conformance_builders import (
+    verdict as verdict_of,
 )
 
 each = pytest.mark.parametrize("run", RUNS.values(), ids=RUNS.keys())
@@ -36,7 +42,8 @@ def test_junit_is_xml_and_adds_up(run):
     for suite, target in zip(root, run.targets, strict=True):
         cases = suite.findall("testcase")
         unverified = target.summary == "not verified"
-        assert len(cases) == len(target.verdicts) + unverified == int(suite.get("tests"))
+        clauses = {verdict.clause for verdict in target.verdicts}
+        assert len(cases) == len(clauses) + unverified == int(suite.get("tests"))
         found = [tag for case in cases for tag in tags(case)]
         assert found.count("failure") == int(suite.get("failures"))
         assert found.count("error") == int(suite.get("errors"))
@@ -58,6 +65,41 @@ def test_junit_tells_outcomes_apart():
     [failure] = root.findall(".//failure[@type='failed']")
     assert FAILURE.actual in failure.text and "01 00 00 00 01 6b" in failure.text
     assert {case.get("classname") for case in root.iter("testcase")} >= {"wire.GET", "backend.BGET"}
+
+
+def refused(clause, outcome="failed"):
+    failure = Failure("OK", f"no {clause}", FAILURE.exchanges, traits=Traits("SET", "no Bool"))
+    return verdict_of(clause, outcome, f"of {clause}", failure=failure)
+
+
+SHARED = target_of("h:1", verdict_of("GET-001"), refused("SET-001"), refused("SET-002"))
+
+
+def test_junit_has_a_test_for_each_clause_those_that_failed_first():
+    both = target_of("h:1", verdict_of("GET-001"), *SHARED.verdicts, refused("GET-001"))
+    root = ElementTree.fromstring(render_junit(conformance(both)).encode())
+    cases = list(root.iter("testcase"))
+    assert [case.get("name") for case in cases] == ["GET-001 MUST", "SET-001 MUST", "SET-002 MUST"]
+    root = ElementTree.fromstring(render_junit(conformance(SHARED)).encode())
+    cases = list(root.iter("testcase"))
+    assert [case.get("name").split()[0] for case in cases] == ["SET-001", "SET-002", "GET-001"]
+    assert "cause: refused with the message 'no Bool' (explains 2 of 2" in cases[1][0].text
+
+
+def test_markdown_has_what_failed_before_the_matrix_by_cause():
+    text = render_markdown(conformance(SHARED))
+    parts = (
+        "## What failed at `h:1`: 2 failures",
+        "### Refused with the message 'no Bool': explains 2 of 2 failures",
+        "✗ **SET-001** (MUST) in `wire.vector.set-001`",
+        "- again: `kvbench check h:1 --only SET-001`",
+        "<details><summary>the conversation</summary>",
+        "a → GET b'k'",
+        "✗ **SET-002** (MUST)",
+        "## Wire protocol",
+    )
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
 
 
 def test_junit_shows_control_characters_as_escapes():
@@ -100,7 +142,8 @@ def test_markdown_folds_unremarkable_sections_and_notes_the_others():
 def test_markdown_escapes_what_a_target_says():
     text = render_markdown(RUNS["nasty"])
     assert "<script>" in text, "a code span shows it as it is"
-    assert "<script>" not in re.sub(r"(`+) .*? \1", "", text)
+    outside = re.sub(r"(?ms)^(`{3,})text\n.*?^\1$", "", text)
+    assert "<script>" not in re.sub(r"(`+) .*? \1", "", outside)
     assert "\x1b" not in text
 
 

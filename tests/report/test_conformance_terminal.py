@@ -154,9 +154,8 @@ def test_failures_of_one_cause_stand_under_it_and_the_largest_comes_first():
         "      expected  OK",
         "a → GET b'k'  [01 00 00 00 01 6b]",
         "a ← ERROR no  [02 00 00 00 02 6e 6f]",
-        "    ✗ SET-002 (MUST) of SET-002",
-        "      again     kvbench check host:1 --only SET-002",
-        "    ✗ SET-003 (MUST) of SET-003",
+        "    ✗ SET-002: kvbench check host:1 --only SET-002",
+        "    ✗ SET-003: kvbench check host:1 --only SET-003",
         "  ✗ GET-001 (MUST) ",
     )
     places = [text.index(part) for part in parts]
