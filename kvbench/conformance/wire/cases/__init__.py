@@ -11,6 +11,9 @@ from __future__ import annotations
 from kvbench.conformance.wire.cases import vectors  # noqa: F401
 from kvbench.conformance.wire.cases import server  # noqa: F401
 from kvbench.conformance.wire.cases import values  # noqa: F401
+from kvbench.conformance.wire.cases import sizes  # noqa: F401
+from kvbench.conformance.wire.cases import comparisons  # noqa: F401
+from kvbench.conformance.wire.cases import everywhere  # noqa: F401
 from kvbench.conformance.wire.cases import times  # noqa: F401
 from kvbench.conformance.wire.cases import connections  # noqa: F401
 from kvbench.conformance.wire.cases import damage  # noqa: F401
