@@ -14,6 +14,8 @@ from kvbench.conformance.wire.cases import values  # noqa: F401
 from kvbench.conformance.wire.cases import sizes  # noqa: F401
 from kvbench.conformance.wire.cases import comparisons  # noqa: F401
 from kvbench.conformance.wire.cases import everywhere  # noqa: F401
+from kvbench.conformance.wire.cases import alike  # noqa: F401
+from kvbench.conformance.wire.cases import lifetimes  # noqa: F401
 from kvbench.conformance.wire.cases import times  # noqa: F401
 from kvbench.conformance.wire.cases import connections  # noqa: F401
 from kvbench.conformance.wire.cases import damage  # noqa: F401

@@ -54,6 +54,9 @@ def maps_with_one_other_value(context: WireContext) -> None:
             others.append({name: value for name, value in held.items() if name != key})
             others.append({(f"{name}'" if name == key else name): held[name] for name in held})
         _expect_answers(context, connection, held, others)
+    # The Int has the bytes that the other Map's key and value begin with.
+    mistakable: dict[str, Value] = {"ab": 0x0002_7879_0100_0000}
+    _expect_answers(context, connection, mistakable, [{"xy": 0}, {"xy": mistakable["ab"]}])
 
 
 @wire_case("CAS-013", needs=("cas",))

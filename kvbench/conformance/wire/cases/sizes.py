@@ -87,9 +87,14 @@ def _sizes() -> Iterator[int]:
 
 
 def _is_stored(connection: WireConnection, request: bytes, size: int) -> bool:
-    """Whether a value of ``size`` bytes was stored; refusing it is allowed beyond a limit."""
+    """Whether a value of ``size`` bytes was stored.
+
+    A server may refuse it beyond its limit, and then closes (LIMIT-001), or for lack of memory.
+    """
     reply = connection.exchange(request)
     if reply.is_refusal and size > EVERY_SERVERS_BYTES:
+        if reply.status == Status.INVALID:
+            connection.expect_closed()
         return False
     reply.expect(Status.OK, b"")
     return True
