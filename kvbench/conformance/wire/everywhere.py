@@ -16,7 +16,7 @@ from enum import Enum
 from kvbench.conformance.wire.frames import frame
 from kvbench.protocol.opcodes import Opcode, RequestLayout
 
-BATCH_SIZES = (1, 2, 1000)
+BATCH_SIZES = (1, 2, 500)
 """One key, several, and so many that a server may work on them in pieces."""
 
 _BATCHES = (RequestLayout.KEYS, RequestLayout.PAIRS, RequestLayout.ENTRIES)

@@ -105,10 +105,10 @@ def play_rule(context: WireContext, rule: Rule, *, is_strict: bool = False) -> s
     connection = context.connect()
     witness = context.key(":00000")
     for cell in cells(rule.subject, there(context)):
-        own = range(cell.keys if rule.is_refused else 0)
+        own = range(cell.keys)
         context.own([f"{context.prefix}:{number:05d}".encode() for number in own])
         # In a large batch one example of each rule shows that it is looked at.
-        specials = rule.special if cell.keys < 1000 else rule.special[: 0 if is_strict else 2]
+        specials = rule.special if cell.keys <= 2 else rule.special[: 0 if is_strict else 2]
         for special in specials:
             if _play(context, connection, rule, cell, special, witness, is_strict=is_strict):
                 played.add(cell)

@@ -191,9 +191,9 @@ def short_replies_from_a_store_with_a_long_value(context: WireContext) -> None:
     connection.exchange(encode(action)).expect(Status.OK, expected)
 
 
-@wire_case("LIMIT-011", needs=("mget",))
+@wire_case("MGET-003", needs=("mget",))
 def a_reply_of_64_mib(context: WireContext) -> None:
-    """MGET whose reply has exactly 64 MiB: not refused, for no limit may be lower."""
+    """MGET whose reply has exactly 64 MiB: no limit of replies may be lower (LIMIT-011)."""
     connection, keys = context.connect(), context.keys(1)
     # The count has two bytes, and each value five before its content.
     value = _content((PAYLOAD_BYTES_MAX - 2) // 2 - 5)
