@@ -102,7 +102,8 @@ class Traits(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         operation: of the request with the wrong answer; empty if no single request had one.
         refusal: the target's own message, if it refused.
-        ending: ``closed`` or ``silent``, if no answer came.
+        ending: ``closed`` or ``silent``, if no answer came; ``ended`` or ``stopped``, if the server
+            was lost.
         types: of the values in that request.
     """
 

@@ -63,7 +63,12 @@ Examples:
   kvbench check 127.0.0.1:16380 --only 'MGET-*' --only GET-001
   kvbench check memory:// valkey:// sqlite:///tmp/cache.db --html matrix.html
   kvbench check 127.0.0.1:16380 --write-profile profile.toml
+  kvbench check 127.0.0.1:16380 --restart-command './my-server --port 16380'
   kvbench check a:1 b:2 --profile a:1=a.toml --profile b:2=b.toml
+
+A server that dies or hangs in a case ends the check with that finding. With --restart-command it
+is started again and the check goes on. What the check has started ends with it; a server that hangs
+and was started otherwise, COMMAND has to end.
 
 Ctrl-C ends a check early: findings so far are reported, the rest is skipped. Twice: at once.
 
@@ -113,6 +118,12 @@ itself failed, 130 Ctrl-C. With several targets, the first of 1, 4, 3, 0 that oc
     metavar="DIR",
     help="Directory for failed conversations, for `kvbench replay`. [kvbench-failures]",
 )
+@click.option(
+    "--restart-command",
+    default="",
+    metavar="COMMAND",
+    help="Starts the server of HOST:PORT where none listens, and again where it dies or hangs.",
+)
 @click.option("--rigorous", is_flag=True, help="Ten times more generated cases: takes minutes.")
 @click.option(
     "--seed",
@@ -134,6 +145,7 @@ def command(
     write_profile: Path | None,
     force: bool,
     repro_dir: Path | None,
+    restart_command: str,
     rigorous: bool,
     seed: str,
     **files: Path | None,
@@ -153,6 +165,8 @@ def command(
     from kvbench.conformance.case import EFFORT_RIGOROUS
     from kvbench.conformance.wire.repro import DIRECTORY
 
+    if restart_command and (len(targets) > 1 or not HOST_PORT.fullmatch(targets[0])):
+        raise UsageError("--restart-command takes one target, HOST:PORT: it starts that server")
     selection = _selection(targets, suites, only, level)
     outputs = Outputs({name: path for name, path in files.items() if path is not None})
     outputs.check()
@@ -165,6 +179,7 @@ def command(
         effort=EFFORT_RIGOROUS if rigorous else 1,
         seed=drawn(seed),
         repro_directory=repro_dir or Path(DIRECTORY),
+        restart_command=restart_command,
     )
     run = run_check(request)
     try:

@@ -25,6 +25,7 @@ from kvbench.cli.check_progress import choose_progress, restore_terminal
 from kvbench.cli.output import notify
 from kvbench.conformance.findings import INTERRUPTED
 from kvbench.conformance.profile import Profile, read_profile
+from kvbench.conformance.restart import Restarter
 from kvbench.conformance.runner import (
     Capabilities,
     Options,
@@ -50,6 +51,7 @@ class CheckRequest:
         effort: 1, or more for more generated cases.
         seed: of all randomness.
         repro_directory: for failed conversations.
+        restart_command: starts the server of the one target; empty for none.
     """
 
     targets: tuple[str, ...]
@@ -58,6 +60,7 @@ class CheckRequest:
     effort: int
     seed: str
     repro_directory: Path
+    restart_command: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +128,9 @@ def run_check(request: CheckRequest) -> CheckRun:
 
 def _check(request: CheckRequest, text: str, profile: Profile, run: CheckRun) -> TargetVerdicts:
     """Check one target, or report why it cannot be checked."""
+    restarter = Restarter(request.restart_command) if request.restart_command else None
     try:
-        with open_target(text, request.selection.suites) as target:
+        with open_target(text, request.selection.suites, restarter) as target:
             _warn_of_eviction(target)
             discovery = discover(target, profile, request.selection.suites)
             progress = choose_progress(target.name)
@@ -153,6 +157,9 @@ def _check(request: CheckRequest, text: str, profile: Profile, run: CheckRun) ->
         run.unreachable += 1
         notify(f"{target_name(text)}: {error}")
         return _unseen(text, error)
+    finally:
+        if restarter is not None:
+            restarter.stop()
     run.is_interrupted = found.is_interrupted
     run.checked.append(Checked(found, profile, discovery.capabilities))
     return found

@@ -46,6 +46,16 @@ class CaseFailed(Exception):  # noqa: N818 - a finding about the target, not an 
         super().__init__(f"expected {expected}; got {actual}")
 
 
+class TargetLost(CaseFailed):
+    """The target is not there any more, or has stopped answering, since the case's last frame.
+
+    Attributes:
+        ending: ``ended`` or ``stopped``.
+    """
+
+    ending = ""
+
+
 class SetupFailed(Exception):  # noqa: N818 - a finding, not an error of ours
     """A step before the one that is checked did not work: the clause was not looked at."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from kvbench.backend import Backend
 from kvbench.clock import ManualClock
+from kvbench.conformance.patience import Patience
 from kvbench.local_server import LocalServer
 from kvbench.registry import open_backend
 
@@ -26,6 +27,8 @@ class Target:
         server: the private server behind it, where there is one.
         net_ttl_ms: the TTL that keys of the wire suite get where no clause says otherwise; None
             until the suite has seen whether TTLs work.
+        restart: starts its server again after it was lost; None where nobody can.
+        patience: how long it has been silent.
     """
 
     name: str
@@ -36,6 +39,8 @@ class Target:
     reopen: Callable[[], Backend] | None = None
     server: LocalServer | None = None
     net_ttl_ms: int | None = None
+    restart: Callable[[], None] | None = None
+    patience: Patience = field(default_factory=Patience)
 
     def another_store(self) -> Backend:
         """The backend opened once more: another connection to the same data, where it is shared."""

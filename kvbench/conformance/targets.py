@@ -7,7 +7,7 @@ server, and both suites look at the same one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -18,7 +18,7 @@ from kvbench.conformance.profile import Profile
 from kvbench.conformance.suites import BACKEND, SUITES, WIRE, suites_of
 from kvbench.conformance.target import Target
 from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S
-from kvbench.conformance.wire.presence import why_absent
+from kvbench.conformance.wire.presence import STARTED_S, Absence, why_absent
 from kvbench.errors import KvbenchError, KvConnectionError, UnsupportedError, UrlError, UsageError
 from kvbench.foreign_text import target_name
 from kvbench.local_server import OWN_SERVER, LocalServer
@@ -75,21 +75,38 @@ def parse_address(text: str) -> tuple[str, int]:
     return host, port
 
 
-def expect_server(text: str) -> None:
+def expect_server(text: str, restart: Callable[[], None] | None = None) -> None:
     """See that a server of the wire protocol is where the user says; fine for other targets.
+
+    Args:
+        text: what the user named.
+        restart: starts the server where none listens.
 
     Raises:
         KvConnectionError: the connection failed, or the peer is silent or speaks another protocol.
     """
     if WIRE not in target_suites(text) or not _names_host(text):
         return
-    absent = why_absent(parse_address(text), REPLY_TIMEOUT_S)
+    address = parse_address(text)
+    absent = why_absent(address, REPLY_TIMEOUT_S)
+    if absent is not None and absent.how is Absence.UNREACHABLE and restart is not None:
+        restart()
+        absent = why_absent(address, REPLY_TIMEOUT_S, STARTED_S)
     if absent is not None:
         raise KvConnectionError(str(absent))
 
 
-def open_target(text: str, suites: frozenset[Suite] = frozenset(SUITES)) -> Target:
+def open_target(
+    text: str,
+    suites: frozenset[Suite] = frozenset(SUITES),
+    restart: Callable[[], None] | None = None,
+) -> Target:
     """Open what the user named, as far as ``suites`` need it.
+
+    Args:
+        text: what the user named.
+        suites: which of them are to look at it.
+        restart: starts the server where none listens, and after it was lost.
 
     Raises:
         UsageError: neither an address nor the URL of a registered backend, or none of ``suites``
@@ -99,9 +116,10 @@ def open_target(text: str, suites: frozenset[Suite] = frozenset(SUITES)) -> Targ
     """
     possible = check_suites(text, suites)
     target = Target(target_name(text), url="" if HOST_PORT.fullmatch(text) else text)
+    target.restart = restart
     try:
         if WIRE in target_suites(text):
-            expect_server(text)
+            expect_server(text, restart)
             _find_server(target, text)
         if BACKEND in possible:
             _open_store(target)

@@ -21,6 +21,8 @@ _PLAIN_TYPES = frozenset({"Int", "String"})
 
 _ENDINGS = {
     "closed": "the target closes the connection in place of an answer{}",
+    "ended": "the server process ends in place of an answer{}",
+    "stopped": "the server stops answering anybody in place of an answer{}",
     "silent": "the target does not answer{}",
 }
 

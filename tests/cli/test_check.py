@@ -181,6 +181,8 @@ def test_suites(kvbench, tmp_path):
         (["h:1", "--only", "OP-002", "--level", "must"], "at MUST"),
         (["h:1", "--level", "most"], "must"),
         (["h:1", "--profile", "no.toml"], "cannot be read"),
+        (["memory://", "--restart-command", "x"], "takes one target, HOST:PORT"),
+        (["h:1", "h:2", "--restart-command", "x"], "takes one target, HOST:PORT"),
         (["h:1", "h:2", "--profile", "no.toml"], "TARGET=FILE"),
         (["h:1", "--profile", "a", "--profile", "b"], "given twice"),
         (["h:1", "h:2", "--write-profile", "p.toml"], "takes one target"),

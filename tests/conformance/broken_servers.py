@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import socketserver
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,9 +75,9 @@ class _Handler(socketserver.BaseRequestHandler):
 
 
 @contextmanager
-def serving(dispatcher: ThreadedDispatcher) -> Iterator[int]:
-    """Serve on a free port of the loopback address; gives the port."""
-    server = _Server(("127.0.0.1", 0), _Handler)
+def serving(dispatcher: ThreadedDispatcher, port: int = 0) -> Iterator[int]:
+    """Serve on a port of the loopback address, by default a free one; gives the port."""
+    server = _Server(("127.0.0.1", port), _Handler)
     server.dispatcher = dispatcher
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -298,3 +300,79 @@ class CasForgetsTtl(ThreadedDispatcher):
         if reply == responses.TRUE_RESPONSE and not ttl_ms:
             self._engine.expire(key, 0)
         return reply
+
+
+# --- Lost, silent, or not to be read --------------------------------------------------------------
+
+
+class LittleEndianReplies(ThreadedDispatcher):
+    """Writes the length of a reply in the wrong byte order."""
+
+    def handle(self, opcode, payload):
+        reply = super().handle(opcode, payload)
+        return reply[:1] + reply[4:0:-1] + reply[5:]
+
+
+class LittleEndian(LittleEndianReplies):
+    """Reads lengths in the wrong byte order as well."""
+
+    def __init__(self):
+        super().__init__()
+        self._local = threading.local()  # A thread has one connection.
+
+    def cut(self, reader, data):
+        stream = getattr(self._local, "stream", b"") + data
+        whole = []
+        while len(stream) >= 5 and len(stream) - 5 >= int.from_bytes(stream[1:5], "little"):
+            end = 5 + int.from_bytes(stream[1:5], "little")
+            whole.append((stream[0], stream[5:end]))
+            stream = stream[end:]
+        self._local.stream = stream
+        return whole
+
+
+class AnswersHalf(ThreadedDispatcher):
+    """Leaves out the last byte of every reply."""
+
+    def handle(self, opcode, payload):
+        return super().handle(opcode, payload)[:-1]
+
+
+class NeverRefuses(ThreadedDispatcher):
+    """Is silent where it should refuse."""
+
+    def handle(self, opcode, payload):
+        reply = super().handle(opcode, payload)
+        return b"" if reply[0] in (2, 3) else reply
+
+
+class HangsAtCas(ThreadedDispatcher):
+    """Answers nobody any more after a CAS that is malformed."""
+
+    def handle(self, opcode, payload):
+        reply = super().handle(opcode, payload)
+        if opcode == Opcode.CAS and reply[0] == 3:
+            threading.Event().wait()
+        return reply
+
+
+class DiesAtCas(ThreadedDispatcher):
+    """Ends its process at a CAS that is malformed; to be run as one."""
+
+    def handle(self, opcode, payload):
+        reply = super().handle(opcode, payload)
+        if opcode == Opcode.CAS and reply[0] == 3:
+            os._exit(3)
+        return reply
+
+
+def main() -> None:
+    """Serve one of these classes in this process: its name, and a port."""
+    name, port = sys.argv[1:]
+    with serving(globals()[name](), int(port)):
+        print("listening", flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -59,6 +59,7 @@ class WireConnection:
         trace: records what crosses the connection.
         check: called with what is about to be sent; raises where it must not be.
         reply_timeout_s: how long one read may take.
+        on_silence: called with the seconds that a reply was waited for in vain.
 
     Raises:
         CaseFailed: the connection failed.
@@ -71,8 +72,10 @@ class WireConnection:
         trace: Trace,
         check: Callable[[bytes, int], None],
         reply_timeout_s: float = REPLY_TIMEOUT_S,
+        on_silence: Callable[[float], None] | None = None,
     ) -> None:
         self.name = name
+        self._on_silence = on_silence
         self._trace = trace
         self._check = check
         self._reply_timeout_s = reply_timeout_s
@@ -191,6 +194,9 @@ class WireConnection:
             data = self._socket.recv(1 << 20)
         except TimeoutError:
             wait = f"nothing within {timeout_s:g} s"
+            self._trace.note(self.name, wait)
+            if self._on_silence is not None:
+                self._on_silence(timeout_s)
             raise CaseFailed("a response or a close", wait) from None
         except OSError as error:
             self._trace.note(self.name, f"closed by the target: {error}")

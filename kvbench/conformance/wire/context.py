@@ -8,30 +8,40 @@ the conversation and be played again.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from types import EllipsisType
 from typing import Self
 
+import msgspec
 from typing_extensions import override
 
 from kvbench.conformance.case import CaseContext
-from kvbench.conformance.findings import CaseFailed, SetupFailed
+from kvbench.conformance.findings import CaseFailed, SetupFailed, TargetLost
 from kvbench.conformance.isolation import ForeignKeyError, fresh_prefix
 from kvbench.conformance.wire.codec import encode
 from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S, WireConnection
 from kvbench.conformance.wire.frames import frame
 from kvbench.conformance.wire.guard import EMPTY_KEY, StreamGuard
 from kvbench.conformance.wire.oracle import Action
+from kvbench.conformance.wire.presence import Absence, why_absent
 from kvbench.conformance.wire.trace import Trace, exchanges
 from kvbench.conformance.wire.traits import traits_of
 from kvbench.conformance.wire.values import encode_value
+from kvbench.errors import KvError
 from kvbench.model import Value
 from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.verdicts import Exchange, Traits
 
 NET_TTL_MS = 3_600_000
 """How long a key is there at most that a killed run has left, where the target has TTLs."""
+
+
+_BUSY_S = 2.0
+"""What a server gets on top of its timeout for an answer after a failure: slow is not dead."""
+
+_CLEANING_TIMEOUT_S = 1.0
+"""A target that does not delete a key within this keeps it, and has failed anyway."""
 
 
 class WireContext(CaseContext):
@@ -45,11 +55,13 @@ class WireContext(CaseContext):
         effort: 1 by default, more with ``--rigorous``: multiplies examples and rounds.
         net_ttl_ms: the TTL of what no clause says to be without one, in ms; 0 for none.
         is_guarded: whether only keys with the prefix can be written (wire.guard).
+        on_silence: called with the seconds that a reply was waited for in vain.
 
     Attributes:
         prefix: how each key of this case begins: as many ASCII characters as KEY_TOKEN.
         rng: random numbers from the seed.
         trace: all that happened on its connections.
+        silent_count: how many replies did not come in time.
         shown: the context whose conversation a failure shows: this one, or a failing example's.
     """
 
@@ -64,6 +76,7 @@ class WireContext(CaseContext):
         reply_timeout_s: float = REPLY_TIMEOUT_S,
         net_ttl_ms: int = 0,
         is_guarded: bool = True,
+        on_silence: Callable[[float], None] | None = None,
     ) -> None:
         self.host = host
         self.port = port
@@ -79,6 +92,8 @@ class WireContext(CaseContext):
         self._keys: set[bytes] = set()
         self._connections: list[WireConnection] = []
         self._is_guarded = is_guarded
+        self._on_silence = on_silence
+        self.silent_count = 0
         self._is_empty_key_absent = False
 
     @property
@@ -93,7 +108,10 @@ class WireContext(CaseContext):
 
     @override
     def traits(self, error: CaseFailed) -> Traits:
-        return traits_of(self.trace.events, error)
+        traits = traits_of(self.trace.events, error)
+        if isinstance(error, TargetLost):
+            traits = msgspec.structs.replace(traits, ending=error.ending)
+        return traits
 
     @property
     def transcript(self) -> tuple[Exchange, ...]:
@@ -110,14 +128,24 @@ class WireContext(CaseContext):
         self._connections.append(connection)
         return connection
 
-    def _open(self, name: str, trace: Trace) -> WireConnection:
+    def note_silence(self, seconds: float) -> None:
+        """A reply was waited for, and did not come."""
+        self.silent_count += 1
+        if self._on_silence is not None:
+            self._on_silence(seconds)
+
+    def _open(
+        self, name: str, trace: Trace, reply_timeout_s: float | None = None
+    ) -> WireConnection:
         guard = StreamGuard(self.prefix)
 
         def check(data: bytes, pieces: int) -> None:
             if self._is_guarded and guard.check(data, pieces):
                 self.see_empty_key_absent()
 
-        return WireConnection((self.host, self.port), name, trace, check, self.reply_timeout_s)
+        timeout_s = self.reply_timeout_s if reply_timeout_s is None else reply_timeout_s
+        address = self.host, self.port
+        return WireConnection(address, name, trace, check, timeout_s, self.note_silence)
 
     def may_send(self, *pieces: bytes) -> bool:
         """Whether a new connection could send these pieces without an error of the guard."""
@@ -196,16 +224,41 @@ class WireContext(CaseContext):
         return self
 
     @override
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *raised: object) -> None:
+        """Raise TargetLost where the target did not survive the case."""
         for connection in self._connections:
             connection.close()
+        lost = self._loss(raised[1])
+        if lost is not None:
+            raise lost from None
         self._delete_keys()
+
+    def _loss(self, error: object) -> TargetLost | None:
+        """What became of a target that seems to be gone."""
+        is_broken = isinstance(error, CaseFailed | KvError | OSError)
+        if isinstance(error, TargetLost) or not (is_broken or self.trace.has_end):
+            return None
+        absent = why_absent((self.host, self.port), self.reply_timeout_s + _BUSY_S)
+        if absent is None or absent.how is Absence.OTHER_PROTOCOL:
+            return None
+        is_gone = absent.how is Absence.UNREACHABLE
+        what = "the server process ended" if is_gone else "the server stopped answering"
+        sent = [one.decoded for one in self.exchanges if one.direction == ">"]
+        after = f" after this frame: {sent[-1]}" if sent else ""
+        seen = f" ({error.actual})" if isinstance(error, CaseFailed) else ""
+        lost = TargetLost("a server that goes on", f"{what}{after}{seen}")
+        lost.ending = "ended" if is_gone else "stopped"
+        return lost
 
     def _delete_keys(self) -> None:
         """Best effort: a target that is down keeps its keys, and has failed anyway."""
         if not self._keys:
             return
-        with suppress(CaseFailed, SetupFailed), closing(self._open("cleaner", Trace())) as cleaner:
+        timeout_s = min(self.reply_timeout_s, _CLEANING_TIMEOUT_S)
+        with (
+            suppress(CaseFailed, SetupFailed),
+            closing(self._open("cleaner", Trace(), timeout_s)) as cleaner,
+        ):
             for key in self._keys:
                 cleaner.send(frame(Opcode.DEL, key))
                 cleaner.read()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 
-from kvbench.conformance.findings import CaseFailed, SetupFailed
+from kvbench.conformance.findings import CaseFailed, SetupFailed, TargetLost
 from kvbench.conformance.wire.codec import HELLO_FRAME, decode_hello, encode
 from kvbench.conformance.wire.context import NET_TTL_MS, WireContext
 from kvbench.conformance.wire.frames import frame
@@ -36,29 +36,45 @@ UNASSIGNED_OPCODE = 0x3F
 _REPLY_TIMEOUT_S = 1.0
 """A server that neither answers nor closes within this does not have the operation."""
 
+_SILENT_MAX = 4
+"""A server that is silent so often is not asked any more: the cases say what is wrong."""
+
+_NO_ANSWER = "no answer"
+
 _FACTS_MAX = 8
 _FACT_CHARS_MAX = 80
 
 
 def discover_wire(host: str, port: int) -> tuple[frozenset[str], dict[str, str]]:
     """Capabilities of a server that is there, and facts about it."""
-    with WireContext(
+    facts: dict[str, str] = {}
+    refusals: dict[str, str] = {}
+    found: set[str] = set()
+    doubt, ending, announced = "", "", None
+    context = WireContext(
         host, port, capabilities=frozenset(), seed="", reply_timeout_s=_REPLY_TIMEOUT_S
-    ) as context:
-        facts = _tell_itself(context)
-        doubt = _doubt(context)
-        announced = _announced(context)
-        refusals: dict[str, str] = {}
-        found = {
-            name
-            for name, frames in _probes(context).items()
-            if not _refusals_of(context, name, frames, refusals)
-        }
-        if announced is not None:
-            found |= VOCABULARY & {*announced, "hello"}
+    )
+    try:
+        with context:
+            facts = _tell_itself(context)
+            doubt = _doubt(context)
+            announced = _announced(context)
+            for name, frames in _probes(context).items():
+                if not _refusals_of(context, name, frames, refusals):
+                    found.add(name)
+    except TargetLost as error:
+        ending = error.actual
+        # Of what was not answered nothing is known: its cases tell.
+        found |= {name for name in refusals if refusals[name] == _NO_ANSWER}
+    if announced is not None:
+        found |= VOCABULARY & {*announced, "hello"}
     facts["wire capabilities"] = (
         "found by asking for each" if announced is None else "announced by HELLO or found by asking"
     )
+    if ending:
+        facts["wire capabilities"] += f"; {ending}"
+    if context.silent_count >= _SILENT_MAX:
+        facts["wire capabilities"] += f"; no more was asked after {_SILENT_MAX} times no answer"
     if doubt:
         facts["wire capabilities"] += f"; unreliable: {doubt}"
     missing = [f"{name} ({refusals[name]})" for name in refusals if name not in found]
@@ -156,12 +172,14 @@ def _refusals_of(
         if reply is not None and not reply.is_refusal:
             return False
         text = "" if reply is None else reply.payload[:60].decode("utf-8", "replace")
-        refusals[name] = "no answer" if reply is None else text or "refused"
+        refusals[name] = _NO_ANSWER if reply is None else text or "refused"
     return True
 
 
 def _ask(context: WireContext, request: bytes) -> WireReply | None:
     """The reply, None when none came. Each question has its own connection."""
+    if context.silent_count >= _SILENT_MAX:
+        return None
     try:
         with closing(context.connect()) as connection:
             return connection.exchange(request)

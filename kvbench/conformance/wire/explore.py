@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
-from kvbench.conformance.findings import CaseFailed, SetupFailed
+from kvbench.conformance.findings import CaseFailed, SetupFailed, TargetLost
 from kvbench.conformance.wire.context import WireContext
 from kvbench.errors import KvError
 
@@ -119,6 +119,7 @@ class _Search(Generic[_T]):
             effort=outer.effort,
             reply_timeout_s=outer.reply_timeout_s,
             net_ttl_ms=outer.net_ttl_ms,
+            on_silence=outer.note_silence,
         )
         try:
             with inner:
@@ -127,6 +128,11 @@ class _Search(Generic[_T]):
         except SetupFailed as error:
             # A smaller example would not be looked at, either.
             self.hindrance = error
+            raise Enough from None
+        except TargetLost as error:
+            # No other example could be looked at.
+            self.failure = error
+            self.shown = inner
             raise Enough from None
         except CaseFailed as error:
             failed = error

@@ -6,6 +6,8 @@ GET before it says anything:
 
 - One whose protocol has lines waits for the end of one. On a separate connection :data:`LINE`
   ends one; a server of this protocol takes it for the beginning of a header, and does nothing.
+- A server of ours that reads lengths in the wrong byte order waits for the rest of a GET. It
+  answers a PING, which has none.
 - One that speaks TLS closes on what is no TLS, often without a word. :data:`TLS_RECORD` makes it
   speak; a server of ours takes it for a request that is never complete.
 """
@@ -19,7 +21,7 @@ import time
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from kvbench.conformance.wire.frames import frame
+from kvbench.conformance.wire.frames import HEADER_BYTES, declared_bytes, frame
 from kvbench.protocol.opcodes import Opcode
 
 LINE = b"?\r\n"
@@ -30,8 +32,19 @@ TLS_RECORD = b"\x16\x03\x01\x00\x04\xff\x00\x00\x00"
 
 _PROBE = frame(Opcode.GET, b"kvbench:probe")
 
+_PING = frame(Opcode.PING, b"")
+"""Without a payload, its length is the same in any byte order."""
+
+_ANSWER_BYTES_MAX = 65_536
+"""Of an answer to a GET of a key that is hardly there: more is not read."""
+
+STARTED_S = 15.0
+"""A server that a command starts listens by then."""
+
 _LINE_AFTER_S = 1.0
 """A peer that has not answered a GET by then may be waiting for the end of a line."""
+
+_ENDING_S = 0.05
 
 _SHOWN_BYTES = 40
 """Of what a peer has said: enough to know it again."""
@@ -102,6 +115,13 @@ def why_absent(
     while True:
         try:
             probe = socket.create_connection(address, reply_timeout_s)
+            with probe:
+                latest = max(until, time.monotonic()) + reply_timeout_s
+                said = _first_words(address, probe, latest)
+            if said == b"":
+                # A process that ends closes its connections first, and then listens no more.
+                time.sleep(_ENDING_S)
+                socket.create_connection(address, reply_timeout_s).close()
             break
         except OSError as error:
             if time.monotonic() >= until:
@@ -110,15 +130,13 @@ def why_absent(
                 )
                 return Absent(Absence.UNREACHABLE, reason)
             time.sleep(0.05)
-    with probe:
-        said = _first_words(address, probe, max(until, time.monotonic()) + reply_timeout_s)
     if said is None:
         reason = (
             f"{place} has not answered a GET within {reply_timeout_s + patience_s:g} s: does it "
             f"speak the wire protocol? Another kind of store needs its scheme, e.g. redis://{place}"
         )
         return Absent(Absence.SILENT, reason)
-    other = recognised(said or _words_of_tls(address, reply_timeout_s), place)
+    other = recognised(said or _words_to(TLS_RECORD, address, reply_timeout_s) or b"", place)
     return Absent(Absence.OTHER_PROTOCOL, f"{place}: {other}") if other else None
 
 
@@ -135,6 +153,85 @@ def recognised(said: bytes, place: str) -> str:
             advice = one.advice.format(place=place)
             return f"this looks like {one.name}: {advice} (it said {shown!r})"
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Misframed:
+    """Why nothing that a server says can be read.
+
+    Attributes:
+        reason: for people.
+        is_byte_order: whether it is only that its lengths are little-endian.
+    """
+
+    reason: str
+    is_byte_order: bool
+
+
+def why_misframed(address: tuple[str, int], timeout_s: float) -> Misframed | None:
+    """Why the frames of a server that is there cannot be read; None where they can.
+
+    Silence is no evidence of it, unless a request with a little-endian length is answered.
+    """
+    for request in (_PING, _PROBE):
+        said = _answer(address, request, timeout_s)
+        problem = misframed(said) if said else None
+        if problem is not None:
+            return problem
+    swapped = _PROBE[:1] + _PROBE[HEADER_BYTES - 1 : 0 : -1] + _PROBE[HEADER_BYTES:]
+    if said == b"" and _answer(address, swapped, timeout_s):
+        reason = "a GET is answered only if the length of its payload is sent as little-endian"
+        return Misframed(reason, is_byte_order=True)
+    return None
+
+
+def misframed(said: bytes) -> Misframed | None:
+    """Why the answer to one request is no whole frame; None where it is one.
+
+    Args:
+        said: all that came before the server was silent.
+    """
+    shown = said[:_SHOWN_BYTES].hex(" ")
+    came, declared = len(said) - HEADER_BYTES, declared_bytes(said)
+    if came == declared:
+        return None
+    if came < 0:
+        reason = f"an answer has {len(said)} bytes, less than a header: {shown}"
+        return Misframed(reason, is_byte_order=False)
+    is_swapped = int.from_bytes(said[1:HEADER_BYTES], "little") == came
+    hint = "; as little-endian it would be right" if is_swapped else ""
+    return Misframed(
+        f"an answer declares {declared:,} bytes of payload, and {came:,} came: {shown}{hint}",
+        is_swapped,
+    )
+
+
+def _answer(address: tuple[str, int], request: bytes, timeout_s: float) -> bytes | None:
+    """All that comes for a request; empty for silence, None for a close."""
+    try:
+        with socket.create_connection(address, timeout_s) as probe:
+            probe.sendall(request)
+            return _read_frame(probe, timeout_s)
+    except OSError:
+        return None
+
+
+def _read_frame(probe: socket.socket, timeout_s: float) -> bytes | None:
+    """What comes until a frame is whole, or nothing more within a timeout; None for a close."""
+    said = b""
+    until = time.monotonic() + timeout_s
+    while len(said) < HEADER_BYTES or len(said) - HEADER_BYTES < declared_bytes(said):
+        probe.settimeout(max(0.01, until - time.monotonic()))
+        try:
+            data = probe.recv(_ANSWER_BYTES_MAX)
+        except TimeoutError:
+            return said
+        if not data:
+            return said or None
+        said += data
+        if len(said) >= _ANSWER_BYTES_MAX:
+            break
+    return said
 
 
 def _first_words(address: tuple[str, int], probe: socket.socket, until: float) -> bytes | None:
@@ -163,7 +260,7 @@ def _first_words(address: tuple[str, int], probe: socket.socket, until: float) -
                 if spoken is probe or recognised(words, ""):
                     return words
             both = [probe]
-    return None
+    return _words_to(_PING, address, _LINE_AFTER_S)
 
 
 def _receive_any(
@@ -184,12 +281,12 @@ def _receive(connection: socket.socket) -> bytes:
         return b""  # Closed: a server is there.
 
 
-def _words_of_tls(address: tuple[str, int], timeout_s: float) -> bytes:
-    """What a peer that closes on a GET says to a record of TLS."""
+def _words_to(request: bytes, address: tuple[str, int], timeout_s: float) -> bytes | None:
+    """What a peer says to something else than a GET; None for nothing."""
     try:
         with socket.create_connection(address, timeout_s) as probe:
             probe.settimeout(min(timeout_s, _LINE_AFTER_S))
-            probe.sendall(TLS_RECORD)
-            return probe.recv(256)
+            probe.sendall(request)
+            return probe.recv(256) or None
     except OSError:
-        return b""
+        return None

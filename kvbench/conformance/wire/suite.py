@@ -12,7 +12,7 @@ from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.target import Target
 from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.discover import VOCABULARY, discover_wire, net_ttl_ms
-from kvbench.conformance.wire.presence import why_absent
+from kvbench.conformance.wire.presence import STARTED_S, why_absent, why_misframed
 from kvbench.conformance.wire.repro import write_repro
 
 _BACK_AGAIN_S = 2.0
@@ -40,19 +40,31 @@ class WireSuite(Suite):
         target = setting.target
         if target.net_ttl_ms is None:
             target.net_ttl_ms = net_ttl_ms(*_address(target))
+        usual_s = setting.reply_timeout_s
         return WireContext(
             *_address(target),
             capabilities=setting.capabilities,
             seed=setting.seed,
             effort=setting.effort,
-            reply_timeout_s=setting.reply_timeout_s,
+            reply_timeout_s=target.patience.reply_timeout_s(usual_s),
             net_ttl_ms=target.net_ttl_ms,
+            on_silence=target.patience.waited,
         )
 
     @override
     def why_gone(self, target: Target, reply_timeout_s: float) -> str:
-        absent = why_absent(_address(target), reply_timeout_s, _BACK_AGAIN_S)
-        return str(absent) if absent is not None else ""
+        address = _address(target)
+        patience_s = _BACK_AGAIN_S if target.restart is None else 0.0
+        absent = why_absent(address, reply_timeout_s, patience_s)
+        if absent is not None and target.restart is not None:
+            target.restart()
+            absent = why_absent(address, reply_timeout_s, STARTED_S)
+        if absent is not None:
+            return str(absent)
+        if target.patience.is_over:
+            return f"{target.patience.silent_s:.0f} s in all without replies that were due"
+        problem = why_misframed(address, target.patience.reply_timeout_s(reply_timeout_s))
+        return problem.reason if problem is not None else ""
 
     @override
     def write_repro(

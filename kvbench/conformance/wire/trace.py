@@ -36,6 +36,9 @@ class TraceEvent:
     pieces: int = 0
 
 
+_ENDS = ("closed by the target", "sending failed")
+
+
 class Trace:
     """All that happened on the connections of a case, in order.
 
@@ -58,6 +61,11 @@ class Trace:
     def note(self, connection: str, note: str) -> None:
         """Record something else, such as a close."""
         self.events.append(TraceEvent(self.now_ms(), connection, "!", note=note))
+
+    @property
+    def has_end(self) -> bool:
+        """Whether the target has closed a connection."""
+        return any(one.note.startswith(_ENDS) for one in self.events)
 
     def clear(self) -> None:
         """Forget what happened: a case of many rounds shows the last one."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 # In the order in which they run.
 # isort: off
+from kvbench.conformance.wire.cases import framing  # noqa: F401
 from kvbench.conformance.wire.cases import vectors  # noqa: F401
 from kvbench.conformance.wire.cases import server  # noqa: F401
 from kvbench.conformance.wire.cases import values  # noqa: F401
