@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from kvbench.registry import HOST_PORT
 from kvbench.report.formats import VERDICTS_FORMATS
 
 if TYPE_CHECKING:
-    from kvbench.cli.check_run import CheckRun
+    from kvbench.cli.check_run import CheckRequest, CheckRun
     from kvbench.conformance.selection import Selection
 
 _LEVELS = {"must": ("MUST",), "should": ("MUST", "SHOULD"), "may": ("MUST", "SHOULD", "MAY")}
@@ -63,6 +64,7 @@ Examples:
   kvbench check 127.0.0.1:16380 --only 'MGET-*' --only GET-001
   kvbench check memory:// valkey:// sqlite:///tmp/cache.db --html matrix.html
   kvbench check 127.0.0.1:16380 --write-profile profile.toml
+  kvbench check 127.0.0.1:16380 --quick --watch
   kvbench check 127.0.0.1:16380 --restart-command './my-server --port 16380'
   kvbench check a:1 b:2 --profile a:1=a.toml --profile b:2=b.toml
 
@@ -124,6 +126,13 @@ itself failed, 130 Ctrl-C. With several targets, the first of 1, 4, 3, 0 that oc
     metavar="COMMAND",
     help="Starts the server of HOST:PORT where none listens, and again where it dies or hangs.",
 )
+@click.option("--quick", is_flag=True, help="In 5 s: MUST alone, of each clause the first case.")
+@click.option(
+    "--watch",
+    "is_watching",
+    is_flag=True,
+    help="Check again what failed, each time the server of HOST:PORT comes back.",
+)
 @click.option("--rigorous", is_flag=True, help="Ten times more generated cases: takes minutes.")
 @click.option(
     "--seed",
@@ -146,6 +155,8 @@ def command(
     force: bool,
     repro_dir: Path | None,
     restart_command: str,
+    quick: bool,
+    is_watching: bool,
     rigorous: bool,
     seed: str,
     **files: Path | None,
@@ -160,14 +171,18 @@ def command(
     A live store is safe: the suite checks everything before it is sent, and writes only keys that
     begin with kvbench-check: and ten random letters. It removes them.
     """
+    from kvbench.cli import EXIT_UNREACHABLE
     from kvbench.cli.check_files import Outputs, check_profile_file, write_profile_file
     from kvbench.cli.check_run import CheckRequest, run_check
+    from kvbench.cli.check_watch import watch
     from kvbench.conformance.case import EFFORT_RIGOROUS
     from kvbench.conformance.wire.repro import DIRECTORY
 
-    if restart_command and (len(targets) > 1 or not HOST_PORT.fullmatch(targets[0])):
-        raise UsageError("--restart-command takes one target, HOST:PORT: it starts that server")
-    selection = _selection(targets, suites, only, level)
+    if quick and (rigorous or level != "may"):
+        raise UsageError("--quick checks MUST alone: leave out --level and --rigorous")
+    _check_server_options(targets, restart_command, is_watching=is_watching)
+    selection = _selection(targets, suites, only, "must" if quick else level)
+    selection = replace(selection, is_quick=quick)
     outputs = Outputs({name: path for name, path in files.items() if path is not None})
     outputs.check()
     if write_profile is not None:
@@ -181,15 +196,33 @@ def command(
         repro_directory=repro_dir or Path(DIRECTORY),
         restart_command=restart_command,
     )
-    run = run_check(request)
-    try:
-        _print(run, to_stderr=outputs.use_stdout)
-    finally:
-        # The files are written even if standard output is full.
-        outputs.write(run.conformance)
-        if write_profile is not None:
-            write_profile_file(write_profile, run)
-    ctx.exit(run.exit_code)
+
+    def check(request: CheckRequest) -> CheckRun:
+        run = run_check(request)
+        try:
+            _print(run, to_stderr=outputs.use_stdout)
+        finally:
+            # The files are written even if standard output is full.
+            outputs.write(run.conformance)
+            if write_profile is not None:
+                write_profile_file(write_profile, run)
+        return run
+
+    last = watch(request, check) if is_watching else check(request)
+    ctx.exit(last.exit_code if last is not None else EXIT_UNREACHABLE)
+
+
+def _check_server_options(
+    targets: tuple[str, ...], restart_command: str, *, is_watching: bool
+) -> None:
+    """Refuse what is about the process of one server, for anything else."""
+    is_address = len(targets) == 1 and HOST_PORT.fullmatch(targets[0])
+    if restart_command and not is_address:
+        raise UsageError("--restart-command takes one target, HOST:PORT: it starts that server")
+    if is_watching and not is_address:
+        raise UsageError("--watch takes one target, HOST:PORT: it watches that server")
+    if is_watching and restart_command:
+        raise UsageError("--watch and --restart-command exclude each other: choose one")
 
 
 def _selection(

@@ -9,6 +9,7 @@ good, the cases that are left are not run either.
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -54,6 +55,7 @@ class Options:
         reply_timeout_s: how long a wire target may take for one reply.
         repro_directory: where failures that the profile does not declare leave repro files; None
             for no files.
+        time_limit_s: no case begins after so long; those that are left have no verdict.
         on_case: called with each case before it runs, with its place and the number of all.
         on_verdicts: called with the verdicts of each case, before the profile has its say.
     """
@@ -64,6 +66,7 @@ class Options:
     effort: int = 1
     reply_timeout_s: float = REPLY_TIMEOUT_S
     repro_directory: Path | None = None
+    time_limit_s: float = math.inf
     on_case: Callable[[Case, int, int], None] | None = None
     on_verdicts: Callable[[tuple[Verdict, ...]], None] | None = None
 
@@ -177,7 +180,11 @@ def check_target(
     suites = tuple([suite for suite in suites_of(target) if suite in options.selection.suites])
     selected = selected_cases(suites, options.selection)
     verdicts: list[Verdict] = []
+    left_out = 0
     for place, case in enumerate(selected):
+        if time.monotonic() - began >= options.time_limit_s:
+            left_out = len(selected) - place
+            break
         if options.on_case is not None:
             options.on_case(case, place, len(selected))
         found = runner.verdicts(case)
@@ -190,12 +197,16 @@ def check_target(
         target.name,
         tuple([suite.name for suite in suites]),
         with_deviations(verdicts, options.profile),
-        {**_facts(target), **(facts or {})},
+        {**_facts(target), **(facts or {}), **_left_out(left_out, len(selected))},
         tuple(sorted({word for suite in suites for word in runner.capabilities[suite]})),
         time.monotonic() - began,
         is_partial=options.selection.is_partial,
         is_interrupted=runner.is_interrupted,
     )
+
+
+def _left_out(left_out: int, of: int) -> dict[str, str]:
+    return {"out of time": f"{left_out} of {of} cases were left out"} if left_out else {}
 
 
 def _facts(target: Target) -> dict[str, str]:

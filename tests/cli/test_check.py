@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from kvbench.conformance.profile import read_profile
 from kvbench.conformance.selection import ledger
 from kvbench.local_server import free_port
 from kvbench.verdicts import Outcome, read_conformance
-from tests.cli.wrong_servers import NothingStored, RightServer, WrongPong, serving
+from tests.cli.wrong_servers import NoBools, NothingStored, RightServer, WrongPong, serving
 
 
 @pytest.fixture
@@ -90,6 +91,23 @@ def test_nothing_verified_has_its_own_exit_code(kvbench, right, tmp_path):
     assert "unsupported: not declared: mget: 4 clauses (MGET-001" in output
 
 
+def test_what_has_one_cause_is_told_once(kvbench, tmp_path):
+    with serving(NoBools()) as port:
+        address = f"127.0.0.1:{port}"
+        _, output, _ = kvbench(address, "--only", "VALUE-*", "--only", "SET-*", "--json", "x.json")
+    told = re.search(
+        r"\n  refused with the message 'no Bools here'\n  explains (\d+) of (\d+) failures", output
+    )
+    assert int(told[1]) > 1 and 2 * int(told[1]) > int(told[2])
+    assert "SET key 'kvbench-check:" in output
+    assert "value Bool True" in output
+    found = read_conformance(tmp_path / "x.json").targets[0].verdicts
+    failures = {one.case: one.failure for one in found if one.failure is not None}
+    files = {failure.repro for failure in failures.values()}
+    assert len(files) == len(failures) > 1, "each has a file of its own"
+    assert all((tmp_path / file).is_file() for file in files)
+
+
 def test_what_stands_on_a_failure_is_not_verified(kvbench):
     with serving(NothingStored()) as port:
         code, output, _ = kvbench(f"127.0.0.1:{port}", "--only", "DEL-003")
@@ -158,6 +176,24 @@ def test_levels(kvbench, right, tmp_path):
     assert counts == {"must": {"MUST"}, "should": {"MUST", "SHOULD"}, "may": {"MUST", "SHOULD"}}
 
 
+def test_quick_is_a_part_with_every_must_clause_that_there_is_time_for(kvbench, tmp_path):
+    code, output, _ = kvbench("kvb://", "--suite", "wire", "--quick", "--json", "x.json")
+    assert code == 0
+    assert "kvb:// partial (subset)" in output
+    found = read_conformance(tmp_path / "x.json").targets[0]
+    assert set(found.counts) == {"MUST"}
+    must = {one.id for one in specs.clauses() if one.party == "server" and one.level == "MUST"}
+    assert {one.clause for one in found.verdicts} <= must
+    assert len(found.verdicts) > 20
+
+
+def test_quick_begins_no_case_when_its_time_is_over(kvbench, right, monkeypatch):
+    monkeypatch.setattr("kvbench.cli.check_run.QUICK_S", 0.0)
+    code, output, _ = kvbench(right, "--quick")
+    assert code == 3
+    assert re.search(r"out of time (\d+) of \1 cases were left out", output)
+
+
 def test_suites(kvbench, tmp_path):
     for suite, clause in {"wire": "PING-*", "backend": "BGET-002"}.items():
         code, *_ = kvbench("kvb://", "--suite", suite, "--only", clause, "--json", "x.json")
@@ -182,6 +218,10 @@ def test_suites(kvbench, tmp_path):
         (["h:1", "--level", "most"], "must"),
         (["h:1", "--profile", "no.toml"], "cannot be read"),
         (["memory://", "--restart-command", "x"], "takes one target, HOST:PORT"),
+        (["memory://", "--watch"], "takes one target, HOST:PORT"),
+        (["h:1", "--watch", "--restart-command", "x"], "exclude each other"),
+        (["h:1", "--quick", "--level", "must"], "leave out --level"),
+        (["h:1", "--quick", "--rigorous"], "leave out --level"),
         (["h:1", "h:2", "--restart-command", "x"], "takes one target, HOST:PORT"),
         (["h:1", "h:2", "--profile", "no.toml"], "TARGET=FILE"),
         (["h:1", "--profile", "a", "--profile", "b"], "given twice"),
