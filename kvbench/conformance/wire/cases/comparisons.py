@@ -95,9 +95,9 @@ def decimals_beside_other_values(context: WireContext) -> None:
     """Decimals of one number in other forms, in Lists and Maps; numbers that are almost equal."""
     connection = context.connect()
     forms = ("1", "1.0", "1.000", "10E-1", "0.1E1")
-    for held in forms[:2]:
+    for held in (*forms[:2], "NaN", "sNaN"):
         others: list[Value] = []
-        for text in (*forms, "-1", "1.01", "10", "1E1", "0.1", "NaN", "Infinity"):
+        for text in (*forms, "-1", "1.01", "10", "1E1", "0.1", "NaN", "sNaN", "Infinity"):
             number = Decimal(text)
             others += [[number, 1], [number, 2], {"k": number}, [[number], 1], [number]]
         _expect_answers(context, connection, [Decimal(held), 1], others)

@@ -13,13 +13,20 @@ from dataclasses import dataclass
 from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
-from kvbench.conformance.wire.everywhere import Cell, Subject, cells, request
+from kvbench.conformance.wire.everywhere import (
+    LONG_TTL_MS,
+    ONE,
+    Cell,
+    Parts,
+    Subject,
+    cells,
+    compose,
+    request,
+)
 from kvbench.conformance.wire.frames import HEADER_BYTES, frame
-from kvbench.conformance.wire.oracle import (
-    CORE,
-    OPERATIONS,
-)  # fmt: skip
+from kvbench.conformance.wire.oracle import CORE, OPERATIONS
 from kvbench.conformance.wire.suite import wire_case
+from kvbench.conformance.wire.trace import WireReply
 from kvbench.protocol.opcodes import TTL_MS_MAX, Opcode, Status
 
 TEN_YEARS_MS = 315_576_000_000
@@ -133,8 +140,7 @@ def _play(
         if reply.is_refusal and not _is_about_the_value(cell):
             raise CaseFailed(f"no refusal of {what}", str(reply))
         return True
-    if not reply.is_refusal or (is_strict and reply.status != Status.INVALID):
-        raise CaseFailed(f"{'INVALID' if is_strict else 'a refusal'} for {what}", str(reply))
+    _expect_refused(reply, what, is_strict=is_strict)
     context.expect_value(connection, witness, 7)
     return True
 
@@ -171,12 +177,34 @@ for _rule in RULES.values():
     _register(_rule)
 
 
+@wire_case("LOCK-005", "LOCK-006", needs=("lock", "unlock", "extend"))
+def owners_that_are_none(context: WireContext) -> None:
+    """LOCK, UNLOCK and EXTEND with an owner that is empty or not UTF-8: refused."""
+    _play_owners(context, is_strict=False)
+
+
+def _play_owners(context: WireContext, *, is_strict: bool) -> None:
+    connection, key = context.connect(), context.key()
+    for opcode in (Opcode.LOCK, Opcode.UNLOCK, Opcode.EXTEND):
+        for owner in (b"", *_BAD_TEXTS):
+            parts = Parts([key.encode()], [ONE], [LONG_TTL_MS], owner)
+            reply = connection.exchange(compose(opcode, parts))
+            _expect_refused(reply, f"{opcode.name} by the owner {owner!r}", is_strict=is_strict)
+
+
+def _expect_refused(reply: WireReply, what: str, *, is_strict: bool) -> None:
+    if not reply.is_refusal or (is_strict and reply.status != Status.INVALID):
+        raise CaseFailed(f"{'INVALID' if is_strict else 'a refusal'} for {what}", str(reply))
+
+
 @wire_case("ERR-001")
 def everything_malformed_is_invalid(context: WireContext) -> None:
     """What the rules refuse, through every operation: INVALID rather than ERROR."""
     for rule in RULES.values():
         if rule.is_refused:
             play_rule(context, rule, is_strict=True)
+    if {"lock", "unlock", "extend"} <= context.capabilities:
+        _play_owners(context, is_strict=True)
 
 
 # --- Batches -------------------------------------------------------------------------------------
@@ -205,7 +233,5 @@ def _play_counts(context: WireContext, *, is_strict: bool) -> None:
         for count in (cell.keys + 1, cell.keys - 1, 65_535, cell.keys + 256):
             damaged = frame(cell.opcode, struct.pack(">H", count) + payload[2:])
             reply = connection.exchange(damaged)
-            if not reply.is_refusal or (is_strict and reply.status != Status.INVALID):
-                wanted = "INVALID" if is_strict else "a refusal"
-                raise CaseFailed(f"{wanted} for {cell} that counts {count}", str(reply))
+            _expect_refused(reply, f"{cell} that counts {count}", is_strict=is_strict)
             context.expect_value(connection, witness, 7)

@@ -8,13 +8,26 @@ from collections.abc import Callable, Mapping
 
 from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.wire.cases.everywhere import TEN_YEARS_MS, there
+from kvbench.conformance.wire.cases.server import COUNTING_ROUNDS, counted, entries
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
-from kvbench.conformance.wire.everywhere import LONG_TTL_MS, ONE, Cell, Subject, cells, request
+from kvbench.conformance.wire.everywhere import (
+    LONG_TTL_MS,
+    ONE,
+    Cell,
+    Parts,
+    Subject,
+    cells,
+    compose,
+    request,
+)
 from kvbench.conformance.wire.frames import HEADER_BYTES, frame
 from kvbench.conformance.wire.suite import wire_case
 from kvbench.conformance.wire.trace import WireReply
 from kvbench.protocol.opcodes import Effect, Opcode, RequestLayout, Status
+
+COUNTED_KEYS = 3000
+"""More than a server is likely to remove within one request."""
 
 SHORT_TTL_MS = 400
 """What is there at once, also on a busy machine, and gone soon."""
@@ -32,7 +45,9 @@ def _set(key: bytes, value: bytes, ttl_ms: int) -> bytes:
     return frame(Opcode.SET, payload)
 
 
-def _given(context: WireContext, connection: WireConnection, ttl_ms: int) -> list[tuple[Cell, str]]:
+def given_ttls(
+    context: WireContext, connection: WireConnection, ttl_ms: int
+) -> list[tuple[Cell, str]]:
     """Give a key a TTL in every way that there is; the cells with the keys that have it now."""
     given: list[tuple[Cell, str]] = []
     for number, cell in enumerate(cells(Subject.TTL, there(context))):
@@ -53,7 +68,7 @@ def every_way_to_give_a_ttl(context: WireContext) -> None:
     """Each operation with a TTL, alone and in batches: the key is there, and then it is not."""
     connection = context.connect()
     began = time.monotonic()
-    given = _given(context, connection, SHORT_TTL_MS)
+    given = given_ttls(context, connection, SHORT_TTL_MS)
     replies = _looked_at(connection, given)
     if (time.monotonic() - began) * 1000 < SHORT_TTL_MS:
         for (cell, _), reply in zip(given, replies, strict=True):
@@ -75,7 +90,7 @@ def every_way_keeps_a_long_ttl_whole(context: WireContext) -> None:
     """Each operation with a TTL above 2**32 ms, alone and in batches: TTL answers it."""
     connection = context.connect()
     for ttl_ms in (2**32 + 10_000_000, TEN_YEARS_MS):
-        for cell, key in _given(context, connection, ttl_ms):
+        for cell, key in given_ttls(context, connection, ttl_ms):
             reply = connection.request(Opcode.TTL, key.encode()).expect(Status.OK)
             left_ms = int.from_bytes(reply.payload, "big", signed=True)
             if not ttl_ms - 600_000 < left_ms <= ttl_ms:
@@ -152,3 +167,42 @@ def the_same_ttl_again_and_again(context: WireContext) -> None:
     for (cell, _), reply in zip(given, _looked_at(connection, given), strict=True):
         if reply.status != Status.NULL:
             raise CaseFailed(f"no key after the same TTL from {cell} 50 times", str(reply))
+
+
+@wire_case("TTL-001", needs=("msetex",))
+def several_ttls_at_once(context: WireContext) -> None:
+    """MSETEX of three keys with two TTLs, for other keys again and again: all of them expire."""
+    connection, keys = context.connect(), [key.encode() for key in context.keys(60)]
+    ttls_ms = (SHORT_TTL_MS, SHORT_TTL_MS, SHORT_TTL_MS - 100)
+    batches = [Parts(keys[at : at + 3], (ONE,) * 3, ttls_ms) for at in range(0, len(keys), 3)]
+    connection.send(b"".join([compose(Opcode.MSETEX, batch) for batch in batches]))
+    for reply in connection.read_many(len(batches)):
+        reply.expect(Status.OK, b"")
+    time.sleep(SHORT_TTL_MS / 1000 + 0.1)
+    connection.send(b"".join([frame(Opcode.GET, key) for key in keys]))
+    for key, reply in zip(keys, connection.read_many(len(keys)), strict=True):
+        if reply.status != Status.NULL:
+            raise CaseFailed(f"no {key!r} after its TTL from MSETEX", str(reply))
+
+
+@wire_case("INFO-004", needs=("mset",))
+def info_counts_none_that_has_just_expired(context: WireContext) -> None:
+    """INFO right behind a GET that finds one of 3000 keys of an MSET expired: it counts none."""
+    connection, keys = context.connect(), [key.encode() for key in context.keys(COUNTED_KEYS)]
+    counts: list[tuple[int, int, int]] = []
+    for _ in range(COUNTING_ROUNDS):
+        context.trace.clear()
+        before = entries(connection)
+        batch = Parts(keys, (ONE,) * len(keys), (SHORT_TTL_MS,) * len(keys))
+        connection.exchange(compose(Opcode.MSET, batch)).expect(Status.OK, b"")
+        end = time.monotonic() + 5.0
+        while time.monotonic() < end:
+            connection.send(frame(Opcode.GET, keys[-1]) + frame(Opcode.INFO, b""))
+            last, info = connection.read_many(2)
+            if last.status == Status.NULL:
+                break
+            time.sleep(0.001)
+        counts.append((before, counted(info), entries(connection)))
+        if counts[-1][0] == counts[-1][1]:
+            return
+    raise CaseFailed("as many `entries` as before the keys", f"before, then, later: {counts}")

@@ -298,13 +298,17 @@ def _info(reply: WireReply) -> dict[str, object]:
     return found
 
 
-def _entries(connection: WireConnection) -> int:
-    """INFO's ``entries``, which is a JSON integer."""
-    reply = connection.request(Opcode.INFO).expect(Status.OK)
-    entries = _info(reply).get("entries")
-    if type(entries) is not int or entries < 0:
+def entries(connection: WireConnection) -> int:
+    """INFO's ``entries``."""
+    return counted(connection.request(Opcode.INFO))
+
+
+def counted(reply: WireReply) -> int:
+    """The ``entries`` of an INFO's reply, which is a JSON integer."""
+    found = _info(reply.expect(Status.OK)).get("entries")
+    if type(found) is not int or found < 0:
         raise CaseFailed("a member `entries`, a JSON integer", str(reply.payload))
-    return entries
+    return found
 
 
 def _count_of_stored(
@@ -313,13 +317,13 @@ def _count_of_stored(
     """How INFO's count changes when ``keys`` are stored, and whether no other client changed it."""
     connection.send(b"".join([encode(Action("del", (key,))) for key in keys]))
     connection.read_many(len(keys))
-    before, again = _entries(connection), _entries(connection)
+    before, again = entries(connection), entries(connection)
     connection.send(b"".join([encode(Action("set", (key,), (1,), ttl_ms)) for key in keys]))
     stored = [reply.status == Status.OK for reply in connection.read_many(len(keys))]
     if not all(stored):
         raise SetupFailed("SET before the count was not OK")
     time.sleep(wait_s)
-    after, once_more = _entries(connection), _entries(connection)
+    after, once_more = entries(connection), entries(connection)
     return after - before, before == again and after == once_more
 
 
