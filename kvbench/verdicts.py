@@ -317,7 +317,8 @@ def command_again(verdict: Verdict, target: str) -> str:
     """The command that shows a failure again: its repro file played, or its clause checked."""
     failure = verdict.failure
     if failure is not None and failure.repro:
-        has_address = "://" not in target or target.startswith(("kvb://", "kvb+async://"))
+        scheme, is_url, rest = target.partition("://")
+        has_address = not is_url or (scheme in ("kvb", "kvb+async") and rest.strip("/"))
         return f"kvbench replay {target if has_address else 'HOST:PORT'} {failure.repro}"
     seed = f" --seed {failure.seed}" if failure is not None and failure.seed else ""
     return f"kvbench check {target} --only {verdict.clause}{seed}"

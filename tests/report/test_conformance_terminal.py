@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from kvbench.report.conformance_terminal import FAILURES_SHOWN, render_terminal
-from kvbench.verdicts import Exchange, Failure, Outcome, Traits
+from kvbench.verdicts import Exchange, Failure, Outcome, Traits, command_again
 from tests.report.conformance_builders import (
     CONTROL,
     FAILURE,
@@ -161,6 +161,20 @@ def test_failures_of_one_cause_stand_under_it_and_the_largest_comes_first():
     places = [text.index(part) for part in parts]
     assert places == sorted(places)
     assert text.count("expected  OK") == 1, "one of a group is shown in full"
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("h:1", "h:1"),
+        ("kvb://h:1/ns", "kvb://h:1/ns"),
+        ("kvb://", "HOST:PORT"),
+        ("x://h", "HOST:PORT"),
+    ],
+)
+def test_the_command_to_replay_names_an_address(name, address):
+    one = verdict("GET-001", "failed", failure=Failure("a", "b", repro="x.json"))
+    assert command_again(one, name) == f"kvbench replay {address} x.json"
 
 
 def test_what_is_cut_says_where_the_whole_is():
