@@ -80,6 +80,18 @@ def test_somebody_silent_is_told_within_one_timeout():
     assert "has not answered a GET within 1.5 s" in str(absent)
 
 
+def test_somebody_who_accepts_no_connection_has_not_ended():
+    with ExitStack() as held:
+        full = held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        absent = why_absent(full.getsockname(), 0.3)
+    assert absent.how is Absence.SILENT
+    assert "no connection: timed out" in str(absent)
+
+
 class Slow(ThreadedDispatcher):
     """Takes its time for each answer."""
 
