@@ -12,8 +12,9 @@ from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.everywhere import LONG_TTL_MS
 from kvbench.conformance.wire.oracle import Action, State, apply, same_result, shown
 from kvbench.conformance.wire.suite import wire_case
+from kvbench.conformance.wire.values import encode_value
 from kvbench.model import Value
-from kvbench.protocol.opcodes import Opcode, RequestLayout
+from kvbench.protocol.opcodes import Opcode, RequestLayout, Status
 
 MODEL_SIZES = (0, 1, 2, 3, 127, 128, 255, 256, 257, 1025)
 """Sizes of batches around those where a count or a length needs one bit or byte more."""
@@ -108,3 +109,26 @@ def _touching(name: str, keys: tuple[str, ...]) -> list[Action]:
             return [Action(name, (key,), ("owner",), ttl_ms) for key in keys]
         case _:
             return [Action(name, (key,)) for key in keys]
+
+
+# --- Many at once --------------------------------------------------------------------------------
+
+ROUND_BYTES = (64, 128, 256)
+"""Requests of these sizes fill portions of a power of two to the last byte."""
+
+OVERHEADS = (0, 5, 16, 32, 48, 64)
+"""What a server may add to a payload, or leave out, when it measures a request."""
+
+
+@wire_case("PIPE-001", "FRAME-006")
+def many_requests_that_fill_a_portion(context: WireContext) -> None:
+    """1100 GETs of one length at once, of lengths that fill buffers exactly: each is answered."""
+    connection = context.connect()
+    lengths = {size - overhead for size in ROUND_BYTES for overhead in OVERHEADS}
+    for length in sorted(lengths):
+        if length > len(context.prefix):
+            key = context.key("k" * (length - len(context.prefix)))
+            context.stored(connection, key, length)
+            connection.send(1100 * encode(Action("get", (key,))))
+            for reply in connection.read_many(1100):
+                reply.expect(Status.OK, encode_value(length))

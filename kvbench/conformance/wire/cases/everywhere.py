@@ -205,6 +205,12 @@ def everything_malformed_is_invalid(context: WireContext) -> None:
             play_rule(context, rule, is_strict=True)
     if {"lock", "unlock", "extend"} <= context.capabilities:
         _play_owners(context, is_strict=True)
+    if "hello" in context.capabilities:
+        connection = context.connect()
+        for name in _BAD_TEXTS:
+            payload = struct.pack(">HHH", 1, 1, len(name)) + name
+            reply = connection.request(Opcode.HELLO, payload)
+            _expect_refused(reply, f"HELLO with the name {name!r}", is_strict=True)
 
 
 # --- Batches -------------------------------------------------------------------------------------
