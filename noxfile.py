@@ -187,6 +187,15 @@ def agreement(session: nox.Session) -> None:
 
 
 @nox.session
+def mutation(session: nox.Session) -> None:
+    """Whether the wire suite kills servers with automatic faults: reports/conformance/mutation.md.
+
+    Takes a quarter of an hour on two idle cores; the gate runs a sample of 50.
+    """
+    session.run(sys.executable, "-m", "tests.mutation", *session.posargs)
+
+
+@nox.session
 def celery(session: nox.Session) -> None:
     """Measure Celery's calls: the tables of reports/celery/; wants a quiet machine."""
     session.run(
