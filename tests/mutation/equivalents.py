@@ -187,6 +187,11 @@ GO_EQUIVALENTS: tuple[tuple[str, str], ...] = (
     (r"nestingMax += |→ `if depth >= nestingMax|→ `p\.skipValue\(1\)", DEPTH),
     (r"10 \* time\.Millisecond|200 \* time|stopping\.Load|len\(s\.open\) |delete\(s\.open", ENDING),
     (r"→ `s\.running\.Add\(2\)", ENDING),
+    (
+        r"→ `header := append\(\[\]byte\{r\.status\}, [01, ]+\)`",
+        "The length overwrites these bytes.",
+    ),
+    (r"→ `size := 1`", "A reply may be longer than 64 MiB (LIMIT-011)."),
     (r"→ `return 1, err", "The number beside an error is never read."),
 )
 """What a change has, and why no client can notice it."""

@@ -206,3 +206,25 @@ def info_counts_none_that_has_just_expired(context: WireContext) -> None:
         if counts[-1][0] == counts[-1][1]:
             return
     raise CaseFailed("as many `entries` as before the keys", f"before, then, later: {counts}")
+
+
+@wire_case("DEL-003")
+def removed_keys_take_their_ttl_along(context: WireContext) -> None:
+    """DEL, GETDEL and MDEL of a key with a TTL, then each operation that stores: it stays."""
+    connection, number = context.connect(), 0
+    stored: list[tuple[str, str]] = []
+    for remover in sorted({"del", "getdel", "mdel"} & there(context)):
+        for storer in sorted({"set", "setnx", "incr", "decr", "mset"} & there(context)):
+            number += 1
+            key = context.key(f"removed{number}")
+            parts = Parts([key.encode()], [ONE], [0])
+            connection.send(_set(key.encode(), ONE, SHORT_TTL_MS))
+            connection.send(compose(Opcode[remover.upper()], parts))
+            connection.send(compose(Opcode[storer.upper()], parts))
+            if connection.read_many(3)[-1].status == Status.OK:
+                stored.append((key, f"{storer.upper()} after {remover.upper()}"))
+    time.sleep(SHORT_TTL_MS / 1000 + 0.1)
+    for key, what in stored:
+        reply = connection.request(Opcode.GET, key.encode())
+        if reply.status != Status.OK:
+            raise CaseFailed(f"a key without a TTL, from {what}", str(reply))
