@@ -140,8 +140,15 @@ class ExpectedReply(_Record, frozen=True):
 class VectorStep(_Record, frozen=True):
     """One step of a vector: wait, send bytes, read the replies, in this order.
 
+    A step that goes wrong leaves those behind it unjudged: all where it has no part, else the rest
+    of its part and the steps that have none.
+
     Attributes:
         note: what it does, for people.
+        clauses: what a deviation is evidence of. A step without any only leads to others: when it
+            goes wrong, nothing is known of their clauses.
+        part: steps with the same name belong together, and do not depend on other parts.
+        needs: capabilities without which it is left out, besides those of the vector.
         send: bytes to send; one frame, several, or something broken.
         expect: the responses, in order. They are read before the next step.
         pieces: send in pieces of this many bytes; 0 sends all at once.
@@ -152,6 +159,9 @@ class VectorStep(_Record, frozen=True):
     """
 
     note: str = ""
+    clauses: list[ClauseId] = []
+    part: str = ""
+    needs: list[str] = []
     send: Bytes = ""
     expect: list[ExpectedReply] = []
     pieces: int = 0

@@ -21,6 +21,7 @@ from kvbench.errors import KvServerError
 from kvbench.local_server import OWN_SERVER, LocalServer
 from kvbench.model import BatchKind, Capability
 from kvbench.protocol.opcodes import DEFAULT_PORT
+from kvbench_backends.wire_abilities import narrowed, probes
 
 _BATCH_KINDS = dict.fromkeys(BATCH_OPERATIONS, BatchKind.NATIVE)
 
@@ -67,6 +68,11 @@ class WireBackend(SyncKvClient, Backend):
         address, server = _locate(url)
         try:
             backend = cls.connect(address)
+            try:
+                backend._find_abilities()
+            except BaseException:
+                backend.close()
+                raise
         except BaseException:
             if server is not None:
                 server.stop()
@@ -74,6 +80,22 @@ class WireBackend(SyncKvClient, Backend):
         if server is not None:
             backend._server, backend.private_url = server, f"kvb://{backend.address}"
         return backend
+
+    def _find_abilities(self) -> None:
+        missing = []
+        for probe in probes():
+            try:
+                getattr(self, probe.method)(*probe.arguments)
+            except KvServerError:
+                missing.append(probe.method)
+        self.__class__ = narrowed(type(self), missing, self._announced())
+
+    def _announced(self) -> list[str]:
+        """What HELLO tells: a server of the family without extensions refuses it."""
+        try:
+            return self.hello()[1]
+        except KvServerError:
+            return []
 
     @override
     def close(self) -> None:
@@ -85,11 +107,7 @@ class WireBackend(SyncKvClient, Backend):
 
     def describe(self) -> Mapping[str, str]:
         """The server's answers to INFO and HELLO."""
-        try:
-            capabilities = self.hello()[1]
-        except KvServerError:
-            capabilities = []  # A server of the family without extensions refuses HELLO.
-        return _facts(self.info(), capabilities)
+        return _facts(self.info(), self._announced())
 
 
 class AsyncWireBackend(KvClient, AsyncBackend):
@@ -111,7 +129,7 @@ class AsyncWireBackend(KvClient, AsyncBackend):
         try:
             backend = await cls.connect(address)
             try:
-                backend._facts = await backend._ask()
+                await backend._ask()
             except BaseException:
                 await backend.close()
                 raise
@@ -123,12 +141,20 @@ class AsyncWireBackend(KvClient, AsyncBackend):
             backend._server, backend.private_url = server, f"kvb+async://{backend.address}"
         return backend
 
-    async def _ask(self) -> Mapping[str, str]:
+    async def _ask(self) -> None:
+        """Find out what the server can do, and what it tells of itself."""
+        missing = []
+        for probe in probes():
+            try:
+                await getattr(self, probe.method)(*probe.arguments)
+            except KvServerError:
+                missing.append(probe.method)
         try:
-            capabilities = (await self.hello())[1]
+            announced = (await self.hello())[1]
         except KvServerError:
-            capabilities = []  # A server of the family without extensions refuses HELLO.
-        return _facts(await self.info(), capabilities)
+            announced = []  # A server of the family without extensions refuses HELLO.
+        self._facts = _facts(await self.info(), announced)
+        self.__class__ = narrowed(type(self), missing, announced)
 
     @override
     async def close(self) -> None:

@@ -35,7 +35,7 @@ class Case:
     Attributes:
         name: unique, ``area.what_it_shows``; the suite's order is that of registration.
         suite: wire or backend.
-        clauses: ids of what it checks. A failure counts against all of them.
+        clauses: ids of what it checks. A failure counts against those that it names, or all.
         run: the function; takes the suite's context.
         needs: capabilities without which it is unsupported.
         after: clause ids that must not have failed before; else the case is not run.
@@ -97,12 +97,15 @@ class Suite(ABC):
         party: whom its clauses bind, as the ledger says.
         base: the clauses that most cases need: without them nothing else can be seen.
         vocabulary: the capabilities that its clauses can need (section 1 of either document).
+        unlisted: those of them that a profile may leave out: unless it lists one, what is found
+            counts.
     """
 
     name: str
     party: str
     base: tuple[str, ...]
     vocabulary: frozenset[str]
+    unlisted: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self._cases: dict[str, Case] = {}

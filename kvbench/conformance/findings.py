@@ -3,12 +3,14 @@
 - :class:`CaseFailed`: the target does not keep a clause.
 - :class:`SetupFailed`: a step before the one that is checked failed.
 - :class:`DoesNotApply`: the clause says nothing about this target.
+- :class:`SeveralFindings`: more than one of these, each about clauses of its own.
 
 They stand apart from the cases, so that the contexts which raise them need no case.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ class CaseFailed(Exception):  # noqa: N818 - a finding about the target, not an 
         seed: reproduces it, when something was random.
         timeline: a concurrent history as text, when there was one.
         wanted: the reply that should have come, in the words of the vectors, where it is known.
+        clauses: what it is evidence of; empty for all that the case checks. A case may come past
+            evidence of a clause that is not its own: of its own clauses nothing is known then.
     """
 
     def __init__(
@@ -37,12 +41,14 @@ class CaseFailed(Exception):  # noqa: N818 - a finding about the target, not an 
         seed: str = "",
         timeline: str = "",
         wanted: ExpectedReply | None = None,
+        clauses: Iterable[str] = (),
     ) -> None:
         self.expected = expected
         self.actual = actual
         self.seed = seed
         self.timeline = timeline
         self.wanted = wanted
+        self.clauses = tuple(clauses)
         super().__init__(f"expected {expected}; got {actual}")
 
 
@@ -56,9 +62,31 @@ class TargetLost(CaseFailed):
     ending = ""
 
 
+class ConnectionEnded(CaseFailed):
+    """The target closed the connection where a response was due."""
+
+
+class NoReply(CaseFailed):
+    """The target neither answered in time nor closed the connection."""
+
+
 class SetupFailed(Exception):  # noqa: N818 - a finding, not an error of ours
     """A step before the one that is checked did not work: the clause was not looked at."""
 
 
 class DoesNotApply(Exception):  # noqa: N818 - a finding, not an error of ours
     """The clause says nothing about this target, such as what undeclared operations raise."""
+
+
+class SeveralFindings(Exception):  # noqa: N818 - findings, not an error of ours
+    """What a case found that judges its clauses one by one; one that is not named has passed.
+
+    Attributes:
+        findings: the clauses that each is about, and what was found.
+    """
+
+    def __init__(
+        self, findings: Iterable[tuple[Iterable[str], CaseFailed | SetupFailed | DoesNotApply]]
+    ) -> None:
+        self.findings = [(tuple(clauses), finding) for clauses, finding in findings]
+        super().__init__("; ".join([str(finding) for _, finding in self.findings]))

@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kvbench.conformance.evidence import Finding
 from kvbench.conformance.findings import CaseFailed, SetupFailed
 from kvbench.conformance.profile import Profile
-from kvbench.conformance.runner import Finding, Options, Runner
+from kvbench.conformance.runner import Options, Runner
 from kvbench.conformance.selection import Selection
 from kvbench.conformance.suites import WIRE
 from kvbench.conformance.target import Target

@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import math
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Never, cast
 
-from kvbench.backend import BackendDescription
-from kvbench.conformance.case import Case, CaseContext, Setting, Suite
-from kvbench.conformance.findings import INTERRUPTED, CaseFailed, DoesNotApply, SetupFailed
-from kvbench.conformance.isolation import ForeignKeyError
+from kvbench.conformance.case import Case, Setting, Suite
+from kvbench.conformance.evidence import Finding, Findings, examine, worst
+from kvbench.conformance.findings import INTERRUPTED
 from kvbench.conformance.profile import Profile, with_deviations
 from kvbench.conformance.selection import Selection, ledger, selected_cases
 from kvbench.conformance.suites import SUITES, suites_of
@@ -28,19 +25,10 @@ from kvbench.conformance.target import Target
 from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S
 from kvbench.errors import KvError
 from kvbench.specs import Clause
-from kvbench.verdicts import Failure, Outcome, TargetVerdicts, Verdict, judge
+from kvbench.verdicts import Outcome, TargetVerdicts, Verdict, judge
 
 Capabilities = Mapping[Suite, frozenset[str]]
 """What a target can do, by suite: both know the word ``ttl``, and mean different things by it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What running one case gave: an outcome for all of its clauses, before levels and profile."""
-
-    outcome: Outcome
-    detail: str = ""
-    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,33 +80,36 @@ class Runner:
         self.capabilities = capabilities
         self._target = target
         self._options = options
-        self._found: dict[str, Finding] = {}
+        self._found: dict[str, Findings] = {}
         self._stopped = ""
         self.is_interrupted = False
 
     def verdicts(self, case: Case) -> tuple[Verdict, ...]:
         """What a case says of each wanted clause, as the clause's level sees it."""
-        finding = self.finding(case)
         return tuple(
             [
                 _verdict(ledger()[clause], case, finding, self.capabilities[case.suite])
-                for clause in case.clauses
+                for clause, finding in self.findings(case).items()
                 if self._options.selection.wants(ledger()[clause])
             ]
         )
 
     def finding(self, case: Case) -> Finding:
+        """The worst of what a case gives."""
+        return worst(self.findings(case).values())
+
+    def findings(self, case: Case) -> Findings:
         """What a case gives; it runs when it is asked for first, after the cases it stands on."""
         if case.name not in self._found:
             missing = sorted(case.needs - self.capabilities[case.suite])
             reason = "" if missing else self._reason_not_to_run(case)
             if missing:
-                finding = Finding(Outcome.UNSUPPORTED, f"not declared: {', '.join(missing)}")
+                found = _of_all(case, Outcome.UNSUPPORTED, f"not declared: {', '.join(missing)}")
             elif reason:
-                finding = Finding(Outcome.SKIPPED, reason)
+                found = _of_all(case, Outcome.SKIPPED, reason)
             else:
-                finding = self._examine(case)
-            self._found[case.name] = finding
+                found = self._examine(case)
+            self._found[case.name] = found
         return self._found[case.name]
 
     def _reason_not_to_run(self, case: Case) -> str:
@@ -131,13 +122,13 @@ class Runner:
                 # Base cases stand on each other; what comes first stands alone.
                 if ground is None or places[ground.name] >= places.get(case.name, len(places)):
                     continue
-                if self.finding(ground).outcome is Outcome.FAILED:
+                if self.findings(ground)[clause].outcome is Outcome.FAILED:
                     failed.append(clause)
             if failed:
                 return f"it stands on {', '.join(failed)}, which failed"
         return self._stopped
 
-    def _examine(self, case: Case) -> Finding:
+    def _examine(self, case: Case) -> Findings:
         options = self._options
         try:
             setting = Setting(
@@ -147,16 +138,24 @@ class Runner:
                 options.effort,
                 options.reply_timeout_s,
             )
-            finding = _run(case, setting, options)
-            if finding.outcome is Outcome.FAILED:
+            found = examine(
+                case, setting, None if self._is_declared(case) else options.repro_directory
+            )
+            if worst(found.values()).outcome is Outcome.FAILED:
                 problem = case.suite.why_gone(self._target, options.reply_timeout_s)
                 if problem:
                     self._stopped = f"{problem} since {case.name}"
         except KeyboardInterrupt:
             self.is_interrupted = True
             self._stopped = INTERRUPTED
-            return Finding(Outcome.SKIPPED, INTERRUPTED)
-        return finding
+            return _of_all(case, Outcome.SKIPPED, INTERRUPTED)
+        return found
+
+    def _is_declared(self, case: Case) -> bool:
+        """Whether the profile has a reason for each failure that the case can give."""
+        options = self._options
+        wanted = [one for one in case.clauses if options.selection.wants(ledger()[one])]
+        return all(options.profile.reason(clause) for clause in wanted)
 
 
 def check_target(
@@ -217,57 +216,8 @@ def _facts(target: Target) -> dict[str, str]:
         return {}
 
 
-def _run(case: Case, setting: Setting, options: Options) -> Finding:
-    context = case.suite.context(setting)
-    target = setting.target.name
-    try:
-        with context:
-            case.run(cast(Never, context))  # The cases of a suite take its context.
-    except CaseFailed as error:
-        return _failed(case, target, context, error, options)
-    except SetupFailed as error:
-        return Finding(Outcome.SKIPPED, str(error))
-    except DoesNotApply as error:
-        return Finding(Outcome.UNSUPPORTED, str(error))
-    except ForeignKeyError as error:
-        return Finding(Outcome.ERROR, f"{error}; nothing was sent")
-    except (KvError, OSError) as error:
-        broken = CaseFailed("an answer", f"{type(error).__name__}: {error}")
-        return _failed(case, target, context, broken, options)
-    except Exception as error:  # noqa: BLE001 - a fault of the suite must not end the run
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        detail = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
-        if _began_in_a_backend(error):
-            broken = CaseFailed("an answer or a KvError", detail)
-            return _failed(case, target, context, broken, options)
-        return Finding(Outcome.ERROR, detail)
-    return Finding(Outcome.PASSED)
-
-
-def _failed(
-    case: Case, target: str, context: CaseContext, error: CaseFailed, options: Options
-) -> Finding:
-    repro = ""
-    wanted = [clause for clause in case.clauses if options.selection.wants(ledger()[clause])]
-    is_declared = all(options.profile.reason(clause) for clause in wanted)
-    if options.repro_directory is not None and not is_declared:
-        repro = case.suite.write_repro(options.repro_directory, target, case, context, error)
-    failure = Failure(
-        expected=error.expected,
-        actual=error.actual,
-        exchanges=context.exchanges,
-        seed=error.seed or options.seed,
-        repro=repro,
-        timeline=error.timeline,
-        traits=context.traits(error),
-    )
-    return Finding(Outcome.FAILED, str(error), failure)
-
-
-def _began_in_a_backend(error: Exception) -> bool:
-    """Whether a method of a backend raised it, or let it pass."""
-    frames = traceback.walk_tb(error.__traceback__)
-    return any(isinstance(frame.f_locals.get("self"), BackendDescription) for frame, _ in frames)
+def _of_all(case: Case, outcome: Outcome, detail: str) -> Findings:
+    return dict.fromkeys(case.clauses, Finding(outcome, detail))
 
 
 def _verdict(clause: Clause, case: Case, finding: Finding, capabilities: frozenset[str]) -> Verdict:

@@ -155,8 +155,10 @@ def discover(
         declared = profile.declared(suite)
         found, seen = suite.discover(target)
         facts |= seen
-        capabilities[suite] = found if declared is None else declared
+        capabilities[suite] = found
         if declared is not None:
+            unlisted = frozenset() if declared & suite.unlisted else suite.unlisted
+            capabilities[suite] = declared | (found & unlisted)
             facts[f"{suite} capabilities"] = "declared by the profile"
     return Discovery(capabilities, facts)
 

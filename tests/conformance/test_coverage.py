@@ -13,7 +13,7 @@ LEDGER = {clause.id: clause for clause in specs.clauses()}
 PARTY = {WIRE: "server", BACKEND: "backend"}
 CORE = {"get", "set", "del", "exists", "ping", "info"}
 CAPABILITIES = {
-    WIRE: {opcode.name.lower() for opcode in Opcode} - CORE | {"atomic-batch"},
+    WIRE: {opcode.name.lower() for opcode in Opcode} - CORE | {"atomic-batch"} | WIRE.unlisted,
     BACKEND: set(map(str, Capability)),
 }
 

@@ -14,14 +14,14 @@ from kvbench.conformance.wire import explore as explore_module
 from kvbench.conformance.wire.cases import walks as wire_walks
 from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.explore import Enough, explore
-from kvbench.conformance.wire.oracle import CORE, OPERATIONS
+from kvbench.conformance.wire.oracle import OPERATIONS
 from kvbench.conformance.wire.strategies import SMALL_VALUES, menu, values
 from kvbench.local_server import LocalServer
 from kvbench.specs import clauses
 from tests.conformance import broken_servers as broken
 from tests.conformance.broken_servers import ThreadedDispatcher, serving
 
-CAPABILITIES = OPERATIONS - CORE | {"atomic-batch"}
+CAPABILITIES = WIRE.vocabulary
 CASES = {case.name.removeprefix("wire."): case for case in WIRE.cases}
 AREAS = ("concurrency", "generated", "damage", "walks")
 
@@ -169,7 +169,12 @@ def test_one_seed_draws_the_same_examples_and_another_draws_others(reference_por
     def drawn(seed: str) -> list[object]:
         found: list[object] = []
         context = WireContext("127.0.0.1", reference_port, capabilities=frozenset(), seed=seed)
-        explore(context, values(), lambda _, value: found.append(repr(value)), examples=20)
+        explore(
+            context,
+            values(WIRE.vocabulary),
+            lambda _, value: found.append(repr(value)),
+            examples=20,
+        )
         return found
 
     assert drawn("a") == drawn("a")
@@ -186,7 +191,7 @@ def test_effort_multiplies_examples_and_enough_ends_them(reference_port):
             raise Enough
 
     context = WireContext("127.0.0.1", reference_port, capabilities=frozenset(), seed="a", effort=4)
-    explore(context, values(), check, examples=10)
+    explore(context, values(WIRE.vocabulary), check, examples=10)
     assert len(seen) == 35
 
 
@@ -200,7 +205,7 @@ def test_a_fault_that_shows_only_once_is_reported(reference_port):
 
     context = WireContext("127.0.0.1", reference_port, capabilities=frozenset(), seed="a")
     with pytest.raises(CaseFailed, match="got something"):
-        explore(context, values(), check, examples=10)
+        explore(context, values(WIRE.vocabulary), check, examples=10)
 
 
 def test_an_error_of_a_check_is_no_finding(reference_port):
@@ -209,7 +214,7 @@ def test_an_error_of_a_check_is_no_finding(reference_port):
 
     context = WireContext("127.0.0.1", reference_port, capabilities=frozenset(), seed="a")
     with pytest.raises(TypeError, match="a mistake in the suite"):
-        explore(context, values(), check, examples=10)
+        explore(context, values(WIRE.vocabulary), check, examples=10)
 
 
 def test_shrinking_against_a_silent_target_ends_in_time(monkeypatch):
@@ -223,7 +228,7 @@ def test_shrinking_against_a_silent_target_ends_in_time(monkeypatch):
             "127.0.0.1", port, capabilities=frozenset(), seed="a", reply_timeout_s=0.1
         )
         with pytest.raises(CaseFailed, match="nothing within"):
-            explore(context, values(), check, examples=100)
+            explore(context, values(WIRE.vocabulary), check, examples=100)
 
 
 def test_walks_name_clauses_of_the_ledger_that_the_model_knows():

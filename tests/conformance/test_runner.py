@@ -197,7 +197,7 @@ def test_an_interrupted_check_says_so(address, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kvbench.conformance.runner._run", interrupt)
+    monkeypatch.setattr("kvbench.conformance.runner.examine", interrupt)
     found = check_target(Target("x", address=address), CAPABLE, options("DEL-*"))
     assert found.is_interrupted
     assert found.summary == "not verified"

@@ -60,7 +60,7 @@ class HalfABatch(Dispatcher):
             raise
 
 
-@breaks("BATCH-003")
+@breaks("BATCH-003", "BATCH-004", "FRAME-004")
 class BadPairsAreSkipped(Dispatcher):
     """MSET leaves out what is bad, and answers OK."""
 
@@ -71,11 +71,18 @@ class BadPairsAreSkipped(Dispatcher):
             return ok()
 
 
-@breaks("BATCH-003")
+@breaks("BATCH-003", "STATUS-006")
 class HalfADeletion(Dispatcher):
     """MDEL removes the keys before a bad one, and refuses."""
 
     def _mdel(self, payload: bytes) -> bytes:
+        try:
+            return super()._mdel(payload)
+        except ProtocolError:
+            self._remove_until_a_bad_one(payload)
+            raise
+
+    def _remove_until_a_bad_one(self, payload: bytes) -> None:
         offset = 2
         for _ in range(int.from_bytes(payload[:2], "big")):
             end = offset + 2 + int.from_bytes(payload[offset : offset + 2], "big")
@@ -83,7 +90,6 @@ class HalfADeletion(Dispatcher):
                 break
             self._engine.delete(payload[offset + 2 : end])
             offset = end
-        return super()._mdel(payload)
 
 
 @breaks("BATCH-004", "FRAME-004")
@@ -197,7 +203,7 @@ class LastPairIsLost(Dispatcher):
         return ok()
 
 
-@breaks("MSET-001")
+@breaks("MSET-001", "MSET-002")
 class MsetOnlyAdds(Dispatcher):
     """MSET leaves keys as they are that are there."""
 

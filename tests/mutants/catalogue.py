@@ -12,6 +12,7 @@ from . import (  # noqa: F401
     extensions,
     framing,
     keys,
+    lacking,
     locks,
     malformed,
     single,

@@ -26,10 +26,10 @@ class LosesIncrements(Yielding):
             return await super().reply(opcode, payload)
         stored = self.engine.get(payload[2:-8])
         await _others()
-        if stored is None or stored[0] != 1 or not -(2**62) < number(stored[1:]) < 2**62:
-            return await super().reply(opcode, payload)
         key, delta = requests.parse_counter(payload)
-        total = (number(stored[1:]) + delta + 2**63) % 2**64 - 2**63
+        total = (number(stored[1:]) if stored is not None else 0) + delta
+        if stored is None or stored[0] != 1 or total not in range(-(2**63), 2**63):
+            return await super().reply(opcode, payload)
         self.engine.update(key, lambda *_: _Write(encode_value(total)))
         return responses.i64_response(total)
 

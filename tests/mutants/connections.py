@@ -57,7 +57,7 @@ class ClosesAfterARefusal(Plain):
         return reply
 
 
-@breaks("PIPE-001")
+@breaks("PIPE-001", "FRAME-006")
 class NoPipelining(Plain):
     """Is busy while it answers: refuses what came together with another request."""
 

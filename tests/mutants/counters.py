@@ -86,7 +86,7 @@ class CountersAsText(_Counting):
         return encode_value(str(total))
 
 
-@breaks("INCR-003")
+@breaks("INCR-003", "DECR-002")
 class IncrNeedsAKey(_Counting):
     """INCR of an absent key is refused."""
 
@@ -104,7 +104,7 @@ class CountersFromOne(_Counting):
         return 1 if stored is None else super().start(stored)
 
 
-@breaks("INCR-003", "TTL-005")
+@breaks("INCR-003", "DECR-002", "TTL-005")
 class CountersForAnHour(_Counting):
     """INCR and DECR of an absent key give it an hour."""
 

@@ -31,7 +31,7 @@ class VersionZero(_Greeting):
         return requests.hello_payload(0, list(EXTENSIONS))
 
 
-@breaks("HELLO-001")
+@breaks("HELLO-001", "STATUS-002")
 class HelloMiscounts(_Greeting):
     """HELLO counts one capability too many."""
 
@@ -40,7 +40,7 @@ class HelloMiscounts(_Greeting):
         return names[:3] + bytes([names[3] + 1]) + names[4:]
 
 
-@breaks("HELLO-001")
+@breaks("HELLO-001", "STATUS-002")
 class HelloNotInUtf8(_Greeting):
     """HELLO announces a name that is not UTF-8."""
 
@@ -211,7 +211,7 @@ class TtlOfTheFirstEntry(Dispatcher):
         return ok()
 
 
-@breaks("MSETEX-003")
+@breaks("MSETEX-003", "STATUS-006")
 class HalfAnMsetex(Dispatcher):
     """MSETEX stores the entries before a bad one, and refuses."""
 
@@ -366,7 +366,7 @@ class OnlyGets(Dispatcher):
         return self._get(payload)
 
 
-@breaks("GETDEL-001")
+@breaks("GETDEL-001", "STATUS-002")
 class OnlyDeletes(Dispatcher):
     """GETDEL removes the key and answers what DEL does."""
 

@@ -69,7 +69,7 @@ class ReplyLengthsOfTwoBytes(Rewriting):
         return reply[:1] + struct.pack(">I", (len(reply) - 5) & 0xFFFF) + reply[5:]
 
 
-@breaks("FRAME-003", "PING-001")
+@breaks("FRAME-003")
 class ReplyLengthsOffByOne(Rewriting):
     """Declares a byte less than a reply has, when it has any."""
 

@@ -8,14 +8,12 @@ from kvbench.conformance.runner import Options, Runner
 from kvbench.conformance.selection import Selection, selected_cases
 from kvbench.conformance.suites import WIRE
 from kvbench.conformance.target import Target
-from kvbench.protocol.opcodes import Opcode
 from kvbench.verdicts import Outcome
 
 from .parts import Edited, Mutant, Part
 from .running import running
 
-CORE = {"get", "set", "del", "exists", "ping", "info"}
-CAPABILITIES = frozenset({opcode.name.lower() for opcode in Opcode} - CORE | {"atomic-batch"})
+CAPABILITIES = WIRE.vocabulary
 """What the reference server has; mutants declare the same."""
 
 REPLY_TIMEOUT_S = 1.0
@@ -77,7 +75,7 @@ def _killers_of(mutant: Mutant, part: Part | None) -> dict[str, str]:
         with running(part) as address:
             runner = Runner(Target(mutant.name, address=address), CAPABILITIES, options())
             for case in cases_of(clause):
-                if _fails(runner, case):
+                if clause in _failed(runner, case):
                     killers[clause] = case.name
                     break
     return killers
@@ -88,13 +86,15 @@ def _noticed_by(mutant: Mutant, part: Part | None) -> list[str]:
     with running(part) as address:
         runner = Runner(Target(mutant.name, address=address), CAPABILITIES, options())
         for case in WIRE.cases:
-            if not case.name.startswith(SLOW_AREAS) and _fails(runner, case):
-                failed.update(case.clauses)
+            if not case.name.startswith(SLOW_AREAS):
+                failed |= _failed(runner, case)
     return sorted(failed)
 
 
-def _fails(runner: Runner, case: Case) -> bool:
-    finding = runner.finding(case)
-    if finding.outcome is Outcome.ERROR:
-        raise SuiteError(f"{case.name}: {finding.detail}")
-    return finding.outcome is Outcome.FAILED
+def _failed(runner: Runner, case: Case) -> set[str]:
+    """The clauses that a case accuses."""
+    findings = runner.findings(case)
+    wrong = next((one for one in findings.values() if one.outcome is Outcome.ERROR), None)
+    if wrong is not None:
+        raise SuiteError(f"{case.name}: {wrong.detail}")
+    return {clause for clause, one in findings.items() if one.outcome is Outcome.FAILED}

@@ -11,7 +11,7 @@ from kvbench.protocol.frames import frame
 from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.server.dispatch import Dispatcher
 
-from .parts import Lacking, Plain, Rewriting, breaks, is_refusal, loosely, ok
+from .parts import Plain, Rewriting, breaks, is_refusal, loosely, ok
 
 
 @breaks("STATUS-001")
@@ -22,7 +22,7 @@ class StatusFive(Rewriting):
         return frame(5, reply[5:]) if opcode == 0 else reply
 
 
-@breaks("STATUS-003", "GET-002")
+@breaks("STATUS-003")
 class NullWithAReason(Rewriting):
     """GET says in a NULL's payload that there is no such key."""
 
@@ -108,27 +108,6 @@ class DiesOfDeepNesting(Rewriting):
 # --- Operations ----------------------------------------------------------------------------------
 
 
-@breaks("OP-001")
-class NoExists(Lacking):
-    """Lacks EXISTS."""
-
-    lacks = (Opcode.EXISTS,)
-
-
-@breaks("OP-001", "INFO-001")
-class NoInfo(Lacking):
-    """Lacks INFO."""
-
-    lacks = (Opcode.INFO,)
-
-
-@breaks("OP-002")
-class NoDecr(Lacking):
-    """Lacks DECR."""
-
-    lacks = (Opcode.DECR,)
-
-
 @breaks("OP-003")
 class UnknownIsFine(Rewriting):
     """Answers OK to an opcode that it does not know."""
@@ -137,7 +116,7 @@ class UnknownIsFine(Rewriting):
         return ok() if is_refusal(reply) and b"unknown opcode" in reply else reply
 
 
-@breaks("OP-003", "CONN-003")
+@breaks("OP-003")
 class ClosesAtTheUnknown(Plain):
     """Closes the connection on an opcode that it does not know."""
 

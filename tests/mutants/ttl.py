@@ -46,7 +46,7 @@ class EndsEarly(Timing):
         return (ttl_ms + 1) // 2
 
 
-@breaks("TTL-001", "TTL-004")
+@breaks("TTL-004")
 class WholeSeconds(Timing):
     """Rounds a TTL down to whole seconds; less than one is over at once."""
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from decimal import Decimal
 
 import pytest
 
 from kvbench import specs
+from kvbench.conformance.wire.values import decode_value
 from kvbench.errors import ProtocolError
 from kvbench.protocol.frames import FrameReader
 from kvbench.protocol.opcodes import EXTENSIONS, Opcode, Status, Tag
@@ -139,8 +141,58 @@ def keys_of(code, payload):
 def test_vector_says_what_it_needs(vector):
     known = {int(opcode): opcode.name.lower() for opcode in Opcode}
     used = {known[code] for code, _ in sent_frames(vector) if code in known} - CORE
-    assert used <= set(vector.needs)
-    assert set(vector.needs) - used <= set(EXTENSIONS)
+    operations = {need for need in vector.needs if not need.startswith("type-")}
+    assert used <= operations
+    assert operations - used <= set(EXTENSIONS)
+
+
+@pytest.mark.parametrize("vector", specs.vectors(), ids=lambda vector: vector.id)
+def test_steps_say_what_they_are_evidence_of(vector):
+    named = {clause for step in vector.steps for clause in step.clauses}
+    assert named == set(vector.clauses)
+
+
+@pytest.mark.parametrize("vector", specs.vectors(), ids=lambda vector: vector.id)
+def test_steps_use_the_plainest_types_or_say_which_they_need(vector):
+    """So that a server without Bool fails where Bool is the matter, and nowhere else."""
+    readers = {}
+    for step in vector.steps:
+        reader = readers.setdefault(step.connection, FrameReader())
+        used = {
+            f"type-{name}"
+            for code, payload in reader.feed(step.request())
+            for value in values_in(code, bytes(payload))
+            for name in types_in(value)
+        }
+        is_about_types = "VALUE-001" in step.clauses
+        assert is_about_types or used <= {*vector.needs, *step.needs}, step.note
+
+
+def values_in(code, payload):
+    """The values of a request. Malformed ones have none."""
+    try:
+        match code:
+            case Opcode.SET | Opcode.SETNX:
+                return [decode_value(payload[2 + int.from_bytes(payload[:2], "big") + 8 :])]
+            case Opcode.CAS:
+                return [decode_value(part) for part in parse_cas(payload)[2:]]
+            case Opcode.MSET:
+                return [decode_value(one) for one in parse_mset(payload)[1].values()]
+            case Opcode.MSETEX:
+                return [decode_value(entry[1]) for entry in parse_msetex(payload)]
+    except ProtocolError:
+        pass
+    return []
+
+
+def types_in(value):
+    """The names of the types in a value, but for Int and String."""
+    if isinstance(value, list):
+        return {"list"}.union(*map(types_in, value))
+    if isinstance(value, dict):
+        return {"map"}.union(*map(types_in, value.values()))
+    plain = {type(None): "null", bool: "bool", float: "float", Decimal: "decimal", bytes: "bytes"}
+    return {plain[type(value)]} if type(value) in plain else set()
 
 
 def test_every_opcode_is_sent_and_answered():

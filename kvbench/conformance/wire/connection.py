@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
-from kvbench.conformance.findings import CaseFailed
+from kvbench.conformance.findings import CaseFailed, ConnectionEnded, NoReply
 from kvbench.conformance.wire.frames import HEADER_BYTES, declared_bytes, frame, take_frames
 from kvbench.conformance.wire.trace import Trace, WireReply
 from kvbench.protocol.opcodes import Status
@@ -81,8 +81,9 @@ class WireConnection:
         self._reply_timeout_s = reply_timeout_s
         self._sent_requests = RequestCount()
         self._due_count = 0
+        self._has_sent = False
         self._stream = bytearray()
-        self._fault = ""
+        self._fault: CaseFailed | None = None
         self._replies: list[WireReply] = []
         try:
             self._socket = socket.create_connection(address, timeout=reply_timeout_s)
@@ -103,6 +104,7 @@ class WireConnection:
         self._check(data, pieces)
         self._trace.data(self.name, ">", data, pieces)
         self._due_count += self._sent_requests.feed(data)
+        self._has_sent = True
         step = pieces or max(1, len(data))
         try:
             for start in range(0, len(data), step):
@@ -128,7 +130,7 @@ class WireConnection:
         """
         reply = self.read_or_end()
         if reply is None:
-            raise CaseFailed("a response", "the connection was closed")
+            raise ConnectionEnded("a response", "the connection was closed")
         return reply
 
     def read_or_end(self) -> WireReply | None:
@@ -197,7 +199,7 @@ class WireConnection:
             self._trace.note(self.name, wait)
             if self._on_silence is not None:
                 self._on_silence(timeout_s)
-            raise CaseFailed("a response or a close", wait) from None
+            raise NoReply("a response or a close", wait) from None
         except OSError as error:
             self._trace.note(self.name, f"closed by the target: {error}")
             return False
@@ -205,10 +207,10 @@ class WireConnection:
             self._trace.note(self.name, "closed by the target")
             return False
         self._trace.data(self.name, "<", data)
-        if not self._fault:
+        if self._fault is None:
             self._accept(data)
-        if self._fault:
-            raise CaseFailed("one response to each request", self._fault)
+        if self._fault is not None:
+            raise self._fault
         return True
 
     def _accept(self, data: bytes) -> None:
@@ -216,18 +218,24 @@ class WireConnection:
 
         Of a piece that holds more than is due nothing is believed: any of it may be too much.
         """
+        asked = "one response to each request"
         if not self._due_count and data[0] == Status.ERROR:
             message = data[HEADER_BYTES:].decode("utf-8", "replace")
-            self._fault = f"the target turned the connection away: {message}"
+            self._fault = CaseFailed(asked, f"the target turned the connection away: {message}")
             return
         self._stream += data
         replies = [WireReply(*parts) for parts in take_frames(self._stream)]
         self._due_count -= len(replies)
         if self._due_count < 0 or (self._due_count == 0 and self._stream):
-            self._fault = "more responses came than were due"
+            # Bytes that are no whole response come of a length that is wrong.
+            clause = "FRAME-003" if self._stream else "CONN-002"
+            clause = clause if self._has_sent else "CONN-001"
+            self._fault = CaseFailed(asked, "more responses came than were due", clauses=[clause])
             return
         if any(reply.status == Status.NULL and reply.payload for reply in replies):
-            self._fault = "a NULL came with a payload"
+            self._fault = CaseFailed(asked, "a NULL came with a payload", clauses=["STATUS-003"])
         elif declared_bytes(self._stream) > REPLY_BYTES_MAX:
-            self._fault = f"a reply of {declared_bytes(self._stream)} bytes is over the limit"
+            size = declared_bytes(self._stream)
+            over = f"a reply of {size} bytes is over the limit"
+            self._fault = CaseFailed(asked, over, clauses=["FRAME-003"])
         self._replies += replies

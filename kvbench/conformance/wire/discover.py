@@ -11,7 +11,9 @@ server has a reason to refuse; one that is granted shows that the operation is t
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import closing
+from decimal import Decimal
 
 from kvbench.conformance.findings import CaseFailed, SetupFailed, TargetLost
 from kvbench.conformance.wire.codec import HELLO_FRAME, decode_hello, encode
@@ -20,13 +22,30 @@ from kvbench.conformance.wire.frames import frame
 from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.trace import WireReply
 from kvbench.errors import ProtocolError
-from kvbench.model import Capability
+from kvbench.model import Capability, Value
 from kvbench.protocol.opcodes import Effect, Opcode, RequestLayout, Status
 
 _CORE = {Opcode.GET, Opcode.SET, Opcode.DEL, Opcode.EXISTS, Opcode.PING, Opcode.INFO}
 
-VOCABULARY = frozenset(
-    {opcode.name.lower() for opcode in set(Opcode) - _CORE} | {Capability.ATOMIC_BATCH.value}
+OPTIONAL_TYPES: Mapping[str, Value] = {
+    "type-null": None,
+    "type-float": 0.5,
+    "type-decimal": Decimal("1.5"),
+    "type-bytes": b"bytes",
+    "type-list": [1],
+    "type-map": {"k": 1},
+    "type-bool": True,
+}
+"""The types that a case needs only where it is about them, each with a value.
+
+A server must have all nine (VALUE-001). One that lacks a type is told so once: every other clause
+that cannot be seen without that type is unsupported.
+"""
+
+VOCABULARY = (
+    frozenset(opcode.word for opcode in set(Opcode) - _CORE)
+    | {Capability.ATOMIC_BATCH.value}
+    | frozenset(OPTIONAL_TYPES)
 )
 """What a server may be able to do (section 1 of the protocol)."""
 
@@ -67,7 +86,7 @@ def discover_wire(host: str, port: int) -> tuple[frozenset[str], dict[str, str]]
         # Of what was not answered nothing is known: its cases tell.
         found |= {name for name in refusals if refusals[name] == _NO_ANSWER}
     if announced is not None:
-        found |= VOCABULARY & {*announced, "hello"}
+        found |= (VOCABULARY - OPTIONAL_TYPES.keys()) & {*announced, "hello"}
     facts["wire capabilities"] = (
         "found by asking for each" if announced is None else "announced by HELLO or found by asking"
     )
@@ -138,6 +157,9 @@ def _probes(context: WireContext) -> dict[str, list[bytes]]:
         for opcode in Opcode
         if not opcode.is_core and opcode.effect is not Effect.NONE
     }
+    typed = context.key("typed")
+    for name, value in OPTIONAL_TYPES.items():
+        probes[name] = [encode(Action("set", (typed,), (value,)))]
     return probes | {"hello": [HELLO_FRAME]}
 
 

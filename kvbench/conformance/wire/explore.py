@@ -145,6 +145,7 @@ class _Search(Generic[_T]):
             f"{failed.actual}; with {_shown(example)}",
             seed=outer.run_seed,
             wanted=failed.wanted,
+            clauses=failed.clauses,
         )
         self.shown = inner
         # From one place for all, so that to hypothesis they are one failure to be made smaller.

@@ -124,7 +124,7 @@ def write_repro(
 def make_repro(case: Case, context: WireContext, error: CaseFailed, target: str) -> ReproFile:
     """The repro of a case that has just failed."""
     ledger = {clause.id: clause for clause in specs.clauses()}
-    known = [ledger[clause] for clause in case.clauses if clause in ledger]
+    known = [ledger[one] for one in error.clauses or case.clauses if one in ledger]
     vector, is_judged = _vector_of(case), True
     is_strict = case.name.startswith("wire.preferred.")
     if vector is None:

@@ -6,7 +6,7 @@ in a directory that it makes wherever the user happens to be.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from itertools import product
 
@@ -15,6 +15,7 @@ from hypothesis.strategies import SearchStrategy
 
 from kvbench.conformance.wire.codec import TTL_UNIT_MS
 from kvbench.conformance.wire.oracle import Action
+from kvbench.conformance.wire.values import known_values
 from kvbench.model import Value
 from kvbench.protocol.opcodes import Opcode, RequestLayout
 
@@ -44,36 +45,45 @@ def _decimal(sign: int, digits: int, exponent: int) -> Decimal:
     return Decimal((sign, tuple(map(int, str(digits))), exponent))
 
 
-def values() -> SearchStrategy[Value]:
-    """Values of every type, nested ones too; decimals within what every server must keep."""
+def values(capabilities: frozenset[str]) -> SearchStrategy[Value]:
+    """Values of every type that the target has, nested ones too.
+
+    Decimals are within what every server must keep.
+    """
     decimals = st.builds(
         _decimal, st.integers(0, 1), st.integers(0, 10**34 - 1), st.integers(-6000, 6000)
     )
-    leaf: SearchStrategy[Value] = st.one_of(
-        st.none(),
-        st.booleans(),
-        _I64,
-        st.floats(),
-        decimals,
-        texts(20),
-        st.binary(max_size=40),
-    )
+    leaves: dict[str, SearchStrategy[Value]] = {
+        "type-null": st.none(),
+        "type-bool": st.booleans(),
+        "": _I64,
+        "type-float": st.floats(),
+        "type-decimal": decimals,
+        "type-string": texts(20),
+        "type-bytes": st.binary(max_size=40),
+    }
+    there = capabilities | {"", "type-string"}
+    leaf = st.one_of([leaves[name] for name in leaves if name in there])
+    containers: dict[str, Callable[[SearchStrategy[Value]], SearchStrategy[Value]]] = {
+        "type-list": lambda inner: st.lists(inner, max_size=4),
+        "type-map": lambda inner: st.dictionaries(texts(6), inner, max_size=4),
+    }
+    makers = [containers[name] for name in containers if name in there]
+    if not makers:
+        return leaf
     return st.recursive(
-        leaf,
-        lambda inner: st.one_of(
-            st.lists(inner, max_size=4), st.dictionaries(texts(6), inner, max_size=4)
-        ),
-        max_leaves=8,
+        leaf, lambda inner: st.one_of([make(inner) for make in makers]), max_leaves=8
     )
 
 
-def actions(names: Iterable[str], pool: Sequence[Value] = SMALL_VALUES) -> SearchStrategy[Action]:
+def actions(names: Iterable[str], capabilities: frozenset[str]) -> SearchStrategy[Action]:
     """Actions of these operations, a name that comes twice being twice as likely.
 
     Args:
         names: of operations that the model knows.
-        pool: the values that they store and expect.
+        capabilities: of the target; only values of types that it has are stored and expected.
     """
+    pool = known_values(SMALL_VALUES, capabilities)
     return st.one_of([st.sampled_from(menu(name, pool)) for name in sorted(names)])
 
 

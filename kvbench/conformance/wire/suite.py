@@ -11,7 +11,12 @@ from kvbench.conformance.case import Case, CaseContext, Setting, Suite
 from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.target import Target
 from kvbench.conformance.wire.context import WireContext
-from kvbench.conformance.wire.discover import VOCABULARY, discover_wire, net_ttl_ms
+from kvbench.conformance.wire.discover import (
+    OPTIONAL_TYPES,
+    VOCABULARY,
+    discover_wire,
+    net_ttl_ms,
+)
 from kvbench.conformance.wire.presence import STARTED_S, why_absent, why_misframed
 from kvbench.conformance.wire.repro import write_repro
 
@@ -24,8 +29,9 @@ class WireSuite(Suite):
 
     name = "wire"
     party = "server"
-    base = ("SET-001", "GET-001", "GET-002")
+    base = ("CONN-001", "SET-001", "GET-001", "GET-002")
     vocabulary = VOCABULARY
+    unlisted = frozenset(OPTIONAL_TYPES)
 
     @override
     def can_check(self, target: Target) -> bool:

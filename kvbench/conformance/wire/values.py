@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from kvbench.errors import ProtocolError
@@ -157,6 +157,32 @@ def _decimal(content: bytes) -> Decimal:
         except ArithmeticError:
             pass  # Its exponent is beyond what a Decimal holds.
     raise ProtocolError(f"{content[:40]!r} is no Decimal")
+
+
+def types_in(value: Value) -> frozenset[str]:
+    """The capabilities without which a target refuses a value: none for an Int and a String."""
+    match value:
+        case None:
+            return frozenset({"type-null"})
+        case bool():
+            return frozenset({"type-bool"})
+        case float():
+            return frozenset({"type-float"})
+        case Decimal():
+            return frozenset({"type-decimal"})
+        case bytes():
+            return frozenset({"type-bytes"})
+        case list():
+            return frozenset({"type-list"}).union(*map(types_in, value))
+        case dict():
+            return frozenset({"type-map"}).union(*map(types_in, value.values()))
+        case _:
+            return frozenset()
+
+
+def known_values(values: Iterable[Value], capabilities: frozenset[str]) -> tuple[Value, ...]:
+    """Those of the values whose types a target has."""
+    return tuple([value for value in values if types_in(value) <= capabilities])
 
 
 # --- Equality ------------------------------------------------------------------------------------

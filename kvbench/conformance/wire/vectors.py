@@ -14,9 +14,15 @@ prefix (:func:`check_keys`): those that it lists are deleted, and what it sends 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from kvbench.conformance.findings import CaseFailed
+from kvbench.conformance.findings import (
+    CaseFailed,
+    ConnectionEnded,
+    DoesNotApply,
+    SetupFailed,
+    SeveralFindings,
+)
 from kvbench.conformance.isolation import ForeignKeyError
 from kvbench.conformance.wire.codec import values_of
 from kvbench.conformance.wire.connection import WireConnection
@@ -39,37 +45,124 @@ from kvbench.specs import (
 )
 
 
-def play(context: WireContext, vector: Vector, *, is_strict: bool) -> None:
-    """Play one vector under the context's own key prefix.
+def play(
+    context: WireContext, vector: Vector, clauses: Collection[str], *, is_strict: bool
+) -> None:
+    """Play one vector under the context's own key prefix, and judge its steps for ``clauses``.
+
+    A step that goes wrong counts against its own clauses. Those behind it that depend on it
+    (:class:`kvbench.specs.VectorStep`) are not looked at.
+
+    Args:
+        context: of the case.
+        vector: what to play.
+        clauses: those of the vector that are judged.
+        is_strict: whether their steps must be answered as a server SHOULD answer.
 
     Raises:
-        CaseFailed: a reply is not what the vector expects; the step is named.
+        SeveralFindings: a step went wrong, was not looked at, or is about what the target lacks.
     """
     token = context.prefix
     context.own([key.replace(KEY_TOKEN, token).encode() for key in vector.keys])
-    connections: dict[str, WireConnection] = {}
+    player = _Player(context, vector, frozenset(clauses), is_strict)
     for step in vector.steps:
-        if step.wait_ms:
-            time.sleep(step.wait_ms / 1000)
-        if step.connection not in connections:
-            connections[step.connection] = context.connect()
-        connection = connections[step.connection]
+        player.judge(step)
+    findings = player.findings
+    unseen = [one for one in clauses if one not in player.seen]
+    if unseen:
+        findings.append((unseen, DoesNotApply(f"not declared: {', '.join(player.missing)}")))
+    if findings:
+        raise SeveralFindings(findings)
+
+
+_ABOUT_CONNECTIONS = {"CONN", "LIMIT", "PIPE"}
+"""Areas of clauses that say when a connection ends, and when it does not."""
+
+
+class _Player:
+    """Plays the steps of a vector, and keeps what was found of each.
+
+    Attributes:
+        findings: the clauses of each step that went wrong or could not be looked at, and why.
+        seen: the clauses that a step has said something of.
+        missing: capabilities for want of which steps were left out.
+    """
+
+    def __init__(
+        self, context: WireContext, vector: Vector, clauses: frozenset[str], is_strict: bool
+    ) -> None:
+        self._context = context
+        self._vector = vector
+        self._clauses = clauses
+        self._is_strict = is_strict
+        self._connections: dict[str, WireConnection] = {}
+        self._gone_wrong: dict[str, str] = {}  # By part: why the steps behind it cannot be judged.
+        self.findings: list[tuple[list[str], CaseFailed | SetupFailed | DoesNotApply]] = []
+        self.seen: set[str] = set()
+        self.missing: list[str] = []
+
+    def judge(self, step: VectorStep) -> None:
+        """Play a step, unless it depends on one that went wrong or on what the target lacks."""
+        # Time passes for the steps behind it, whatever went wrong before.
+        time.sleep(step.wait_ms / 1000)
+        judged = [clause for clause in step.clauses if clause in self._clauses]
+        missing = set(step.needs) - self._context.capabilities
+        if missing:
+            self.missing = sorted(missing | {*self.missing})
+            return
+        self.seen.update(judged)
+        reason = self._reason_not_to_judge(step)
+        if reason:
+            if judged:
+                self.findings.append((judged, SetupFailed(reason)))
+            return
         try:
-            _take(connection, step, token, is_strict=is_strict)
+            self._take(step, is_strict=self._is_strict and bool(judged))
         except CaseFailed as error:
-            place = f"in {vector.id}, {step.note!r}: " if step.note else f"in {vector.id}: "
-            raise CaseFailed(place + error.expected, error.actual, wanted=error.wanted) from None
+            place = (
+                f"in {self._vector.id}, {step.note!r}: " if step.note else f"in {self._vector.id}: "
+            )
+            self._gone_wrong.setdefault(step.part, f"{place}{error}")
+            # What comes behind is judged on a connection that this step has not touched.
+            self._connections.pop(step.connection, None)
+            failed = CaseFailed(
+                place + error.expected, error.actual, wanted=error.wanted, clauses=error.clauses
+            )
+            if judged or error.clauses:
+                self.findings.append((judged, failed))
 
+    def _reason_not_to_judge(self, step: VectorStep) -> str:
+        if not step.part:
+            return next(iter(self._gone_wrong.values()), "")
+        return self._gone_wrong.get("") or self._gone_wrong.get(step.part, "")
 
-def _take(connection: WireConnection, step: VectorStep, token: str, *, is_strict: bool) -> None:
-    if step.send:
-        connection.send(step.request(token), step.pieces)
-    if step.finish:
-        connection.finish()
-    for expected in step.expect:
-        compare(expected, connection.read(), is_strict=is_strict)
-    if step.closed:
-        connection.expect_closed()
+    def _take(self, step: VectorStep, *, is_strict: bool) -> None:
+        """Play a step; once more on a new connection where an earlier step had ended its own.
+
+        Clauses about connections are the exception.
+        """
+        is_used = step.connection in self._connections
+        try:
+            self._exchange(step, is_strict=is_strict)
+        except ConnectionEnded:
+            areas = {clause.partition("-")[0] for clause in step.clauses}
+            if not is_used or step.pieces or areas & _ABOUT_CONNECTIONS:
+                raise
+            self._connections.pop(step.connection)
+            self._exchange(step, is_strict=is_strict)
+
+    def _exchange(self, step: VectorStep, *, is_strict: bool) -> None:
+        if step.connection not in self._connections:
+            self._connections[step.connection] = self._context.connect()
+        connection = self._connections[step.connection]
+        if step.send:
+            connection.send(step.request(self._context.prefix), step.pieces)
+        if step.finish:
+            connection.finish()
+        for expected in step.expect:
+            compare(expected, connection.read(), is_strict=is_strict)
+        if step.closed:
+            connection.expect_closed()
 
 
 def compare(expected: ExpectedReply, reply: WireReply, *, is_strict: bool) -> None:
@@ -80,7 +173,8 @@ def compare(expected: ExpectedReply, reply: WireReply, *, is_strict: bool) -> No
     """
     names = expected.status[:1] if is_strict else expected.status
     if reply.status not in [STATUSES[name] for name in names]:
-        raise CaseFailed(" or ".join(names), str(reply), wanted=expected)
+        evidence = [] if reply.status in list(Status) else ["STATUS-001"]
+        raise CaseFailed(" or ".join(names), str(reply), wanted=expected, clauses=evidence)
     problem = expected.mismatch(reply.status, reply.payload)
     if problem and (is_strict or not _means_the_same(expected, reply)):
         wanted = (

@@ -1,7 +1,7 @@
 """The cases of the wire suite, registered by importing this package, in the order of running.
 
-Cases that others need come first: those of SET and GET, then the vectors by area, then what takes
-code to check.
+Cases that others need come first: silence, those of SET and GET, then the vectors by area, then
+what takes code to check.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 # In the order in which they run.
 # isort: off
 from kvbench.conformance.wire.cases import framing  # noqa: F401
+from kvbench.conformance.wire.cases import first  # noqa: F401
 from kvbench.conformance.wire.cases import vectors  # noqa: F401
 from kvbench.conformance.wire.cases import server  # noqa: F401
 from kvbench.conformance.wire.cases import values  # noqa: F401

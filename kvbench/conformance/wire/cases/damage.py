@@ -38,7 +38,12 @@ def payloads_that_end_early_or_late(context: WireContext) -> None:
     """Every operation's payload, cut short anywhere or with bytes behind it: refused."""
     extra = st.sampled_from((b"\0", b"\xff", b"\0" * 9, _ONE_KEY_MORE, b"\xff" * 9))
     for name in sorted((CORE | OPERATIONS & context.capabilities) - _COUNTED_BY_FRAME):
-        explore(context, st.tuples(actions([name]), extra), _ends_are_checked, examples=4)
+        explore(
+            context,
+            st.tuples(actions([name], context.capabilities), extra),
+            _ends_are_checked,
+            examples=4,
+        )
 
 
 def _ends_are_checked(context: WireContext, drawn: tuple[Action, bytes]) -> None:
@@ -104,7 +109,9 @@ def _damaged(data: bytes, damages: list[Damage], prefix: str) -> bytes:
 def what_is_refused_changes_nothing(context: WireContext) -> None:
     """Every operation with damaged payloads: when it is refused, keys and TTLs are as before."""
     for name in sorted(CORE | OPERATIONS & context.capabilities):
-        drawn = st.tuples(actions([name]), st.lists(_damages(), min_size=1, max_size=6))
+        drawn = st.tuples(
+            actions([name], context.capabilities), st.lists(_damages(), min_size=1, max_size=6)
+        )
         explore(context, drawn, _refusals_are_harmless, examples=5)
 
 
@@ -139,7 +146,7 @@ def _snapshot(context: WireContext, connection: WireConnection) -> dict[str, str
 def any_bytes_are_survived(context: WireContext) -> None:
     """Noise, and damaged streams of requests: answered or closed in time, others undisturbed."""
     names = sorted(CORE | OPERATIONS & context.capabilities)
-    steps = st.lists(actions(names), min_size=1, max_size=4)
+    steps = st.lists(actions(names, context.capabilities), min_size=1, max_size=4)
     streams = st.one_of(st.tuples(steps, _damages(), st.booleans()), _noise())
     explore(context, streams, _stream_is_survived, examples=120)
 

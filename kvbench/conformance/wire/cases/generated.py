@@ -15,13 +15,16 @@ from kvbench.conformance.wire.codec import decode, encode, split_values
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.explore import explore
-from kvbench.conformance.wire.oracle import CORE, Action, State, apply, same_result, shown
+from kvbench.conformance.wire.oracle import Action, State, apply, same_result, shown
 from kvbench.conformance.wire.strategies import actions, texts, values
 from kvbench.conformance.wire.suite import wire_case
 from kvbench.conformance.wire.values import decode_value, encode_value, same_value
 from kvbench.errors import ProtocolError
 from kvbench.model import KEY_BYTES_MAX, Value
 from kvbench.protocol.opcodes import Status
+
+PLAIN = ("get", "set")
+"""What cases about streams are made of: nothing else must work to show them."""
 
 PIECE_PAUSE_S = 0.001
 """Between two pieces of a request: a server that reads at all has read the first by then."""
@@ -33,7 +36,12 @@ PIECE_PAUSE_S = 0.001
 @wire_case("VALUE-016")
 def random_values_come_back_equal(context: WireContext) -> None:
     """Values of any type, nested, by SET and GET and by MSET and MGET: equal, of the same type."""
-    explore(context, st.lists(values(), min_size=1, max_size=4), _values_survive, examples=60)
+    explore(
+        context,
+        st.lists(values(context.capabilities), min_size=1, max_size=4),
+        _values_survive,
+        examples=60,
+    )
 
 
 def _values_survive(context: WireContext, stored: list[Value]) -> None:
@@ -49,7 +57,12 @@ def _values_survive(context: WireContext, stored: list[Value]) -> None:
 @wire_case("VALUE-017")
 def random_values_come_back_as_the_same_bytes(context: WireContext) -> None:
     """Values of any type, nested: the very bytes that were stored."""
-    explore(context, st.lists(values(), min_size=1, max_size=4), _bytes_survive, examples=60)
+    explore(
+        context,
+        st.lists(values(context.capabilities), min_size=1, max_size=4),
+        _bytes_survive,
+        examples=60,
+    )
 
 
 def _bytes_survive(context: WireContext, stored: list[Value]) -> None:
@@ -129,7 +142,7 @@ def requests_in_any_pieces(context: WireContext) -> None:
         _send_pieces(connection, [request[:cut], request[cut:]])
         connection.read().expect(Status.OK, encode_value("in pieces"))
     cuts = st.lists(st.integers(1, 300), max_size=6)
-    steps = st.lists(actions(CORE), min_size=1, max_size=4)
+    steps = st.lists(actions(PLAIN, context.capabilities), min_size=1, max_size=4)
     explore(context, st.tuples(steps, cuts), _pieces_are_understood, examples=30)
 
 
@@ -157,7 +170,7 @@ def _send_pieces(connection: WireConnection, pieces: list[bytes]) -> None:
 @wire_case("FRAME-006", "PIPE-002", "PIPE-003")
 def many_requests_in_a_segment(context: WireContext) -> None:
     """Random requests sent at once: answered in order, each seeing what those before it did."""
-    steps = st.lists(actions(sorted(CORE)), min_size=2, max_size=40)
+    steps = st.lists(actions(PLAIN, context.capabilities), min_size=2, max_size=40)
     explore(context, steps, _segment_is_understood, examples=40)
 
 

@@ -7,12 +7,81 @@ that are about the choice between several allowed replies (:data:`PREFERENCES`).
 from __future__ import annotations
 
 from kvbench.conformance.case import Case
+from kvbench.conformance.wire.frames import take_frames
 from kvbench.conformance.wire.suite import WIRE
 from kvbench.conformance.wire.vectors import play
+from kvbench.protocol.opcodes import Opcode
 from kvbench.specs import Clause, Vector, clauses, vectors
+
+SHORT_WAIT_MS = 50
+"""A shorter wait lets something arrive, a longer one lets a key expire."""
 
 PREFERENCES = frozenset({"ERR-001", "ERR-002", "VALUE-017"})
 """Clauses that say which of several allowed replies is the better one."""
+
+
+TIME = ("TTL-001", "TTL-005")
+"""What a vector that waits stands on: keys with a TTL end, and those without one do not."""
+
+MEANS = {
+    "del": ("DEL-001",),
+    "exists": ("EXISTS-001",),
+    "incr": ("INCR-001", "INCR-002"),
+    "decr": ("DECR-001",),
+    "cas": ("CAS-001", "CAS-002"),
+    "setnx": ("SETNX-001",),
+    "lock": ("LOCK-001",),
+    "mget": ("MGET-001",),
+    "mset": ("MSET-001",),
+    "mdel": ("MDEL-001",),
+    "mexists": ("MEXISTS-001",),
+    "msetex": ("MSETEX-001",),
+    "getdel": ("GETDEL-001",),
+    "hello": ("HELLO-001",),
+    "ttl": ("TTLOP-001", "TTLOP-002"),
+    "expire": ("EXPIRE-001",),
+}
+"""What an operation does at all: a vector that is about a finer point of it stands on that."""
+
+AT_ONCE = ("PIPE-001", "PIPE-002", "PIPE-003")
+"""What a vector stands on that sends several requests at once."""
+
+
+FINER = {
+    "BATCH-002": ("MGET-003", "MSET-003", "MDEL-003"),
+    "DECR-004": ("DECR-002",),
+    "LIMIT-005": ("LIMIT-001",),
+    "LIMIT-006": ("LIMIT-001",),
+    "LIMIT-009": ("LIMIT-001",),
+}
+"""What else the vectors of a clause are made of."""
+
+
+def prerequisites(vector: Vector) -> tuple[str, ...]:
+    """The clauses without which nothing can be seen of those that a vector is about."""
+    operations = _operations(vector)
+    # What touches no key stands on nothing: a server without a right GET can have a right PING.
+    first = ["CONN-001"]
+    if vector.keys or "get" in operations:
+        first += WIRE.base
+    if any(step.wait_ms > SHORT_WAIT_MS for step in vector.steps):
+        first += TIME
+    if any(len(step.expect) > 1 for step in vector.steps):
+        first += AT_ONCE
+    first += [clause for name in operations for clause in MEANS.get(name, ())]
+    first += [finer for clause in vector.clauses for finer in FINER.get(clause, ())]
+    # What shows one of them itself stands on none of the same kind.
+    own = [kind for kind in (AT_ONCE, *MEANS.values()) if set(kind) & set(vector.clauses)]
+    shown = {*vector.clauses, *[clause for kind in own for clause in kind]}
+    if {"KEY-008", "FRAME-001"} & set(vector.clauses):
+        shown.update(*MEANS.values())  # What they forbid is what an operation does all the time.
+    return tuple([clause for clause in first if clause not in shown])
+
+
+def _operations(vector: Vector) -> list[str]:
+    """The operations of its whole requests, by name."""
+    codes = [code for step in vector.steps for code, _ in take_frames(bytearray(step.request()))]
+    return [Opcode(code).word for code in dict.fromkeys(codes) if code in list(Opcode)]
 
 
 def vector_cases(vector: Vector, ledger: dict[str, Clause]) -> list[Case]:
@@ -34,18 +103,20 @@ def _case(vector: Vector, name: str, clauses: list[str], *, is_strict: bool) -> 
         name=name,
         suite=WIRE,
         clauses=tuple(clauses),
-        run=lambda context: play(context, vector, is_strict=is_strict),
+        run=lambda context: play(context, vector, clauses, is_strict=is_strict),
         needs=frozenset(vector.needs),
-        # What touches no key stands on nothing: a server without a right GET can have a right PING.
-        after=tuple([one for one in WIRE.base if vector.keys and one not in vector.clauses]),
+        after=prerequisites(vector),
         doc=vector.description,
     )
 
 
 def _add_vectors() -> None:
     ledger = {clause.id: clause for clause in clauses()}
-    # Sorting is stable: those that check the base come first, the rest stays in its areas.
-    for vector in sorted(vectors(), key=lambda one: not set(one.clauses) & set(WIRE.base)):
+    # Sorting is stable: what others stand on comes first, the rest stays in its areas.
+    ranks = [set(WIRE.base), {*TIME, *AT_ONCE}.union(*MEANS.values()), set().union(*FINER.values())]
+    for vector in sorted(
+        vectors(), key=lambda one: [not set(one.clauses) & rank for rank in ranks]
+    ):
         for case in vector_cases(vector, ledger):
             WIRE.add(case)
 

@@ -31,6 +31,7 @@ from kvbench.conformance.wire.oracle import (
 )
 from kvbench.conformance.wire.strategies import SMALL_VALUES, menu
 from kvbench.conformance.wire.suite import WIRE
+from kvbench.conformance.wire.values import known_values
 from kvbench.model import Value
 
 EXAMPLES = 100
@@ -94,15 +95,17 @@ class _Walk:
     """
 
     def __init__(self, operation: str, clause: str) -> None:
-        pool = POOLS.get(operation, SMALL_VALUES)
-        names = ["set", operation, *_PREREQUISITES.get(operation, {"set"}), "del"]
-        self._menus = [menu(name, pool) for name in names]
+        self._pool = POOLS.get(operation, SMALL_VALUES)
+        self._names = ["set", operation, *_PREREQUISITES.get(operation, {"set"}), "del"]
+        self._menus: list[tuple[Action, ...]] = []
         self._clause = clause
         self._visits = 0
 
     def __call__(self, context: WireContext) -> None:
         """Walk until the clause was passed often enough."""
         self._visits = 0
+        pool = known_values(self._pool, context.capabilities)
+        self._menus = [menu(name, pool) for name in self._names]
         choice = st.tuples(st.booleans(), st.integers(0, 9999))
         walks = st.lists(choice, min_size=1, max_size=10).map(self._steps)
         explore(context, walks, self._take, examples=EXAMPLES)
@@ -174,7 +177,9 @@ def _show_state(state: State) -> str:
     return ", ".join(held) or "no such key"
 
 
-def _add_walks(table: dict[str, tuple[str, ...]], needs: frozenset[str]) -> None:
+def _add_walks(
+    table: dict[str, tuple[str, ...]], needs: frozenset[str], after: tuple[str, ...]
+) -> None:
     for operation, clauses in table.items():
         for clause in clauses:
             WIRE.add(
@@ -184,11 +189,11 @@ def _add_walks(table: dict[str, tuple[str, ...]], needs: frozenset[str]) -> None
                     clauses=(clause,),
                     run=_Walk(operation, clause),
                     needs=needs | ({operation} | _PREREQUISITES.get(operation, set())) - CORE,
-                    after=tuple([base for base in WIRE.base if base != clause]),
+                    after=tuple([one for one in (*WIRE.base, *after) if one != clause]),
                     doc=f"Random walks past {clause}, compared with the sequential model.",
                 )
             )
 
 
-_add_walks(WALKS, frozenset())
-_add_walks(TTL_WALKS, frozenset({"ttl"}))
+_add_walks(WALKS, frozenset(), ())
+_add_walks(TTL_WALKS, frozenset({"ttl"}), ("TTLOP-001", "TTLOP-002"))
