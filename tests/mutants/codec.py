@@ -80,7 +80,7 @@ class CodecHighBits(Edited):
     )
 
 
-@breaks("CONN-001", "FRAME-003")
+@breaks("FRAME-003")
 class CodecPadding(Edited):
     """A frame has a byte FF behind it, which a reader skips when it is there."""
 
@@ -130,7 +130,7 @@ class CodecTtlsInSeconds(Edited):
     )
 
 
-@breaks("TTL-001", "SET-003")
+@breaks("TTL-001")
 class CodecLittleEndianTtls(Edited):
     """TTLs are little-endian."""
 
@@ -343,7 +343,7 @@ class CodecLittleEndianVersion(Edited):
 # --- What a value is -----------------------------------------------------------------------------
 
 
-@breaks("VALUE-001")
+@breaks("SET-001")
 class CodecLittleEndianSizes(Edited):
     """Sizes and counts within values are little-endian."""
 

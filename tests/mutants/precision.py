@@ -28,12 +28,16 @@ from .catalogue import MUTANTS
 from .hunt import SLOW_AREAS, options
 from .lacking import SERVERS
 from .matrix import FOLDER
-from .parts import Mutant
+from .parts import Edited, Mutant
 from .running import running
 
 MARKDOWN = FOLDER / "precision.md"
 
-FAULTS: tuple[Mutant, ...] = (*SERVERS, *[one for one in MUTANTS if one not in SERVERS])
+FAULTS: tuple[Mutant, ...] = (
+    *SERVERS,
+    *[one for one in MUTANTS if one not in SERVERS and not issubclass(one.part, Edited)],
+)
+"""All but those of the codec, which need a process of their own."""
 
 ACCUSED_MAX = 3
 """MUST clauses that one fault may be accused of: with more, nobody sees the cause."""

@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from contextlib import closing
 
 from kvbench.conformance.findings import CaseFailed, ConnectionEnded, NoReply, SetupFailed
-from kvbench.conformance.wire.cases.vectors import AT_ONCE
 from kvbench.conformance.wire.codec import HELLO_FRAME, decode, decode_hello, encode
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
@@ -281,7 +280,7 @@ def sums_carry_from_byte_to_byte(context: WireContext) -> None:
         reply.expect(Status.OK, bytes.fromhex(total))
 
 
-@wire_case("FRAME-002", after=("CONN-001", *AT_ONCE))
+@wire_case("FRAME-002", after=("CONN-001",))
 def requests_of_any_length(context: WireContext) -> None:
     """SETs around 255 and 65,535 bytes, each with a PING behind it: both are understood."""
     connection = context.connect()
@@ -291,11 +290,10 @@ def requests_of_any_length(context: WireContext) -> None:
     for size in EDGES:
         content = size - len(head) - 5
         payload = head + b"\4" + struct.pack(">I", content) + b"x" * content
-        connection.send(frame(Opcode.SET, payload) + frame(Opcode.PING, b""))
-        _expect_two(connection, b"", "FRAME-002")
+        _expect_two(connection, frame(Opcode.SET, payload), b"", "FRAME-002")
 
 
-@wire_case("FRAME-003", after=("CONN-001", *AT_ONCE))
+@wire_case("FRAME-003", after=("CONN-001",))
 def replies_of_any_length(context: WireContext) -> None:
     """GETs of values around 255 and 65,535 bytes, each with a PING behind it: both come whole."""
     connection = context.connect()
@@ -305,18 +303,17 @@ def replies_of_any_length(context: WireContext) -> None:
         # On a new connection: the one that is looked at has nothing but what is judged.
         context.stored(context.connect(), key, value)
         get = encode(Action("get", (key,)))
-        connection.send(get + frame(Opcode.PING, b""))
-        _expect_two(connection, encode_value(value), "FRAME-003")
+        _expect_two(connection, get, encode_value(value), "FRAME-003")
 
 
-def _expect_two(connection: WireConnection, payload: bytes, clause: str) -> None:
+def _expect_two(connection: WireConnection, request: bytes, payload: bytes, clause: str) -> None:
     """Fail the clause unless the replies to a request and to a PING behind it are whole.
 
     Raises:
         SetupFailed: the request was refused, and the lengths are right all the same.
     """
     try:
-        first, second = connection.read(), connection.read()
+        first, second = connection.exchange(request), connection.request(Opcode.PING)
         if first.is_refusal and second.status == Status.OK:
             raise SetupFailed(f"a request before the check was refused: {first}")
         first.expect(Status.OK, payload)

@@ -50,6 +50,7 @@ AT_ONCE = ("PIPE-001", "PIPE-002", "PIPE-003")
 FINER = {
     "BATCH-002": ("MGET-003", "MSET-003", "MDEL-003"),
     "DECR-004": ("DECR-002",),
+    "PIPE-001": ("FRAME-002", "FRAME-003"),
     "LIMIT-005": ("LIMIT-001",),
     "LIMIT-006": ("LIMIT-001",),
     "LIMIT-009": ("LIMIT-001",),
@@ -113,7 +114,12 @@ def _case(vector: Vector, name: str, clauses: list[str], *, is_strict: bool) -> 
 def _add_vectors() -> None:
     ledger = {clause.id: clause for clause in clauses()}
     # Sorting is stable: what others stand on comes first, the rest stays in its areas.
-    ranks = [set(WIRE.base), {*TIME, *AT_ONCE}.union(*MEANS.values()), set().union(*FINER.values())]
+    ranks = [
+        set(WIRE.base),
+        {"FRAME-002", "FRAME-003"},
+        {*TIME, *AT_ONCE}.union(*MEANS.values()),
+        set().union(*FINER.values()),
+    ]
     for vector in sorted(
         vectors(), key=lambda one: [not set(one.clauses) & rank for rank in ranks]
     ):
