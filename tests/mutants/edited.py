@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from .hunt import SuiteError, hunt_here
 from .parts import MUTANTS, Edited, Mutant
@@ -23,7 +22,7 @@ TIMEOUT_S = 600.0
 """For all cases, some of which wait for replies that never come. A test has its own timeout."""
 
 
-def hunt_elsewhere(mutant: Mutant, *, is_whole: bool) -> tuple[dict[str, str], list[str]]:
+def hunt_elsewhere(mutant: Mutant) -> dict[str, str]:
     """What :func:`hunt_here` finds, in a process with the edited codec.
 
     Raises:
@@ -33,7 +32,7 @@ def hunt_elsewhere(mutant: Mutant, *, is_whole: bool) -> tuple[dict[str, str], l
     with tempfile.TemporaryDirectory(prefix="kvbench-mutant-") as folder:
         lay_out(Path(folder), mutant.part)
         done = subprocess.run(
-            [sys.executable, "-m", "tests.mutants.edited", mutant.name, str(int(is_whole))],
+            [sys.executable, "-m", "tests.mutants.edited", mutant.name],
             cwd=folder,
             env={**os.environ, "KVBENCH_PURE": "1", "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
@@ -43,8 +42,8 @@ def hunt_elsewhere(mutant: Mutant, *, is_whole: bool) -> tuple[dict[str, str], l
         )
     if done.returncode:
         raise SuiteError(done.stderr[-2000:])
-    killers, others = json.loads(done.stdout.splitlines()[-1])
-    return killers, others
+    killers: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    return killers
 
 
 def lay_out(folder: Path, part: type[Edited]) -> None:
@@ -64,7 +63,7 @@ def lay_out(folder: Path, part: type[Edited]) -> None:
         (protocol / f"{module}.py").write_text(text)
 
 
-def main(name: str, is_whole: str) -> None:
+def main(name: str) -> None:
     """Hunt here, where the codec is the edited one."""
     import kvbench.protocol.frames
     from kvbench.protocol import CODEC
@@ -76,8 +75,7 @@ def main(name: str, is_whole: str) -> None:
         Path.cwd()
     )
     [mutant] = [one for one in MUTANTS if one.name == name]
-    found: tuple[Any, Any] = hunt_here(mutant, None, is_whole=is_whole == "1")
-    print(json.dumps(found))
+    print(json.dumps(hunt_here(mutant, None)))
 
 
 if __name__ == "__main__":

@@ -19,9 +19,6 @@ CAPABILITIES = WIRE.vocabulary
 REPLY_TIMEOUT_S = 1.0
 """Some mutants are silent, and a case should not wait for them as long as for others."""
 
-SLOW_AREAS = ("wire.walks.", "wire.generated.", "wire.damage.", "wire.concurrency.")
-"""Cases that draw many examples; against everything, each mutant would take a minute."""
-
 SEED = "mutants"
 
 
@@ -40,16 +37,11 @@ def cases_of(clause: str) -> tuple[Case, ...]:
     return selected_cases([WIRE], options(clause).selection)
 
 
-def hunt(mutant: Mutant, *, is_whole: bool = False) -> tuple[dict[str, str], list[str]]:
+def hunt(mutant: Mutant) -> dict[str, str]:
     """Set the suite on a mutant, in a separate process where the codec is edited.
 
-    Args:
-        mutant: the wrong server.
-        is_whole: with all cases that are not slow, not only those of the mutant's clauses.
-
     Returns:
-        For each of the mutant's clauses the first case that fails, none for one that lives; and all
-        clauses of which a case fails.
+        For each of the mutant's clauses the first case that fails, none for one that lives.
 
     Raises:
         SuiteError: a case went wrong.
@@ -57,18 +49,12 @@ def hunt(mutant: Mutant, *, is_whole: bool = False) -> tuple[dict[str, str], lis
     if issubclass(mutant.part, Edited):
         from .edited import hunt_elsewhere
 
-        return hunt_elsewhere(mutant, is_whole=is_whole)
-    return hunt_here(mutant, mutant.part, is_whole=is_whole)
+        return hunt_elsewhere(mutant)
+    return hunt_here(mutant, mutant.part)
 
 
-def hunt_here(
-    mutant: Mutant, part: Part | None, *, is_whole: bool
-) -> tuple[dict[str, str], list[str]]:
+def hunt_here(mutant: Mutant, part: Part | None) -> dict[str, str]:
     """As :func:`hunt`, with a server in this process of which ``part`` is replaced."""
-    return _killers_of(mutant, part), _noticed_by(mutant, part) if is_whole else []
-
-
-def _killers_of(mutant: Mutant, part: Part | None) -> dict[str, str]:
     killers: dict[str, str] = {}
     for clause in mutant.clauses:
         # A server for each: some die of the first.
@@ -79,16 +65,6 @@ def _killers_of(mutant: Mutant, part: Part | None) -> dict[str, str]:
                     killers[clause] = case.name
                     break
     return killers
-
-
-def _noticed_by(mutant: Mutant, part: Part | None) -> list[str]:
-    failed: set[str] = set()
-    with running(part) as address:
-        runner = Runner(Target(mutant.name, address=address), CAPABILITIES, options())
-        for case in WIRE.cases:
-            if not case.name.startswith(SLOW_AREAS):
-                failed |= _failed(runner, case)
-    return sorted(failed)
 
 
 def _failed(runner: Runner, case: Case) -> set[str]:

@@ -10,16 +10,13 @@ from kvbench import __version__, specs
 from kvbench.conformance.suites import WIRE
 
 from .catalogue import MUTANTS
-from .hunt import SLOW_AREAS, SuiteError, hunt
+from .hunt import SuiteError, hunt
 from .parts import Mutant
 
 FOLDER = Path(__file__).parents[2] / "reports" / "conformance"
 JSON = FOLDER / "kill-matrix.json"
 MARKDOWN = FOLDER / "kill-matrix.md"
-SCHEMA = "kvbench-kill-matrix/1"
-
-OTHERS_SHOWN = 6
-"""Clauses in a row of the table in addition to the mutant's own; the JSON has all."""
+SCHEMA = "kvbench-kill-matrix/2"
 
 
 def row(name: str) -> dict[str, Any]:
@@ -32,25 +29,19 @@ def row(name: str) -> dict[str, Any]:
         "breaks": list(mutant.clauses),
     }
     try:
-        killers, noticed = hunt(mutant, is_whole=True)
-        others = [clause for clause in noticed if clause not in mutant.clauses]
+        return {**entry, "killed_by": hunt(mutant)}
     except SuiteError as error:
-        return {**entry, "killed_by": {}, "also_noticed_by": [], "error": str(error)}
-    return {**entry, "killed_by": killers, "also_noticed_by": others}
+        return {**entry, "killed_by": {}, "error": str(error)}
 
 
 def document(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The matrix of all rows."""
-    order = {clause.id: place for place, clause in enumerate(specs.clauses())}
-    for entry in rows:
-        entry["also_noticed_by"].sort(key=order.__getitem__)
     return {
         "schema": SCHEMA,
         "suite": WIRE.name,
         "suite_version": __version__,
         "clauses": sum([one.party == "server" and not one.untestable for one in specs.clauses()]),
         "cases": len(WIRE.cases),
-        "not_run_against_all": [f"{area}*" for area in SLOW_AREAS],
         "mutants": rows,
     }
 
@@ -77,15 +68,12 @@ def markdown(matrix: dict[str, Any]) -> str:
         f"{matrix['clauses']} clauses; {len(broken)} clauses are broken at least once. "
         f"**{len(rows) - len(alive)} killed, {len(alive)} alive.**",
         "",
-        "A mutant is killed when a case of each clause that it breaks fails. `also` are the other "
-        "clauses whose cases fail: none of them had to. Cases that draw many examples "
-        f"({', '.join([f'`{area}`' for area in matrix['not_run_against_all']])}) are run for a "
-        "mutant's own clauses only. Written by `python -m tests.mutants`; `kill-matrix.json` has "
-        "all of it.",
+        "A mutant is killed when a case of each clause that it breaks fails. What else it is "
+        "accused of is in `precision.md`. Written by `python -m tests.mutants`.",
     ]
     for area in dict.fromkeys([entry["area"] for entry in rows]):
-        lines += ["", f"## {area.capitalize()}", "", "| mutant | does | killed by | also |"]
-        lines.append("|---|---|---|---|")
+        lines += ["", f"## {area.capitalize()}", "", "| mutant | does | killed by |"]
+        lines.append("|---|---|---|")
         lines += [_line(entry) for entry in rows if entry["area"] == area]
     return "\n".join(lines) + "\n"
 
@@ -97,10 +85,7 @@ def _line(entry: dict[str, Any]) -> str:
         else f"**{clause}: alive**"
         for clause in entry["breaks"]
     ]
-    others = entry["also_noticed_by"]
-    shown = " ".join(others[:OTHERS_SHOWN])
-    more = f" and {len(others) - OTHERS_SHOWN} more" if len(others) > OTHERS_SHOWN else ""
-    return f"| {entry['mutant']} | {entry['does']} | {'<br>'.join(killers)} | {shown}{more} |"
+    return f"| {entry['mutant']} | {entry['does']} | {'<br>'.join(killers)} |"
 
 
 def names(mutants: Iterable[Mutant] = MUTANTS) -> list[str]:

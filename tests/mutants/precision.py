@@ -1,9 +1,11 @@
 """What single faults are accused of: the precision of the wire suite, beside its power.
 
-``python -m tests.mutants.precision [PROCESSES]``, from the root of the repository, writes
-reports/conformance/precision.md. A server with one fault is looked at as `kvbench check` looks at a
-stranger: its capabilities are found by asking. Each MUST clause that fails is an accusation; one
-that the fault does not touch is a false one. Exits with 1 when there is any.
+``python -m tests.mutants.precision [PROCESSES] [AREA...]``, from the root of the repository, writes
+reports/conformance/precision.md, of all areas or of those that are named.
+
+A server with one fault is looked at as `kvbench check` looks at a stranger: its capabilities are
+found by asking. Each MUST clause that fails is an accusation; one that the fault does not touch is
+a false one. Exits with 1 when there is any.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from kvbench.errors import KvConnectionError
 from kvbench.verdicts import Outcome
 
 from .catalogue import MUTANTS
-from .hunt import SLOW_AREAS, options
+from .hunt import options
 from .lacking import SERVERS
 from .matrix import FOLDER
 from .parts import Edited, Mutant
@@ -39,6 +41,9 @@ FAULTS: tuple[Mutant, ...] = (
 )
 """All but those of the codec, which need a process of their own."""
 
+SLOW_AREAS = ("wire.walks.", "wire.generated.", "wire.damage.", "wire.concurrency.")
+"""Cases that draw many examples; against everything, each mutant would take a minute."""
+
 ACCUSED_MAX = 3
 """MUST clauses that one fault may be accused of: with more, nobody sees the cause."""
 
@@ -49,6 +54,7 @@ class Row:
 
     Attributes:
         fault: its name.
+        area: where it belongs.
         does: what it does.
         touches: the clauses that it breaks.
         accused: the MUST clauses that fail, in the order of the cases.
@@ -56,6 +62,7 @@ class Row:
     """
 
     fault: str
+    area: str
     does: str
     touches: tuple[str, ...]
     accused: tuple[str, ...]
@@ -75,7 +82,7 @@ def row(name: str) -> Row:
         try:
             capabilities = discover_wire(*address)[0]
         except KvConnectionError as error:
-            return Row(fault.name, fault.doc, fault.clauses, (), str(error))
+            return Row(fault.name, fault.area, fault.doc, fault.clauses, (), str(error))
         target = Target(fault.name, address=address)
         runner = Runner(target, capabilities, options())
         for case in WIRE.cases:
@@ -86,7 +93,7 @@ def row(name: str) -> Row:
                 # A busy machine is late for a TTL now and then: what is wrong is wrong twice.
                 failed &= _failed(Runner(target, capabilities, options()), case)
             accused |= dict.fromkeys(sorted(failed))
-    return Row(fault.name, fault.doc, fault.clauses, tuple(accused))
+    return Row(fault.name, fault.area, fault.doc, fault.clauses, tuple(accused))
 
 
 def _failed(runner: Runner, case: Case) -> set[str]:
@@ -106,7 +113,8 @@ def markdown(rows: Sequence[Row]) -> str:
         f"{len(rows)} servers with one fault each, and the MUST clauses that they are accused of: "
         f"median {statistics.median(counts):g}, at most {max(counts)}; "
         f"{sum([count > ACCUSED_MAX for count in counts])} are accused of more than {ACCUSED_MAX}. "
-        f"**{len(wrong)} are accused of a clause that they do not touch.** Capabilities are found "
+        f"**{len(wrong)} are accused of a clause that they do not touch.** "
+        f"Areas: {', '.join(sorted({one.area for one in rows}))}. Capabilities are found "
         "by asking, as for a stranger. Cases that draw many examples "
         f"({', '.join([f'`{area}*`' for area in SLOW_AREAS])}) are run against what lacks one "
         "thing only. Written by `python -m tests.mutants.precision`.",
@@ -133,11 +141,12 @@ def _table(rows: Iterable[Row]) -> list[str]:
 def main() -> int:
     """Write the table; the exit code."""
     processes = int(sys.argv[1]) if len(sys.argv) > 1 else 3 * (os.cpu_count() or 1)
+    areas = set(sys.argv[2:]) or {fault.area for fault in FAULTS}
     # A mutant is refused what servers warn about, all day long.
     logging.disable(logging.CRITICAL)
     rows = []
     with ProcessPoolExecutor(processes) as pool:
-        for one in pool.map(row, [fault.name for fault in FAULTS]):
+        for one in pool.map(row, [fault.name for fault in FAULTS if fault.area in areas]):
             rows.append(one)
             wrongly = f"  wrongly: {' '.join(one.wrongly)}" if one.wrongly else ""
             print(f"{len(rows):4} {one.fault} {len(one.accused)}{wrongly}{one.problem}", flush=True)

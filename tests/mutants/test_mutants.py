@@ -28,7 +28,7 @@ TESTABLE = [
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)
 def test_mutant_is_killed_by_its_own_clauses(mutant):
-    killers, _ = hunt(mutant)
+    killers = hunt(mutant)
     alive = [clause for clause in mutant.clauses if clause not in killers]
     assert not alive, f"no case of {alive} notices: {mutant.doc}"
 
@@ -58,7 +58,7 @@ def test_mutants_have_different_names_and_say_what_they_do():
 
 def test_kill_matrix_is_of_these_mutants_and_all_are_dead():
     text = MARKDOWN.read_text()
-    rows = re.findall(r"^\| ([a-z0-9-]+) \| (.*) \| (.*`.*) \|.*\|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| ([a-z0-9-]+) \| (.*) \| (.*`.*) \|$", text, re.MULTILINE)
     written = {
         name: (does, re.findall(r"([A-Z]+-\d+): `", killers)) for name, does, killers in rows
     }
