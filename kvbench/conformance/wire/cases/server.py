@@ -22,15 +22,11 @@ from kvbench.conformance.wire.guard import UNASSIGNED_OPCODES
 from kvbench.conformance.wire.oracle import CORE, Action
 from kvbench.conformance.wire.suite import wire_case
 from kvbench.conformance.wire.trace import WireReply
-from kvbench.conformance.wire.values import encode_value
 from kvbench.errors import ProtocolError
 from kvbench.protocol.opcodes import EXTENSIONS, Opcode, Status
 
 FAMILY = tuple([opcode for opcode in Opcode if opcode <= Opcode.MDEL])
 """The operations 01 to 10."""
-
-EDGES = (255, 256, 257, 65_535, 65_536, 65_537)
-"""Lengths around those where a field of one or two bytes ends."""
 
 COUNTED_KEYS = 2000
 """Keys stored to see INFO count them: more than other clients are likely to add concurrently."""
@@ -278,50 +274,6 @@ def sums_carry_from_byte_to_byte(context: WireContext) -> None:
     for step, total in zip(steps, sums, strict=True):
         reply = connection.request(Opcode.INCR, head + bytes.fromhex(step))
         reply.expect(Status.OK, bytes.fromhex(total))
-
-
-@wire_case("FRAME-002", after=("CONN-001",))
-def requests_of_any_length(context: WireContext) -> None:
-    """SETs around 255 and 65,535 bytes, each with a PING behind it: both are understood."""
-    connection = context.connect()
-    key = context.key().encode()
-    head = struct.pack(">HQ", len(key), 0)
-    head = head[:2] + key + head[2:]
-    for size in EDGES:
-        content = size - len(head) - 5
-        payload = head + b"\4" + struct.pack(">I", content) + b"x" * content
-        _expect_two(connection, frame(Opcode.SET, payload), b"", "FRAME-002")
-
-
-@wire_case("FRAME-003", after=("CONN-001",))
-def replies_of_any_length(context: WireContext) -> None:
-    """GETs of values around 255 and 65,535 bytes, each with a PING behind it: both come whole."""
-    connection = context.connect()
-    key = context.key()
-    for size in EDGES:
-        value = "y" * (size - 5)
-        # On a new connection: the one that is looked at has nothing but what is judged.
-        context.stored(context.connect(), key, value)
-        get = encode(Action("get", (key,)))
-        _expect_two(connection, get, encode_value(value), "FRAME-003")
-
-
-def _expect_two(connection: WireConnection, request: bytes, payload: bytes, clause: str) -> None:
-    """Fail the clause unless the replies to a request and to a PING behind it are whole.
-
-    Raises:
-        SetupFailed: the request was refused, and the lengths are right all the same.
-    """
-    try:
-        first, second = connection.exchange(request), connection.request(Opcode.PING)
-        if first.is_refusal and second.status == Status.OK:
-            raise SetupFailed(f"a request before the check was refused: {first}")
-        first.expect(Status.OK, payload)
-        if second.status not in list(Status):
-            raise CaseFailed("an answer to PING", str(second))
-    except CaseFailed as error:
-        wanted = error.wanted
-        raise CaseFailed(error.expected, error.actual, wanted=wanted, clauses=[clause]) from None
 
 
 # --- INFO ----------------------------------------------------------------------------------------
