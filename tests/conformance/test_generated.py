@@ -156,7 +156,7 @@ def test_a_walk_is_shrunk_to_the_steps_that_matter():
 def test_the_conversation_is_that_of_the_smallest_example():
     case = CASES["generated.random_values_come_back_equal"]
     with serving(broken.BoolsBecomeInts()) as port:
-        context = WireContext("127.0.0.1", port, capabilities=frozenset(), seed="1")
+        context = WireContext("127.0.0.1", port, capabilities=WIRE.unlisted, seed="1")
         with pytest.raises(CaseFailed, match=r"got 0; with False") as caught, context:
             case.run(context)
     assert caught.value.expected == "False"
