@@ -69,7 +69,8 @@ def markdown(matrix: dict[str, Any]) -> str:
         f"**{len(rows) - len(alive)} killed, {len(alive)} alive.**",
         "",
         "A mutant is killed when a case of each clause that it breaks fails. What else it is "
-        "accused of tells `python -m tests.mutants.precision`. Written by `python -m tests.mutants`.",
+        "accused of tells `python -m tests.mutants.precision`. "
+        "Written by `python -m tests.mutants`.",
     ]
     for area in dict.fromkeys([entry["area"] for entry in rows]):
         lines += ["", f"## {area.capitalize()}", "", "| mutant | does | killed by |"]
