@@ -111,9 +111,10 @@ def _findings(
 ) -> Findings:
     """What was raised, by clause; the worst where several are about one."""
     findings: Findings = {}
-    foreign = ""
+    foreign, number = "", 0
     for clauses, error in raised:
         if isinstance(error, CaseFailed):
+            error.number, number = number, number + 1
             finding = record.failed(error)
             clauses = error.clauses or clauses
         elif isinstance(error, SetupFailed):

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 if TYPE_CHECKING:
     from kvbench.specs import ExpectedReply
 
@@ -31,6 +33,7 @@ class CaseFailed(Exception):  # noqa: N818 - a finding about the target, not an 
         wanted: the reply that should have come, in the words of the vectors, where it is known.
         clauses: what it is evidence of; empty for all that the case checks. A case may come past
             evidence of a clause that is not its own: of its own clauses nothing is known then.
+        number: which of several failures of its case it is, from 0.
     """
 
     def __init__(
@@ -49,7 +52,14 @@ class CaseFailed(Exception):  # noqa: N818 - a finding about the target, not an 
         self.timeline = timeline
         self.wanted = wanted
         self.clauses = tuple(clauses)
+        self.number = 0
         super().__init__(f"expected {expected}; got {actual}")
+
+    def placed(self, place: str) -> CaseFailed:
+        """The same, found at a place that is told before what was expected."""
+        return CaseFailed(
+            place + self.expected, self.actual, wanted=self.wanted, clauses=self.clauses
+        )
 
 
 class TargetLost(CaseFailed):
@@ -60,6 +70,12 @@ class TargetLost(CaseFailed):
     """
 
     ending = ""
+
+    @override
+    def placed(self, place: str) -> TargetLost:
+        lost = TargetLost(place + self.expected, self.actual, clauses=self.clauses)
+        lost.ending = self.ending
+        return lost
 
 
 class ConnectionEnded(CaseFailed):

@@ -17,7 +17,12 @@ import msgspec
 from typing_extensions import override
 
 from kvbench.conformance.case import CaseContext
-from kvbench.conformance.findings import CaseFailed, SetupFailed, TargetLost
+from kvbench.conformance.findings import (
+    CaseFailed,
+    SetupFailed,
+    SeveralFindings,
+    TargetLost,
+)
 from kvbench.conformance.isolation import ForeignKeyError, fresh_prefix
 from kvbench.conformance.wire.codec import encode
 from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S, WireConnection
@@ -93,6 +98,7 @@ class WireContext(CaseContext):
         self._connections: list[WireConnection] = []
         self._is_guarded = is_guarded
         self._on_silence = on_silence
+        self._is_lost = False
         self.silent_count = 0
         self._is_empty_key_absent = False
 
@@ -228,19 +234,23 @@ class WireContext(CaseContext):
         """Raise TargetLost where the target did not survive the case."""
         for connection in self._connections:
             connection.close()
-        lost = self._loss(raised[1])
+        lost = self.loss(raised[1])
+        if lost is not None and isinstance(raised[1], SeveralFindings):
+            raise SeveralFindings([*raised[1].findings, ((), lost)])
         if lost is not None:
             raise lost from None
-        self._delete_keys()
+        if not self._is_lost:
+            self._delete_keys()
 
-    def _loss(self, error: object) -> TargetLost | None:
-        """What became of a target that seems to be gone."""
+    def loss(self, error: object) -> TargetLost | None:
+        """What became of a target that seems to be gone, told once."""
         is_broken = isinstance(error, CaseFailed | KvError | OSError)
-        if isinstance(error, TargetLost) or not (is_broken or self.trace.has_end):
+        if self._is_lost or isinstance(error, TargetLost) or not (is_broken or self.trace.has_end):
             return None
         absent = why_absent((self.host, self.port), self.reply_timeout_s + _BUSY_S)
         if absent is None or absent.how is Absence.OTHER_PROTOCOL:
             return None
+        self._is_lost = True
         is_gone = absent.how is Absence.UNREACHABLE
         what = "the server process ended" if is_gone else "the server stopped answering"
         sent = [one.decoded for one in self.exchanges if one.direction == ">"]

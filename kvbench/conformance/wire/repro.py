@@ -111,8 +111,9 @@ def write_repro(
         Its path; empty where it could not be written.
     """
     file = make_repro(case, context, error, target)
-    # Of its case, not of its vector: several cases play the same one.
-    path = directory / f"{_file_name(case.name)}.json"
+    # Of its case, not of its vector: several cases play the same one, and may fail several times.
+    number = f"-{error.number + 1}" if error.number else ""
+    path = directory / f"{_file_name(case.name)}{number}.json"
     try:
         directory.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n")

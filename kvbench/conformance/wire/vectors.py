@@ -22,6 +22,7 @@ from kvbench.conformance.findings import (
     DoesNotApply,
     SetupFailed,
     SeveralFindings,
+    TargetLost,
 )
 from kvbench.conformance.isolation import ForeignKeyError
 from kvbench.conformance.wire.codec import values_of
@@ -97,6 +98,7 @@ class _Player:
         self._is_strict = is_strict
         self._connections: dict[str, WireConnection] = {}
         self._gone_wrong: dict[str, str] = {}  # By part: why the steps behind it cannot be judged.
+        self._lost = ""
         self.findings: list[tuple[list[str], CaseFailed | SetupFailed | DoesNotApply]] = []
         self.seen: set[str] = set()
         self.missing: list[str] = []
@@ -118,20 +120,26 @@ class _Player:
             return
         try:
             self._take(step, is_strict=self._is_strict and bool(judged))
+            lost = self._context.loss(None) if step.closed else None
+            if lost is not None:
+                raise lost
         except CaseFailed as error:
+            error = self._context.loss(error) or error
             place = (
                 f"in {self._vector.id}, {step.note!r}: " if step.note else f"in {self._vector.id}: "
             )
             self._gone_wrong.setdefault(step.part, f"{place}{error}")
             # What comes behind is judged on a connection that this step has not touched.
             self._connections.pop(step.connection, None)
-            failed = CaseFailed(
-                place + error.expected, error.actual, wanted=error.wanted, clauses=error.clauses
-            )
+            failed = error.placed(place)
+            if isinstance(error, TargetLost):
+                self._lost = f"{place}{error}"
             if judged or error.clauses:
                 self.findings.append((judged, failed))
 
     def _reason_not_to_judge(self, step: VectorStep) -> str:
+        if self._lost:
+            return self._lost
         if not step.part:
             return next(iter(self._gone_wrong.values()), "")
         return self._gone_wrong.get("") or self._gone_wrong.get(step.part, "")
