@@ -8,6 +8,7 @@ from kvbench.conformance.runner import Options, Runner
 from kvbench.conformance.selection import Selection, selected_cases
 from kvbench.conformance.suites import WIRE
 from kvbench.conformance.target import Target
+from kvbench.conformance.wire.cases import first
 from kvbench.verdicts import Outcome
 
 from .parts import Edited, Mutant, Part
@@ -18,6 +19,9 @@ CAPABILITIES = WIRE.vocabulary
 
 REPLY_TIMEOUT_S = 1.0
 """Some mutants are silent, and a case should not wait for them as long as for others."""
+
+first.SILENCE_S = 0.03
+"""A mutant that speaks unasked does so at once, and every case of every mutant waits for it."""
 
 SEED = "mutants"
 
