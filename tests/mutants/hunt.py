@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kvbench.conformance.case import Case
 from kvbench.conformance.profile import Profile
 from kvbench.conformance.runner import Options, Runner
@@ -41,8 +43,13 @@ def cases_of(clause: str) -> tuple[Case, ...]:
     return selected_cases([WIRE], options(clause).selection)
 
 
-def hunt(mutant: Mutant) -> dict[str, str]:
+def hunt(mutant: Mutant, *, with_prerequisites: bool = True) -> dict[str, str]:
     """Set the suite on a mutant, in a separate process where the codec is edited.
+
+    Args:
+        mutant: a wrong server.
+        with_prerequisites: run a case's prerequisites first, and the case only if they pass, as
+            `kvbench check` does. Many of them wait for a key to expire.
 
     Returns:
         For each of the mutant's clauses the first case that fails, none for one that lives.
@@ -54,10 +61,12 @@ def hunt(mutant: Mutant) -> dict[str, str]:
         from .edited import hunt_elsewhere
 
         return hunt_elsewhere(mutant)
-    return hunt_here(mutant, mutant.part)
+    return hunt_here(mutant, mutant.part, with_prerequisites=with_prerequisites)
 
 
-def hunt_here(mutant: Mutant, part: Part | None) -> dict[str, str]:
+def hunt_here(
+    mutant: Mutant, part: Part | None, *, with_prerequisites: bool = True
+) -> dict[str, str]:
     """As :func:`hunt`, with a server in this process of which ``part`` is replaced."""
     killers: dict[str, str] = {}
     for clause in mutant.clauses:
@@ -65,7 +74,8 @@ def hunt_here(mutant: Mutant, part: Part | None) -> dict[str, str]:
         with running(part) as address:
             runner = Runner(Target(mutant.name, address=address), CAPABILITIES, options())
             for case in cases_of(clause):
-                if clause in _failed(runner, case):
+                alone = case if with_prerequisites else replace(case, after=())
+                if clause in _failed(runner, alone):
                     killers[clause] = case.name
                     break
     return killers
