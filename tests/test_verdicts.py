@@ -128,9 +128,9 @@ def test_without_a_failure_the_detail_explains():
 
 def test_long_bytes_are_cut_between_two_of_them():
     line = describe(Exchange(0.0, "a", "<", " ".join(["ab"] * 200), "much"))
-    assert line.endswith("ab ab …  much")
+    assert line.endswith("much  [" + "ab " * 31 + "ab …]")
     assert len(line) < HEX_CHARS_SHOWN + 40
-    assert describe(Exchange(12.34, "b", "!", "", "closed")) == "     12.3 ms b ! closed"
+    assert describe(Exchange(12.34, "b", "!", "", "closed")) == "     12.3 ms b · closed"
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What a server of the wire protocol can do, as a backend: found out when it is opened.
 
 A server must have GET, SET, DEL, EXISTS, PING and INFO; all else is optional, and HELLO tells only
-the extensions. So each optional call is made once, on a key that nobody has and that ends by itself
+the extensions. So each optional call is made once, on a key that no client has and that expires
 within seconds; a call that is refused is not there. The backend then becomes one of a class that
 declares no more than that: what is not there raises UnsupportedError, and a batch becomes a loop.
 """

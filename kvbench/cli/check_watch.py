@@ -28,7 +28,7 @@ def watch(request: CheckRequest, check: Callable[[CheckRequest], CheckRun]) -> C
 
     Args:
         request: of one target, HOST:PORT.
-        check: carries a request out, and shows what came of it.
+        check: carries a request out, and shows the result.
 
     Returns:
         The last run; None where no server has ever been there.
@@ -40,7 +40,7 @@ def watch(request: CheckRequest, check: Callable[[CheckRequest], CheckRun]) -> C
             if last.is_interrupted:
                 return last
             failed = violated(last)
-            # What was only needed first is not known to be mended: nothing failed, so all is due.
+            # What was only needed first is not known to be fixed: nothing failed, so all is due.
             selection = replace(request.selection, only=failed) if failed else request.selection
             next_time = count(len(failed), "clause") if failed else "the whole"
         except KvConnectionError as error:

@@ -1,8 +1,8 @@
-"""Runs one case, and says what came of it for each clause.
+"""Runs one case, and says the result for each clause.
 
 A clause fails only on evidence for it. What a case raises counts against the clauses that it names,
 else against all of the case; a case that came past evidence of a clause which is not its own says
-nothing of its own clauses: they are skipped, with that as the reason.
+nothing about its clauses: they are skipped, with that as the reason.
 """
 
 from __future__ import annotations

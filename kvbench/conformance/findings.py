@@ -3,7 +3,7 @@
 - :class:`CaseFailed`: the target does not keep a clause.
 - :class:`SetupFailed`: a step before the one that is checked failed.
 - :class:`DoesNotApply`: the clause says nothing about this target.
-- :class:`SeveralFindings`: more than one of these, each about clauses of its own.
+- :class:`SeveralFindings`: more than one of these, each about other clauses.
 
 They stand apart from the cases, so that the contexts which raise them need no case.
 """
@@ -32,7 +32,7 @@ class CaseFailed(Exception):  # noqa: N818 - a finding about the target, not an 
         timeline: a concurrent history as text, when there was one.
         wanted: the reply that should have come, in the words of the vectors, where it is known.
         clauses: what it is evidence of; empty for all that the case checks. A case may come past
-            evidence of a clause that is not its own: of its own clauses nothing is known then.
+            evidence of a clause of another case: nothing is known of its clauses then.
         number: which of several failures of its case it is, from 0.
     """
 

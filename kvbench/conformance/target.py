@@ -27,7 +27,7 @@ class Target:
         server: the private server behind it, where there is one.
         net_ttl_ms: the TTL that keys of the wire suite get where no clause says otherwise; None
             until the suite has seen whether TTLs work.
-        restart: starts its server again after it was lost; None where nobody can.
+        restart: starts its server again after it was lost; None where that is not possible.
         patience: how long it has been silent.
     """
 

@@ -22,7 +22,7 @@ _PLAIN_TYPES = frozenset({"Int", "String"})
 _ENDINGS = {
     "closed": "the target closes the connection in place of an answer{}",
     "ended": "the server process ends in place of an answer{}",
-    "stopped": "the server stops answering anybody in place of an answer{}",
+    "stopped": "the server stops answering all clients in place of an answer{}",
     "silent": "the target does not answer{}",
 }
 

@@ -37,7 +37,7 @@ def _cause(cause: Cause, outcome: Outcome, target: str) -> Iterator[str]:
 
 def _failed(failed: FailedCase, outcome: Outcome, target: str) -> Iterator[str]:
     symbol, first = SIGNS[outcome].symbol, failed.verdicts[0]
-    ids = ", ".join([f"**{one.clause}** ({one.level})" for one in failed.verdicts])
+    ids = ", ".join([f"**{_text(one.clause)}** ({_text(one.level)})" for one in failed.verdicts])
     yield f"{symbol} {ids} in {code_span(plain(first.case))}"
     yield ""
     yield f"- expected {_text(failed.failure.expected)}"

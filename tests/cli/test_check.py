@@ -128,7 +128,7 @@ def test_an_error_of_the_suite_is_no_verdict_on_the_target(kvbench, right, monke
     def fall_over(*_, **__):
         raise ZeroDivisionError("of ours")
 
-    monkeypatch.setattr("kvbench.conformance.wire.vectors._take", fall_over)
+    monkeypatch.setattr("kvbench.conformance.wire.vectors._Player._take", fall_over)
     code, output, _ = kvbench(right, "--only", "PING-*")
     assert code == 4
     assert "The suite itself failed" in output

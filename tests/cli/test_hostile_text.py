@@ -78,7 +78,8 @@ def assert_harmless(*texts, chars_max=200_000):
 
 
 def without_code(markdown):
-    """Markdown without its code spans, in which nothing is markup (CommonMark, section 6.1)."""
+    """Markdown without its code, in which nothing is markup (CommonMark, sections 4.5 and 6.1)."""
+    markdown = re.sub(r"(?ms)^(`{3,})text$.*?^\1$", "", markdown)
     return re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", markdown)
 
 

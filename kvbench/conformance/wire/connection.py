@@ -59,7 +59,7 @@ class WireConnection:
         trace: records what crosses the connection.
         check: called with what is about to be sent; raises where it must not be.
         reply_timeout_s: how long one read may take.
-        on_silence: called with the seconds that a reply was waited for in vain.
+        on_silence: called with the seconds spent waiting for a reply that did not come.
 
     Raises:
         CaseFailed: the connection failed.

@@ -60,7 +60,7 @@ class WireContext(CaseContext):
         effort: 1 by default, more with ``--rigorous``: multiplies examples and rounds.
         net_ttl_ms: the TTL of what no clause says to be without one, in ms; 0 for none.
         is_guarded: whether only keys with the prefix can be written (wire.guard).
-        on_silence: called with the seconds that a reply was waited for in vain.
+        on_silence: called with the seconds spent waiting for a reply that did not come.
 
     Attributes:
         prefix: how each key of this case begins: as many ASCII characters as KEY_TOKEN.

@@ -66,7 +66,7 @@ def describe_reply(code: int, payload: bytes, opcode: Opcode | None) -> str:
 
 
 def describe_payload(payload: bytes) -> str:
-    """What a payload of an OK reply may be, when nobody knows to what; empty for no guess."""
+    """What a payload of an OK reply may be, when the request is not known; empty for no guess."""
     try:
         return describe_value(decode_value(payload[: _DECODED_BYTES_MAX + 1]))
     except ProtocolError:

@@ -128,7 +128,7 @@ def why_absent(
                 reason = (
                     f"{place}: no connection: {error.strerror or error}; is a server running there?"
                 )
-                # A process that is there but accepts nobody is busy, or hangs.
+                # A process that is there but accepts no client is busy, or hangs.
                 is_slow = isinstance(error, TimeoutError)
                 return Absent(Absence.SILENT if is_slow else Absence.UNREACHABLE, reason)
             time.sleep(0.05)

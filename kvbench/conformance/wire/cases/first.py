@@ -37,7 +37,7 @@ def silence_before_a_request(context: WireContext) -> None:
     try:
         connection.read()
     except NoReply:
-        return  # What is not answered has clauses of its own.
+        return  # What is not answered has separate clauses.
     connection.expect_silence(SILENCE_S)
 
 

@@ -91,7 +91,7 @@ def _own_tour(context: WireContext, capabilities: Iterable[str]) -> list[Action]
 
 
 def _reply(connection: WireConnection, request: bytes) -> WireReply:
-    """The reply to a request of a tour: whether one comes is a clause of its own."""
+    """The reply to a request of a tour: whether one comes is a separate clause."""
     try:
         return connection.exchange(request)
     except (NoReply, ConnectionEnded) as error:

@@ -111,7 +111,7 @@ def _sleep_until(moment: float) -> None:
 
 
 def _ask(connection: WireConnection, request: bytes) -> None:
-    """Ask, whatever comes: that something comes is a clause of its own."""
+    """Ask, whatever comes: that something comes is a separate clause."""
     try:
         connection.exchange(request)
     except NoReply as error:
