@@ -91,7 +91,7 @@ class WireBackend(SyncKvClient, Backend):
         self.__class__ = narrowed(type(self), missing, self._announced())
 
     def _announced(self) -> list[str]:
-        """What HELLO tells: a server of the family without extensions refuses it."""
+        """What HELLO announces: a server of the family without extensions refuses it."""
         try:
             return self.hello()[1]
         except KvServerError:
@@ -142,7 +142,7 @@ class AsyncWireBackend(KvClient, AsyncBackend):
         return backend
 
     async def _ask(self) -> None:
-        """Find out what the server can do, and what it tells of itself."""
+        """Find out what the server can do, and what it says of itself."""
         missing = []
         for probe in probes():
             try:

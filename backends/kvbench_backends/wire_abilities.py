@@ -1,6 +1,6 @@
 """What a server of the wire protocol can do, as a backend: found out when it is opened.
 
-A server must have GET, SET, DEL, EXISTS, PING and INFO; all else is optional, and HELLO tells only
+A server must have GET, SET, DEL, EXISTS, PING and INFO; all else is optional, and HELLO lists only
 the extensions. So each optional call is made once, on a key that no client has and that expires
 within seconds; a call that is refused is not there. The backend then becomes one of a class that
 declares no more than that: what is not there raises UnsupportedError, and a batch becomes a loop.
@@ -78,7 +78,7 @@ def narrowed(cls: type, missing: Iterable[str], announced: Iterable[str]) -> typ
     Args:
         cls: a class of the wire protocol, synchronous or not, that declares everything.
         missing: methods that the server refused.
-        announced: what HELLO told.
+        announced: what HELLO announced.
     """
     missing = set(missing)
     lacking = {one for one, methods in METHODS.items() if missing & {*methods}}

@@ -1,6 +1,6 @@
 """``kvbench check --watch``: what failed is checked again each time the server comes back.
 
-An open connection tells when the server goes: nothing is sent on it, and it ends with the server.
+An open connection shows when the server ends: nothing is sent on it, and it ends with the server.
 """
 
 from __future__ import annotations

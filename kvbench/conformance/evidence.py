@@ -81,7 +81,7 @@ def examine(case: Case, setting: Setting, repro_directory: Path | None) -> Findi
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What a failure is told with."""
+    """What a failure is reported with."""
 
     case: Case
     setting: Setting

@@ -56,7 +56,7 @@ class CaseFailed(Exception):  # noqa: N818 - a finding about the target, not an 
         super().__init__(f"expected {expected}; got {actual}")
 
     def placed(self, place: str) -> CaseFailed:
-        """The same, found at a place that is told before what was expected."""
+        """The same, found at a place that is named before what was expected."""
         return CaseFailed(
             place + self.expected, self.actual, wanted=self.wanted, clauses=self.clauses
         )

@@ -73,7 +73,7 @@ def test_a_silent_peer_costs_one_timeout(kvbench, monkeypatch, before, after, na
         code, _, error = kvbench(*before, name.format(address), *after)
         asked = connections_of(silent)
     assert code == 4
-    assert 1 <= asked <= 3, "a GET, the end of a line, and one to see who is there"
+    assert 1 <= asked <= 3, "a GET, the end of a line, a PING"
     assert "has not answered a GET within 0.5 s" in error
     assert f"Another kind of store needs its scheme, e.g. redis://{address}" in error
     assert error.count("\n") == 1

@@ -243,7 +243,7 @@ class WireContext(CaseContext):
             self._delete_keys()
 
     def loss(self, error: object) -> TargetLost | None:
-        """What became of a target that seems to be gone, told once."""
+        """What became of a target that seems to be gone, reported once."""
         is_broken = isinstance(error, CaseFailed | KvError | OSError)
         if self._is_lost or isinstance(error, TargetLost) or not (is_broken or self.trace.has_end):
             return None

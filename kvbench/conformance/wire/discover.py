@@ -38,7 +38,7 @@ OPTIONAL_TYPES: Mapping[str, Value] = {
 }
 """The types that a case needs only where it is about them, each with a value.
 
-A server must have all nine (VALUE-001). One that lacks a type is told so once: every other clause
+A server must have all nine (VALUE-001). A missing type is reported once: every other clause
 that cannot be seen without that type is unsupported.
 """
 
@@ -117,7 +117,7 @@ def net_ttl_ms(host: str, port: int, reply_timeout_s: float = _REPLY_TIMEOUT_S) 
 
 
 def _tell_itself(context: WireContext) -> dict[str, str]:
-    """The texts that INFO tells, such as product and version; nothing when it is invalid."""
+    """The texts that INFO has, such as product and version; nothing when it is invalid."""
     reply = _ask(context, frame(Opcode.INFO, b""))
     try:
         members = json.loads(reply.payload) if reply is not None else {}

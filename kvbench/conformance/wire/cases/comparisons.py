@@ -29,7 +29,7 @@ LONG = 140_000
 def _expect_answers(
     context: WireContext, connection: WireConnection, held: Value, others: Sequence[Value]
 ) -> None:
-    """Fail unless CAS tells each of ``others`` from ``held``, or finds it equal."""
+    """Fail unless CAS distinguishes each of ``others`` from ``held``, or finds it equal."""
     key = context.key()
     context.stored(connection, key, held)
     for expected in others:
