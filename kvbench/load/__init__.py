@@ -1,0 +1,1 @@
+"""Load: many clients, an open or a closed loop, latency percentiles and throughput."""
