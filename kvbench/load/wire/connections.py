@@ -27,6 +27,13 @@ RECEIVE_BYTES = 64 * 1024
 EVENTS_MAX = 4096
 """Taken from epoll at once."""
 
+_WATCHED = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+"""Edge-triggered, which saves the kernel a second look at each connection (0.15 µs a call).
+
+So an event must be followed by reading until a socket is empty: it is after a read that returned
+less than was asked for, if the event did not tell of the end of the stream as well.
+"""
+
 NO_SHAPES: dict[int, Shape] = {}
 """Of a connection whose next bytes do not begin the answer to a call: a parser has to read them."""
 
@@ -45,10 +52,10 @@ class LoadConnection:
     Attributes:
         state: what it is doing.
         receive: the socket's ``recv``.
+        receive_into: the socket's ``recv_into``.
         send: the socket's ``send``.
         prepared: what it waits for the answer to; None if for nothing.
         shapes: known shapes of that answer, until its first bytes have come.
-        then: the second step of the call, if this is the first.
         sent_ns: when the call was sent.
         intended_ns: when it was due; as ``sent_ns`` in a closed loop.
         is_counted: whether the call belongs to the window.
@@ -57,8 +64,8 @@ class LoadConnection:
     """
 
     __slots__ = (
-        "fd", "intended_ns", "is_counted", "pause_ns", "prepared", "receive", "replies",
-        "retry_ns", "send", "sent_ns", "shapes", "socket", "state", "then", "unsent",
+        "fd", "intended_ns", "is_counted", "pause_ns", "prepared", "receive", "receive_into",
+        "replies", "retry_ns", "send", "sent_ns", "shapes", "socket", "state", "unsent",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -66,11 +73,11 @@ class LoadConnection:
         self.socket: socket.socket | None = None
         self.fd = -1
         self.receive: Callable[[int], bytes]
+        self.receive_into: Callable[[bytearray], int]
         self.send: Callable[[bytes | memoryview], int]
         self.replies = endpoint.dialect.replies()
         self.prepared: Prepared | None = None
         self.shapes = NO_SHAPES
-        self.then: Prepared | None = None
         self.sent_ns = 0
         self.intended_ns = 0
         self.is_counted = False
@@ -117,22 +124,25 @@ class Connections:
         """
         try:
             opened = socket.socket(self._family, socket.SOCK_STREAM)
-            opened.setblocking(False)
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            failed = opened.connect_ex(self._address)
         except OSError as error:
-            failed = error.errno or errno.EIO
+            self._postpone(connection, now_ns)
+            return _reason(error.errno or errno.EIO)
+        opened.setblocking(False)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        failed = opened.connect_ex(self._address)
         if failed not in (0, errno.EINPROGRESS):
+            opened.close()
             self._postpone(connection, now_ns)
             return _reason(failed)
         connection.socket, connection.fd = opened, opened.fileno()
-        connection.receive, connection.send = opened.recv, opened.send
+        connection.receive, connection.receive_into = opened.recv, opened.recv_into
+        connection.send = opened.send
         connection.state = State.GREETING
         connection.prepared, connection.sent_ns = self._greeting, now_ns
         connection.replies.begin(self._greeting.expected)
         connection.unsent = self._greeting.data
         self.table[connection.fd] = connection
-        self._epoll.register(connection.fd, select.EPOLLIN | select.EPOLLOUT)
+        self._epoll.register(connection.fd, _WATCHED | select.EPOLLOUT)
         return ""
 
     def write(self, connection: LoadConnection) -> bool:
@@ -149,7 +159,7 @@ class Connections:
             except OSError:
                 return False
             connection.unsent = connection.unsent[sent:]
-        wanted = select.EPOLLIN | (select.EPOLLOUT if connection.unsent else 0)
+        wanted = _WATCHED | (select.EPOLLOUT if connection.unsent else 0)
         self._epoll.modify(connection.fd, wanted)
         return True
 
@@ -176,7 +186,7 @@ class Connections:
             connection.socket.close()  # Which also ends the epoll's watch.
         connection.socket, connection.fd = None, -1
         connection.state = State.DOWN
-        connection.prepared = connection.then = None
+        connection.prepared = None
         connection.shapes = NO_SHAPES
         connection.unsent = b""
 

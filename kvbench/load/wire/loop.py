@@ -139,7 +139,6 @@ class Loop(ABC):
     def send(self, connection: LoadConnection, prepared: Prepared) -> None:
         """Send a step of a call."""
         connection.prepared = prepared
-        connection.then = prepared.then
         connection.shapes = prepared.expected.shapes
         data = prepared.data
         if connection.unsent:  # An error was answered before the whole call was taken.
@@ -169,13 +168,17 @@ class Loop(ABC):
                 return
         if not events & ~select.EPOLLOUT:
             return
-        try:
-            data = connection.receive(RECEIVE_BYTES)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            data = b""
-        self.read(connection, data)
+        to_the_end = events & ~(select.EPOLLIN | select.EPOLLOUT)
+        while connection.state is not State.DOWN:
+            try:
+                data = connection.receive(RECEIVE_BYTES)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                data = b""
+            self.read(connection, data)
+            if len(data) < RECEIVE_BYTES and not to_the_end:
+                return
 
     def read(self, connection: LoadConnection, data: bytes) -> None:
         """Parse what was received, and go on with the call if its answer is complete."""
@@ -222,7 +225,8 @@ class Loop(ABC):
 
     def _answered(self, connection: LoadConnection) -> None:
         """The answer to a step is complete: go on with the second, or finish the call."""
-        replies, then = connection.replies, connection.then
+        replies, prepared = connection.replies, connection.prepared
+        then = prepared.then if prepared else None
         by_parser = connection.shapes is NO_SHAPES
         has_errors = by_parser and bool(replies.failures)
         if by_parser and replies.must_close:
@@ -230,7 +234,7 @@ class Loop(ABC):
         elif then is not None and not has_errors:
             self.send(connection, then)
         else:
-            connection.prepared = connection.then = None
+            connection.prepared = None
             connection.shapes = NO_SHAPES
             self.finished(connection, clock(), has_errors=has_errors)
 

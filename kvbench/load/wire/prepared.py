@@ -29,8 +29,8 @@ class Shape:
         misses: keys that it did not find.
 
     Attributes:
-        unpack: takes an answer of this length apart; its result equals ``literals`` if the answer
-            has this structure.
+        unpack: takes an answer of this length apart, at the beginning of a buffer; its result
+            equals ``literals`` if the answer has this structure.
         literals: all bytes of ``data`` outside of values.
         calls: how many calls were answered so; the driver counts.
     """
@@ -43,7 +43,8 @@ class Shape:
             fields.append(f"{start - at}s{end - start}x")
             at = end
         fields.append(f"{len(data) - at}s")
-        self.unpack: Callable[[bytes], tuple[bytes, ...]] = struct.Struct("".join(fields)).unpack
+        self.unpack: Callable[[bytes | bytearray], tuple[bytes, ...]]
+        self.unpack = struct.Struct("".join(fields)).unpack_from
         self.literals = self.unpack(data)
         self.hits = hits
         self.misses = misses

@@ -100,9 +100,14 @@ class Replies(ABC):
             raise ProtocolError(f"a line of over {LINE_BYTES_MAX} bytes")
 
     def _learn(self, data: bytes) -> None:
-        """Remember the shape of an answer that came in one piece."""
+        """Remember the shape of an answer that came in one piece, and ends a call."""
         shapes = self.expected.shapes
-        if self.failures or len(data) in shapes or len(shapes) >= SHAPES_MAX:
+        if (
+            self.expected.is_first_step
+            or self.failures
+            or len(data) in shapes
+            or len(shapes) >= SHAPES_MAX
+        ):
             return
         again = type(self)()
         again.begin(self.expected)
