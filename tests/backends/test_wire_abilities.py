@@ -38,8 +38,22 @@ class NoMget(WithoutOperations):
     lacks = (Opcode.MGET,)
 
 
-@pytest.mark.parametrize("scheme", ["kvb", "kvb+async"])
-@pytest.mark.parametrize("server", [CoreOnly, NoTtls, NoMget])
+@pytest.mark.parametrize(
+    ("scheme", "server"),
+    [
+        ("kvb", CoreOnly),
+        ("kvb+async", NoTtls),
+        *[
+            pytest.param(scheme, server, marks=pytest.mark.thorough)
+            for scheme, server in (
+                ("kvb", NoTtls),
+                ("kvb", NoMget),
+                ("kvb+async", NoMget),
+                ("kvb+async", CoreOnly),
+            )
+        ],
+    ],
+)
 def test_a_server_that_lacks_operations_keeps_what_it_declares(scheme, server):
     chosen = frozenset({BACKEND})
     with (

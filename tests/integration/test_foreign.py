@@ -20,6 +20,7 @@ import pytest
 
 from kvbench.local_server import LocalServer
 from kvbench.verdicts import Outcome, by_clause, read_conformance
+from tests.built_once import built_once
 
 FOREIGN = Path(__file__).parents[1] / "foreign"
 VECTORS = Path(__file__).parents[2] / "specs" / "vectors"
@@ -38,14 +39,17 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     go = shutil.which("go")
     if go is None:
         pytest.skip("there is no Go compiler to build tests/foreign/server.go with")
-    built = tmp_path_factory.mktemp("foreign") / "server"
-    command = [go, "build", "-o", built, FOREIGN / "server.go"]
-    environment = {**os.environ, "GO111MODULE": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
-    built_with = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S
-    )
-    assert built_with.returncode == 0, built_with.stderr
-    return built
+
+    def build(folder: Path) -> Path:
+        command = [go, "build", "-o", folder / "server", FOREIGN / "server.go"]
+        environment = {**os.environ, "GO111MODULE": "off", "GOFLAGS": "", "GOTOOLCHAIN": "local"}
+        built_with = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=BUILD_TIMEOUT_S
+        )
+        assert built_with.returncode == 0, built_with.stderr
+        return folder / "server"
+
+    return built_once(tmp_path_factory, "foreign", build)
 
 
 @pytest.fixture

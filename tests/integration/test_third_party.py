@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.built_once import built_once
 from tests.wheels import build_wheel, kvbench_wheel
 
 ROOT = Path(__file__).parents[2]
@@ -40,15 +41,18 @@ def run(folder: Path, site: Path, *command: str | Path) -> tuple[int, str]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with kvbench and the third party's package, installed from wheels."""
-    folder = tmp_path_factory.mktemp("third_party")
-    site = folder / "site"
-    skip = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(THIRD_PARTY, folder / "pigeonhole", ignore=skip)
-    wheels = [kvbench_wheel(folder), build_wheel(folder / "pigeonhole", folder / "wheels")]
-    install = ("-m", "pip", "install", "--no-deps", "--no-index", "-q", "--target", site, *wheels)
-    code, output = run(folder, site, *install)
-    assert code == 0, output
-    return site
+
+    def install(folder: Path) -> Path:
+        site = folder / "site"
+        skip = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(THIRD_PARTY, folder / "pigeonhole", ignore=skip)
+        wheels = [kvbench_wheel(folder), build_wheel(folder / "pigeonhole", folder / "wheels")]
+        options = ("--no-deps", "--no-index", "-q", "--target", site)
+        code, output = run(folder, site, "-m", "pip", "install", *options, *wheels)
+        assert code == 0, output
+        return site
+
+    return built_once(tmp_path_factory, "third_party", install)
 
 
 @pytest.fixture
