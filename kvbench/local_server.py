@@ -3,8 +3,10 @@
 Between them is a guard, a small process whose standard input is a pipe from the parent. When the
 parent closes the pipe or dies, even by SIGKILL, the guard reads end of file and stops the server:
 SIGTERM, then SIGKILL. If the guard itself is killed, Linux sends the server SIGKILL (prctl
-PR_SET_PDEATHSIG). The guard runs in a separate session, so Ctrl-C in the terminal reaches only the
-parent, which then stops the server gracefully. The guard forwards the parent's lines to the
+PR_SET_PDEATHSIG). The guard runs in a separate process group, so Ctrl-C in the terminal reaches
+only the parent, which then stops the server gracefully. It stays in the parent's session: Linux
+first shares a core between sessions (autogroup), and in another one a server would get half a core
+beside the processes that keep the cores awake. The guard forwards the parent's lines to the
 server's standard input.
 
 The environment variable KVBENCH_SERVER_CPUS ("1", or "1,2") pins servers: the guard and all its
@@ -62,7 +64,7 @@ class LocalServer:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            start_new_session=True,
+            process_group=0,
         )
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._seen: list[str] = []

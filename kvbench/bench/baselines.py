@@ -97,7 +97,7 @@ def time_loopback(cores: tuple[int, ...] = ()) -> float:
     """
     command = [sys.executable, "-I", "-S", "-c", _ECHO, *map(str, cores)]
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, process_group=0
     ) as server:
         try:
             assert server.stdout is not None

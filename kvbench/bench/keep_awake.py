@@ -5,9 +5,9 @@ On a virtual machine an idle core sleeps, and waking it dominates a round trip: 
 other work.
 
 Two pitfalls. Linux first shares the CPU between sessions (autogroup): a spinner in a separate
-session would take half a core from its parent even under SCHED_IDLE, so spinners stay in the
-parent's session. And under a CPU quota (a container with ``--cpus``) they would use up the quota:
-there they are not started.
+session would take half a core from its parent even under SCHED_IDLE, so spinners, private servers
+and workers stay in the parent's session. And under a CPU quota (a container with ``--cpus``) they
+would use up the quota: there they are not started.
 
 A spinner checks its parent's id every few microseconds of CPU time, and ends when that changes: it
 cannot outlive a killed kvbench, even after SIGKILL.
