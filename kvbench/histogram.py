@@ -17,9 +17,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from kvbench.results import HistogramCounts
 
 PRECISION_BITS = 7
 """A power of two has 2**7 buckets: what HdrHistogram calls two significant digits."""
@@ -48,24 +49,6 @@ _FIRST_OF_FLOAT = ((1023 + PRECISION_BITS) << PRECISION_BITS) - _PER_OCTAVE
 """Number of a bucket in the bits of a float64, minus its number here, from 128 ns on."""
 
 Durations: TypeAlias = NDArray[np.int64] | Sequence[int]
-
-
-class HistogramCounts(msgspec.Struct, frozen=True):
-    """A histogram as plain data, for JSON: the buckets that are not empty.
-
-    Attributes:
-        buckets: numbers of buckets, ascending.
-        counts: the samples in each of them.
-        min_ns: the shortest duration, exact; 0 without samples.
-        max_ns: the longest duration, exact; 0 without samples.
-        sum_ns: the sum of all durations, exact.
-    """
-
-    buckets: list[int] = []
-    counts: list[int] = []
-    min_ns: int = 0
-    max_ns: int = 0
-    sum_ns: int = 0
 
 
 class Histogram:

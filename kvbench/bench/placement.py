@@ -34,8 +34,13 @@ class Placement:
         return bool(self.generator)
 
 
-def choose_placement(wanted: bool = True) -> Placement:
-    """The placement for this machine, on the cores that this process may use."""
+def choose_placement(wanted: bool = True, generators: int = 1) -> Placement:
+    """The placement for this machine, on the cores that this process may use.
+
+    Args:
+        wanted: whether to place anything.
+        generators: cores for the load generator; at least one is left for servers.
+    """
     if not wanted:
         return Placement(reason="off: not wanted (--no-pin)")
     if not hasattr(os, "sched_setaffinity"):
@@ -44,10 +49,11 @@ def choose_placement(wanted: bool = True) -> Placement:
     if len(cores) < 2:
         return Placement(reason="off: only one core may be used")
     # The first core handles most interrupts, which would disturb the load generator.
-    *servers, generator = cores
-    numbers = ",".join(map(str, servers))
+    count = min(generators, len(cores) - 1)
+    servers, generator = cores[:-count], cores[-count:]
+    used, numbers = ",".join(map(str, generator)), ",".join(map(str, servers))
     return Placement(
-        (generator,), tuple(servers), f"load generator on core {generator}, servers on {numbers}"
+        tuple(generator), tuple(servers), f"load generator on core {used}, servers on {numbers}"
     )
 
 

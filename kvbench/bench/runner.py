@@ -238,7 +238,7 @@ class Run:
     ) -> Iterator[Iterator[Message]]:
         """A worker's messages, during a ``with`` block; at its end the worker is stopped."""
         task = Task(kind, number, self._plan.settings, self._placement, tasks, self._prefix)
-        worker = WorkerProcess(task)
+        worker: WorkerProcess[Message] = WorkerProcess("kvbench.bench.worker", task, Message)
         try:
             yield worker.messages()
         finally:
@@ -278,7 +278,7 @@ class Run:
             case Lost():
                 raise (_RoundLostError if message.is_private else _TargetLostError)(message.reason)
             case TaskRefused():
-                raise _refusal(message)
+                raise refusal(message)
 
     def _header(self, command: str) -> Header:
         return Header(
@@ -315,7 +315,8 @@ class Run:
             self._observe(Recorded(record))
 
 
-def _refusal(message: TaskRefused) -> Exception:
+def refusal(message: TaskRefused) -> Exception:
+    """The error that a worker reported."""
     match message.kind:
         case "usage":
             return UsageError(message.reason)

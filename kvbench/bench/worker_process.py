@@ -11,11 +11,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any, Generic, TypeVar
 
 import msgspec
 
-from kvbench.bench.messages import Done, Message, Task
+from kvbench.bench.messages import Done
 from kvbench.errors import KvbenchError
 
 LEAVE_TIMEOUT_S = 15.0
@@ -28,17 +28,23 @@ class WorkerDiedError(KvbenchError):
     """A worker ended before its task was done. The message gives the details."""
 
 
-class WorkerProcess:
-    """A running worker. A context manager, which stops it.
+M = TypeVar("M")
+
+
+class WorkerProcess(Generic[M]):
+    """A running worker.
 
     Args:
+        module: its main module, which calls :func:`kvbench.bench.worker.serve_task`.
         task: its task.
+        messages: type of its messages, a union.
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, module: str, task: msgspec.Struct, messages: Any) -> None:
+        self._decoder = msgspec.json.Decoder(messages)
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - close() does
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "kvbench.bench.worker"],
+            [sys.executable, "-P", "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -47,19 +53,18 @@ class WorkerProcess:
         )
         self._task_line = msgspec.json.encode(task) + b"\n"
 
-    def messages(self) -> Iterator[Message]:
+    def messages(self) -> Iterator[M]:
         """The worker's messages, until it is done.
 
         Raises:
             WorkerDiedError: it ended earlier.
         """
         assert self._process.stdin is not None and self._process.stdout is not None
-        decoder = msgspec.json.Decoder(Message)
         try:
             self._process.stdin.write(self._task_line)
             self._process.stdin.flush()
             for line in self._process.stdout:
-                message: Message = decoder.decode(line)
+                message = self._decoder.decode(line)
                 if isinstance(message, Done):
                     return
                 yield message
@@ -67,14 +72,13 @@ class WorkerProcess:
             pass  # It died at the start, or in the middle of a line.
         raise WorkerDiedError(self._how_it_died())
 
-    def end(self) -> Iterator[Message]:
+    def end(self) -> Iterator[M]:
         """Make the worker remove its keys and exit; yields its remaining messages."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
-        decoder = msgspec.json.Decoder(Message)
         for line in self._process.stdout:
             try:
-                yield decoder.decode(line)
+                yield self._decoder.decode(line)
             except msgspec.DecodeError:
                 return
 

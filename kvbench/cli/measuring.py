@@ -6,25 +6,34 @@ exit code.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from kvbench.bench.plan import Plan, ValueType
-from kvbench.cli.output import notify
+from kvbench.cli.output import make_console, notify, show_document
 from kvbench.cli.parameters import ByteSize, Word
+from kvbench.errors import UsageError
 from kvbench.redaction import redact_url
 from kvbench.registry import HOST_PORT
 
 if TYPE_CHECKING:
+    from kvbench.bench.interrupts import Interrupts
     from kvbench.bench.recorder import Recorder
     from kvbench.bench.runner import RunOutcome
+    from kvbench.cli.run_progress import RunProgress
     from kvbench.results import Results
+
+    Start = Callable[[Callable[[Any], None], Interrupts, str], RunOutcome]
+
+_MARKDOWN_SUFFIXES = ("", ".md", ".markdown", ".txt")
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -72,8 +81,59 @@ def check_address(text: str) -> None:
         expect_server(text)
 
 
+def check_report_files(output: Path | None, report: Path | None) -> None:
+    """Check before the run that the Markdown report can be written at its end.
+
+    Raises:
+        UsageError: it cannot, or it would replace the results.
+    """
+    if report is None:
+        return
+    if report.suffix.lower() not in _MARKDOWN_SUFFIXES:
+        raise UsageError(f"--report writes Markdown: name it {report.with_suffix('.md')}")
+    if output is not None and report.resolve() == output.resolve():
+        raise UsageError(f"--report and --output both name {report}")
+    if report.is_dir() or not os.access(report.parent, os.W_OK):
+        raise UsageError(f"cannot write {report}: no file can be made there")
+
+
+def print_results(results: Results, as_json: bool, report: Path | None) -> None:
+    """Print the report, as JSON or as tables, and write it as Markdown to ``report``."""
+    from kvbench.report.output import write_report
+
+    try:
+        if as_json:
+            from kvbench.report.jsonreport import render_json
+
+            show_document(render_json(results))
+        else:
+            from kvbench.report.terminal import render_terminal
+
+            render_terminal(results, make_console())
+    finally:
+        # The file is written even if standard output is full.
+        if report is not None:
+            from kvbench.report.markdown import render_markdown
+
+            write_report(report, render_markdown(results))
+
+
 def carry_out(plan: Plan, output: Path | None) -> tuple[Results, int]:
+    """Carry out a plan; see :func:`measure`."""
+    from kvbench.bench.runner import run
+    from kvbench.cli.run_progress import choose_progress
+
+    return measure(partial(run, plan), choose_progress(), output)
+
+
+def measure(start: Start, progress: RunProgress, output: Path | None) -> tuple[Results, int]:
     """Measure with progress on standard error; returns the results and the exit code.
+
+    Args:
+        start: carries out a plan; gets an observer of its events, the interrupts and the command
+            line.
+        progress: shows events.
+        output: a results file to write, or None.
 
     Raises:
         click.exceptions.Exit: Ctrl-C, or another signal, before anything was measured.
@@ -83,7 +143,7 @@ def carry_out(plan: Plan, output: Path | None) -> tuple[Results, int]:
     from kvbench.bench.recorder import Recorder
 
     with closing(Recorder(output)) as recorder:
-        outcome, signal_number = _measure(plan, recorder)
+        outcome, signal_number = _measure(start, progress, recorder)
         results = recorder.results()
     if results is None:
         notify("interrupted before anything was measured")
@@ -91,14 +151,13 @@ def carry_out(plan: Plan, output: Path | None) -> tuple[Results, int]:
     return results, _exit_code(outcome, signal_number, recorder.problem)
 
 
-def _measure(plan: Plan, recorder: Recorder) -> tuple[RunOutcome | None, int]:
+def _measure(
+    start: Start, progress: RunProgress, recorder: Recorder
+) -> tuple[RunOutcome | None, int]:
     """The outcome, None if Ctrl-C came before the first record; and the signal, 0 for none."""
     from kvbench.bench.events import Event, KeysLeft, Recorded, Warned
     from kvbench.bench.interrupts import Interrupts
-    from kvbench.bench.runner import run
-    from kvbench.cli.run_progress import choose_progress
 
-    progress = choose_progress()
     interrupts = Interrupts()
 
     def observe(event: Event) -> None:
@@ -113,7 +172,7 @@ def _measure(plan: Plan, recorder: Recorder) -> tuple[RunOutcome | None, int]:
     command_line = shlex.join(["kvbench", *map(redact_url, sys.argv[1:])])
     with interrupts.installed(progress.restore_terminal), closing(progress):
         try:
-            return run(plan, observe, interrupts, command_line), interrupts.signal_number
+            return start(observe, interrupts, command_line), interrupts.signal_number
         except KeyboardInterrupt:
             return None, interrupts.signal_number
 
@@ -131,5 +190,5 @@ def _exit_code(outcome: RunOutcome | None, signal_number: int, file_problem: str
         notify(f"target lost, the report has what was finished: {outcome.reason}")
         return EXIT_UNREACHABLE
     if outcome.failed_cells:
-        notify(f"cells without a result: {outcome.failed_cells}; the report says why")
+        notify(f"without a result: {outcome.failed_cells}; the report says why")
     return EXIT_FAILED if outcome.failed_cells or file_problem else 0

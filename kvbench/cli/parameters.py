@@ -94,6 +94,19 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # not generic before
         return _quantity(parse_duration_ns, value)
 
 
+class Durations(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
+    """Times separated by commas, ``0.5ms,1ms``, as nanoseconds: each once, ascending."""
+
+    name = "durations"
+
+    def convert(self, value: object, param: object, ctx: object) -> tuple[int, ...]:
+        """Nanoseconds; BadParameter names the first text that is not a duration."""
+        if isinstance(value, tuple):
+            return value
+        parts = str(value).split(",")
+        return tuple(sorted({_quantity(parse_duration_ns, part) for part in parts}))
+
+
 class Bandwidth(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
     """Bytes per second: ``500kB/s``, ``1.5MiB/s``, ``100Mbit/s``."""
 
@@ -112,6 +125,47 @@ def _quantity(parse: Callable[[str], int], value: str | int) -> int:
         return parse(value)
     except UsageError as error:
         raise click.BadParameter(str(error)) from None
+
+
+class CallRate(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
+    """Requests or keys per second: ``2000/s``, ``1.5k/s``, ``100k keys/s``."""
+
+    name = "rate"
+
+    def convert(self, value: object, param: object, ctx: object) -> tuple[float, bool]:
+        """The rate, and whether it counts keys; BadParameter if it is not a rate above 0."""
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(
+            r"(\d{1,12}(?:\.\d{1,9})?)\s*([kM]?)\s*(keys)?(?:/s)?", str(value).strip(), re.ASCII
+        )
+        if match is None or not float(match[1]):
+            raise click.BadParameter(f"{value!r} is not a rate; write 2000/s, 1.5k/s or 10k keys/s")
+        return float(match[1]) * {"": 1, "k": 1e3, "M": 1e6}[match[2]], bool(match[3])
+
+
+class Shares(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2
+    """Words with shares: ``get=90,set=10``."""
+
+    name = "shares"
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._word = Word(words)
+
+    def convert(self, value: object, param: object, ctx: object) -> dict[str, float]:
+        """The share of each word; BadParameter names the part that is not one."""
+        if isinstance(value, dict):
+            value = ",".join([f"{word}={share}" for word, share in value.items()])
+        shares: dict[str, float] = {}
+        for part in str(value).split(","):
+            word, equals, share = part.strip().partition("=")
+            name = self._word.convert(word, None, None)
+            if name in shares:
+                raise click.BadParameter(f"{name!r} is given twice")
+            if not equals or not re.fullmatch(r"\d{1,9}(\.\d{1,9})?%?", share, re.ASCII):
+                raise click.BadParameter(f"{part!r} is not a share; write get=90,set=10")
+            shares[name] = float(share.rstrip("%"))
+        return shares
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.2

@@ -5,11 +5,8 @@ This module checks the command line, and prints the results as a report.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -23,23 +20,25 @@ from kvbench.bench.plan import (
     ValueType,
     check_target,
 )
-from kvbench.cli.measuring import batch_sizes_of, carry_out, check_address, value_options
-from kvbench.cli.output import make_console, notify, show_document
+from kvbench.cli.measuring import (
+    batch_sizes_of,
+    carry_out,
+    check_address,
+    check_report_files,
+    print_results,
+    value_options,
+)
+from kvbench.cli.output import notify
 from kvbench.cli.parameters import Duration, Share, TargetType, Word, Words
 from kvbench.errors import UsageError
 from kvbench.model import BatchOperation
 from kvbench.registry import backend_class, target_url
-
-if TYPE_CHECKING:
-    from kvbench.results import Results
 
 _TARGETS = ("memory://", "kvb://")
 _BATCH_SIZES = (10, 100, 1000)
 _OPERATIONS = (BatchOperation.MGET, BatchOperation.MSET, BatchOperation.MDEL)
 _PRESETS = ("batch-operations",)
 """Names in kvbench.bench.presets; a test compares them. ``--help`` does not import that module."""
-
-_MARKDOWN_SUFFIXES = ("", ".md", ".markdown", ".txt")
 
 
 @click.command(
@@ -176,14 +175,16 @@ def command(
     plan = _make_plan(settings, preset, targets, batch_sizes, operations)
     if conformance is not None:
         plan = _with_verdicts(plan, conformance)
-    _check_files(output, report)
+    check_report_files(output, report)
     for target in plan.targets:
         check_target(target.url, settings.value_type)
     if rtt and not any(backend_class(target.url).is_network for target in plan.targets):
         raise UsageError("--rtt: no target is reached over a network, so there is no round trip")
     for text in targets:
         check_address(text)
-    ctx.exit(_run(plan, output, _printer(as_json), report))
+    results, code = carry_out(plan, output)
+    print_results(results, as_json, report)
+    ctx.exit(code)
 
 
 def _make_plan(
@@ -220,49 +221,3 @@ def _with_verdicts(plan: Plan, path: Path) -> Plan:
             target = replace(target, verdict=found.summary, withheld=withheld(found))
         targets.append(target)
     return replace(plan, targets=tuple(targets))
-
-
-def _check_files(output: Path | None, report: Path | None) -> None:
-    """Check before the run that the report file can be written at its end."""
-    if report is None:
-        return
-    if report.suffix.lower() not in _MARKDOWN_SUFFIXES:
-        raise UsageError(f"--report writes Markdown: name it {report.with_suffix('.md')}")
-    if output is not None and report.resolve() == output.resolve():
-        raise UsageError(f"--report and --output both name {report}")
-    if report.is_dir() or not os.access(report.parent, os.W_OK):
-        raise UsageError(f"cannot write {report}: no file can be made there")
-
-
-def _run(
-    plan: Plan, output: Path | None, print_report: Callable[[Results], None], report: Path | None
-) -> int:
-    """Run the plan, print the results; returns the exit code."""
-    from kvbench.report.output import write_report
-
-    results, code = carry_out(plan, output)
-    try:
-        print_report(results)
-    finally:
-        # The file is written even if standard output is full.
-        if report is not None:
-            from kvbench.report.markdown import render_markdown
-
-            write_report(report, render_markdown(results))
-    return code
-
-
-def _printer(as_json: bool) -> Callable[[Results], None]:
-    """A function that prints the report, as JSON or as tables."""
-
-    def print_json(results: Results) -> None:
-        from kvbench.report.jsonreport import render_json
-
-        show_document(render_json(results))
-
-    def print_tables(results: Results) -> None:
-        from kvbench.report.terminal import render_terminal
-
-        render_terminal(results, make_console())
-
-    return print_json if as_json else print_tables

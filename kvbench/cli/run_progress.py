@@ -15,7 +15,6 @@ from kvbench.cli.output import make_console, progress
 from kvbench.results import Round
 
 _REFRESH_S = 0.25
-_BAR_COLUMNS = 24
 _SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -40,6 +39,8 @@ def choose_progress() -> RunProgress:
 class RunBar:
     """A line with what is being measured, a bar and the time left."""
 
+    bar_columns = 24
+
     def __init__(self) -> None:
         from rich.progress import BarColumn, Progress, TextColumn
 
@@ -47,7 +48,7 @@ class RunBar:
         self._drawn_s = 0.0
         self._progress = Progress(
             TextColumn("{task.fields[round]}", markup=False),
-            BarColumn(bar_width=_BAR_COLUMNS),
+            BarColumn(bar_width=self.bar_columns),
             TextColumn("{task.fields[left]}", markup=False),
             TextColumn("{task.description}", markup=False),
             console=make_console(stderr=True),
@@ -68,7 +69,7 @@ class RunBar:
         number, left = f"round {self._rounds + 1}", f"{_seconds(event.left_s)} left"
         # Shorten the description, not the figures.
         description = Text(event.text)
-        fixed = len(number) + _BAR_COLUMNS + len(left) + len("   ")
+        fixed = len(number) + self.bar_columns + len(left) + len("   ")
         description.truncate(max(0, self._progress.console.width - fixed), overflow="ellipsis")
         self._progress.update(
             self._task,

@@ -15,7 +15,8 @@ from itertools import zip_longest
 import msgspec
 
 from kvbench.clock import NS_PER_MS
-from kvbench.histogram import Histogram, HistogramCounts, merged
+from kvbench.histogram import Histogram, merged
+from kvbench.results import HistogramCounts
 
 SLICE_NS = 100 * NS_PER_MS
 """Width of a slice of the timeline: a stall of that length shows."""
@@ -36,7 +37,7 @@ _SUMS = (
 )  # fmt: skip
 
 
-class Tally(msgspec.Struct, kw_only=True):
+class LoadTally(msgspec.Struct, kw_only=True):
     """The result of a window.
 
     Attributes:
@@ -89,7 +90,7 @@ class Tally(msgspec.Struct, kw_only=True):
             longest = max(longest, current)
         return longest * SLICE_NS
 
-    def merge(self, other: Tally) -> None:
+    def merge(self, other: LoadTally) -> None:
         """Add the tally of another worker of the same window; ``other`` stays as it is.
 
         Raises:
@@ -111,13 +112,13 @@ class Tally(msgspec.Struct, kw_only=True):
         self.elapsed_ns = max(self.elapsed_ns, other.elapsed_ns)
 
 
-def merged_tallies(tallies: Iterable[Tally]) -> Tally:
+def merged_tallies(tallies: Iterable[LoadTally]) -> LoadTally:
     """The tally of all workers of a window; that of none is empty.
 
     Raises:
         ValueError: a histogram is damaged.
     """
-    total = Tally()
+    total = LoadTally()
     for tally in tallies:
         total.merge(tally)
     return total

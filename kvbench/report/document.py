@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 from kvbench.report import format as text
 from kvbench.report import overview, tables
+from kvbench.report.capacity_tables import capacity_table
+from kvbench.report.load_tables import load_tables
 from kvbench.report.summary import TargetSummary, summarise
 from kvbench.report.table import Table, facts_table
 from kvbench.report.tables import Beside
-from kvbench.results import Header, Results
+from kvbench.results import CapacityRecord, Header, LoadRecord, Results
 
 _METHOD = (
     "Figures are geometric means over rounds, each in its own process; intervals come from the "
@@ -77,7 +79,13 @@ def build_document(results: Results, beside: Results | None = None) -> Document:
         about = f"{other.name} is {text.plain(title)}" if other.name != title else other.name
         notes.append(f"{about}: {text.plain(beside.header.note or beside.header.command)}")
     sections = [*_answer_sections(summaries)]
-    sections += [_target_section(one, other) for one in summaries]
+    is_load = bool(results.loads or results.capacities)
+    if results.capacities:
+        capacities = (capacity_table(results.capacities),)
+        sections.append(Section("Capacity", False, _load_subtitle(results), capacities))
+    if results.loads:
+        sections.append(Section("Load", False, _load_subtitle(results), load_tables(results.loads)))
+    sections += [_target_section(one, other) for one in summaries if one.cells or not is_load]
     sections.append(_run_section(results))
     return Document(
         title=f"kvbench results{_suite(results.header)}",
@@ -94,7 +102,7 @@ def _suite(header: Header) -> str:
 
 def _subtitle(results: Results) -> str:
     started_at = text.plain(results.header.started_at).replace("T", " ", 1)
-    parts = [started_at.replace("+00:00", " UTC"), text.count(len(results.cells), "cell")]
+    parts = [started_at.replace("+00:00", " UTC"), _count(results)]
     whole = [one for one in results.rounds if not one.reason]
     if results.rounds:
         parts.append(text.count(len(whole), "round"))
@@ -105,16 +113,41 @@ def _subtitle(results: Results) -> str:
     return " · ".join(parts)
 
 
+def _count(results: Results) -> str:
+    lanes = len(results.loads) + len(results.capacities)
+    if lanes and not results.cells:
+        return text.count(lanes, "lane")
+    return text.count(len(results.cells), "cell")
+
+
+def _load_subtitle(results: Results) -> str:
+    """The workload and the stores, in one line."""
+    records: list[LoadRecord | CapacityRecord] = [*results.loads, *results.capacities]
+    first = records[0]
+    loop = "closed loop"
+    if results.capacities:
+        loop = "open loop"
+    elif results.loads[0].rate_per_s:
+        loop = f"open loop, {text.plain(results.loads[0].arrivals)} arrivals"
+    clients = max([one.clients for one in records])
+    parts = [f"workload {text.plain(first.workload)}", text.count(clients, "client"), loop]
+    parts.append(f"driver {text.plain(first.driver)}")
+    for target in results.targets:
+        facts = [f"{text.plain(name)} {text.plain(fact)}" for name, fact in target.facts.items()]
+        parts.append(f"{text.plain(target.target)}: {', '.join(facts)}")
+    return " · ".join(parts)
+
+
 def _warning(results: Results) -> str:
     footer = results.footer
     if results.is_complete and footer is not None:
-        if not results.cells:
+        if not (results.cells or results.loads or results.capacities):
             return "No cells: nothing was measured."
         if footer.missed:
             missed = ", ".join([text.plain(one) for one in footer.missed])
             return f"The precision that was asked for is not reached by: {missed}."
         return ""
-    kept = f"{text.count(len(results.cells), 'cell')} with what the finished rounds gave"
+    kept = f"{_count(results)} with what the finished rounds gave"
     if footer is None:
         return f"INTERRUPTED: the run was cut off before its end; {kept}."
     why = text.plain(footer.reason).removeprefix("interrupted ") or "before its end"

@@ -23,6 +23,9 @@ DIGITS_MIN = 2
 
 NO_FIGURE = "—"
 
+_PERCENT_MAX = 999
+"""A wider interval says nothing: two rounds that differ much."""
+
 Writer = Callable[[float, int], str]
 """A figure and its number of digits, as text."""
 
@@ -80,6 +83,8 @@ def half_width(figure: Figure) -> str:
         return ""
     # Rounded first, so that a float's last bit does not become a whole percent.
     percent = _decimal(round((figure.high - figure.low) / 2 / abs(figure.estimate) * 100, 6))
+    if percent > _PERCENT_MAX:
+        return f"±>{_PERCENT_MAX}%"
     return f"±{percent.quantize(Decimal('0.1') if percent < 1 else Decimal(1), ROUND_CEILING)}%"
 
 

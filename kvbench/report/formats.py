@@ -31,9 +31,18 @@ def _results_json(results: Results, beside: Results | None) -> str:
     return render_json(results)
 
 
+def _results_hdr_log(results: Results, beside: Results | None) -> str:
+    from kvbench.report.load_log import render_hdr_log
+
+    if beside is not None:
+        raise UsageError("--beside does not apply to --format hdr-log")
+    return render_hdr_log(results)
+
+
 RESULTS_FORMATS: Mapping[str, Callable[[Results, Results | None], str]] = {
     "markdown": _results_markdown,
     "json": _results_json,
+    "hdr-log": _results_hdr_log,
 }
 """Renders results, compared with those of another file or None."""
 

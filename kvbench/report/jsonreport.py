@@ -10,7 +10,17 @@ from typing import Literal
 import msgspec
 
 from kvbench.report.summary import OperationSummary, TargetSummary, judge, summarise
-from kvbench.results import Baselines, Cell, Curve, Header, Results, Round, TargetRecord
+from kvbench.results import (
+    Baselines,
+    CapacityRecord,
+    Cell,
+    Curve,
+    Header,
+    LoadRecord,
+    Results,
+    Round,
+    TargetRecord,
+)
 
 SCHEMA = "kvbench-report/2"
 """Changes when a reader of the old form would misread the new one."""
@@ -58,6 +68,8 @@ class Report(msgspec.Struct, frozen=True):
         outcome: ``interrupted`` also when the file has no footer.
         outcome_reason: why a run ended early, if known.
         missed: cells that did not reach the requested precision.
+        loads: of a load run, a record for each lane on each target.
+        capacities: of a capacity search, the same.
         elapsed_s: None when the file has no footer.
     """
 
@@ -67,6 +79,8 @@ class Report(msgspec.Struct, frozen=True):
     missed: list[str]
     header: Header
     targets: tuple[ReportTarget, ...]
+    loads: tuple[LoadRecord, ...]
+    capacities: tuple[CapacityRecord, ...]
     baselines: Baselines | None
     rounds: tuple[Round, ...]
     elapsed_s: float | None
@@ -82,6 +96,8 @@ def render_json(results: Results) -> str:
         missed=footer.missed if footer else [],
         header=results.header,
         targets=tuple([_target(one) for one in summarise(results)]),
+        loads=results.loads,
+        capacities=results.capacities,
         baselines=results.baselines,
         rounds=results.rounds,
         elapsed_s=footer.elapsed_s if footer else None,

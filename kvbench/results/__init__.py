@@ -1,14 +1,23 @@
 """Results as records: written by a run, line by line, and read by every report.
 
-``records`` the types of the lines · ``file`` reading and writing them.
+``records`` and ``load_records`` the types of the lines · ``file`` reading and writing them.
 """
 
 from kvbench.results.file import (
     Collection,
+    Record,
     Results,
     encode_record,
     read_results,
     results_schema,
+)
+from kvbench.results.load_records import (
+    CapacityRecord,
+    HistogramCounts,
+    Latency,
+    LoadRecord,
+    RatePoint,
+    Timeline,
 )
 from kvbench.results.records import (
     HEADLINE,
@@ -21,7 +30,6 @@ from kvbench.results.records import (
     Footer,
     Header,
     Misfit,
-    Record,
     Round,
     TargetRecord,
     TwoGroups,
@@ -32,17 +40,23 @@ __all__ = [
     "SCHEMA",
     "ArmFigures",
     "Baselines",
+    "CapacityRecord",
     "Cell",
     "Collection",
     "Curve",
     "Figure",
     "Footer",
     "Header",
+    "HistogramCounts",
+    "Latency",
+    "LoadRecord",
     "Misfit",
+    "RatePoint",
     "Record",
     "Results",
     "Round",
     "TargetRecord",
+    "Timeline",
     "TwoGroups",
     "encode_record",
     "read_results",

@@ -19,6 +19,7 @@ import msgspec
 from kvbench.decoding import decode
 from kvbench.errors import ResultsError
 from kvbench.foreign_text import clean
+from kvbench.results.load_records import CapacityRecord, LoadRecord
 from kvbench.results.records import (
     SCHEMA,
     Baselines,
@@ -26,10 +27,14 @@ from kvbench.results.records import (
     Curve,
     Footer,
     Header,
-    Record,
     Round,
     TargetRecord,
 )
+
+Record = (
+    Header | TargetRecord | Cell | Curve | LoadRecord | CapacityRecord | Baselines | Round | Footer
+)
+"""One line of a results file."""
 
 _NO_HEADER = "no header: this is not a kvbench results file, or its first line is missing"
 _RECORD_TYPES = tuple([str(one.__struct_config__.tag) for one in get_args(Record)])
@@ -39,7 +44,7 @@ _RECORD_TYPES = tuple([str(one.__struct_config__.tag) for one in get_args(Record
 class Results:
     """A results file: the last record of each thing. ``footer`` is None if it was cut off.
 
-    Targets, cells and curves are in the order in which they first occurred.
+    Targets, cells, curves and lanes of load are in the order in which they first occurred.
     """
 
     header: Header
@@ -49,6 +54,8 @@ class Results:
     baselines: Baselines | None
     rounds: tuple[Round, ...]
     footer: Footer | None
+    loads: tuple[LoadRecord, ...] = ()
+    capacities: tuple[CapacityRecord, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -65,13 +72,15 @@ class Collection:
         self._targets: dict[str, TargetRecord] = {}
         self._cells: dict[tuple[str, str, int], Cell] = {}
         self._curves: dict[tuple[str, str], Curve] = {}
+        self._loads: dict[tuple[str, str, int, int, int], LoadRecord] = {}
+        self._capacities: dict[tuple[str, str, int, int], CapacityRecord] = {}
         self._baselines: Baselines | None = None
         self._rounds: list[Round] = []
 
     @property
     def cell_count(self) -> int:
-        """Number of cells."""
-        return len(self._cells)
+        """Number of cells, lanes of load included."""
+        return len(self._cells) + len(self._loads) + len(self._capacities)
 
     def add(self, record: Record) -> None:
         """Add a record; it replaces an earlier one about the same thing."""
@@ -84,6 +93,10 @@ class Collection:
                 self._cells[record.target, record.op, record.batch_size] = record
             case Curve():
                 self._curves[record.target, record.op] = record
+            case LoadRecord(target=target, arm=arm, batch_size=size, pipeline=depth):
+                self._loads[target, arm, size, depth, record.batch_window_ns] = record
+            case CapacityRecord(target=target, arm=arm, batch_size=size, pipeline=depth):
+                self._capacities[target, arm, size, depth] = record
             case Baselines():
                 self._baselines = record
             case Round():
@@ -100,6 +113,8 @@ class Collection:
             targets=tuple(self._targets.values()),
             cells=tuple(self._cells.values()),
             curves=tuple(self._curves.values()),
+            loads=tuple(self._loads.values()),
+            capacities=tuple(self._capacities.values()),
             baselines=self._baselines,
             rounds=tuple(self._rounds),
             footer=self.footer,

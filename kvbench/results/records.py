@@ -221,7 +221,7 @@ class Footer(msgspec.Struct, frozen=True, tag_field="type", tag="footer"):
     Attributes:
         outcome: ``complete``, or ``interrupted``.
         elapsed_s: duration of the run in seconds.
-        cells: number of cells.
+        cells: number of cells; in a load run, of lanes on targets.
         load_after: the machine's 1-minute load average at the end.
         reason: why the run ended early: Ctrl-C, or the lost target; else empty.
         missed: cells whose interval is wider than ``--precision``, as ``target op size``.
@@ -233,7 +233,3 @@ class Footer(msgspec.Struct, frozen=True, tag_field="type", tag="footer"):
     load_after: float = 0.0
     reason: str = ""
     missed: list[str] = []
-
-
-Record = Header | TargetRecord | Cell | Curve | Baselines | Round | Footer
-"""One line of a results file."""

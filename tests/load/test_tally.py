@@ -7,7 +7,7 @@ import pytest
 
 from kvbench.histogram import Histogram, HistogramCounts
 from kvbench.load.calls import Call, Op
-from kvbench.load.tally import SERVICE_TIME, SINCE_SENT, SLICE_NS, Tally, merged_tallies
+from kvbench.load.tally import SERVICE_TIME, SINCE_SENT, SLICE_NS, LoadTally, merged_tallies
 
 
 def counts_of(*durations_ns: int) -> HistogramCounts:
@@ -16,8 +16,8 @@ def counts_of(*durations_ns: int) -> HistogramCounts:
     return histogram.to_counts()
 
 
-def first() -> Tally:
-    return Tally(
+def first() -> LoadTally:
+    return LoadTally(
         latency={SERVICE_TIME: counts_of(10, 20)},
         calls=3, requests=4, keys=40, hits=30, misses=10, errors={"OOM": 1, "timeout": 2},
         late=1, unsent=2, broken=1, timeline_keys=[10, 30], timeline_max_ns=[15, 20],
@@ -25,8 +25,8 @@ def first() -> Tally:
     )  # fmt: skip
 
 
-def second() -> Tally:
-    return Tally(
+def second() -> LoadTally:
+    return LoadTally(
         latency={SERVICE_TIME: counts_of(5), SINCE_SENT: counts_of(7)},
         calls=1, requests=1, keys=10, hits=1, misses=9, errors={"OOM": 4},
         late=2, unsent=3, broken=2, timeline_keys=[1, 2, 3], timeline_max_ns=[99, 0, 1],
@@ -34,7 +34,7 @@ def second() -> Tally:
     )  # fmt: skip
 
 
-BOTH = Tally(
+BOTH = LoadTally(
     latency={SERVICE_TIME: counts_of(5, 10, 20), SINCE_SENT: counts_of(7)},
     calls=4, requests=5, keys=50, hits=31, misses=19, errors={"OOM": 5, "timeout": 2},
     late=3, unsent=5, broken=3, timeline_keys=[11, 32, 3], timeline_max_ns=[99, 20, 1],
@@ -51,11 +51,11 @@ def test_merging_changes_only_the_one_that_it_adds_to():
     other = second()
     first().merge(other)
     assert other == second()
-    assert merged_tallies([]) == Tally()
+    assert merged_tallies([]) == LoadTally()
 
 
 def test_a_tally_travels_as_json():
-    received = msgspec.json.decode(msgspec.json.encode(BOTH), type=Tally)
+    received = msgspec.json.decode(msgspec.json.encode(BOTH), type=LoadTally)
     assert received == BOTH
     assert received.histogram(SERVICE_TIME).max_ns == 20
     assert received.histogram("no such name").samples == 0
@@ -64,14 +64,16 @@ def test_a_tally_travels_as_json():
 def test_a_damaged_histogram_leaves_the_tally_as_it_was():
     tally = first()
     with pytest.raises(ValueError, match="not a histogram"):
-        tally.merge(Tally(latency={SERVICE_TIME: HistogramCounts([3], [1], 4, 4)}, calls=1))
+        tally.merge(LoadTally(latency={SERVICE_TIME: HistogramCounts([3], [1], 4, 4)}, calls=1))
     assert tally == first()
 
 
 def test_silence_is_the_longest_run_of_slices_without_an_answer():
-    tally = Tally(timeline_max_ns=[0, 5, 0, 0, 7, 0])
+    tally = LoadTally(timeline_max_ns=[0, 5, 0, 0, 7, 0])
     assert tally.longest_silence_ns() == 2 * SLICE_NS
-    assert Tally(timeline_max_ns=[4]).longest_silence_ns() == Tally().longest_silence_ns() == 0
+    assert (
+        LoadTally(timeline_max_ns=[4]).longest_silence_ns() == LoadTally().longest_silence_ns() == 0
+    )
 
 
 @pytest.mark.parametrize(

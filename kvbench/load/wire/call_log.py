@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kvbench.histogram import Histogram
-from kvbench.load.tally import SERVICE_TIME, SINCE_INTENDED, SINCE_SENT, SLICE_NS, Tally
+from kvbench.load.tally import SERVICE_TIME, SINCE_INTENDED, SINCE_SENT, SLICE_NS, LoadTally
 
 PORTION_CALLS = 2048
 """Counted in one step, in about 100 µs."""
@@ -90,7 +90,7 @@ class CallLog:
         self._calls += np.bincount(place, minlength=len(self._calls))
         np.maximum.at(self._slowest_ns, place, latency)
 
-    def write(self, tally: Tally) -> None:
+    def write(self, tally: LoadTally) -> None:
         """Count what is left, and put the latencies and the timeline into a tally."""
         while self.count_portion():
             pass

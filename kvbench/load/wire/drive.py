@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 from kvbench.clock import NS_PER_S
 from kvbench.errors import UsageError
 from kvbench.load.arrivals import Schedule
 from kvbench.load.calls import Call
-from kvbench.load.tally import Tally
+from kvbench.load.tally import LoadTally
 from kvbench.load.wire.call_log import CallLog
 from kvbench.load.wire.closed import ClosedLoop
 from kvbench.load.wire.endpoint import endpoint
@@ -45,7 +45,8 @@ def drive(
     duration_ns: int,
     ttl_ms: int = 0,
     call_timeout_ns: int = CALL_TIMEOUT_NS,
-) -> Tally:
+    when_ready: Callable[[], None] = lambda: None,
+) -> LoadTally:
     """Send calls for a while and return what was measured in the window after the warm-up.
 
     In a closed loop a call belongs to the window if it is answered in it. In an open loop it does
@@ -68,6 +69,7 @@ def drive(
         ttl_ms: TTL of stored values; 0 for none.
         call_timeout_ns: a call without an answer for so long is an error ``timeout``, and its
             connection is opened anew. The function returns within this time after the window.
+        when_ready: called when all connections are open; the warm-up begins when it returns.
 
     Raises:
         UsageError: there is no call or no connection, a call has not ``batch_size * pipeline``
@@ -95,6 +97,7 @@ def drive(
     gc.disable()  # A collection would show as a stall of the store.
     try:
         open_all(loop.connections)
+        when_ready()
         return _measure(loop, warm_up_ns, duration_ns)
     finally:
         loop.connections.close_all()
@@ -102,7 +105,7 @@ def drive(
             gc.enable()
 
 
-def _measure(loop: ClosedLoop | OpenLoop, warm_up_ns: int, duration_ns: int) -> Tally:
+def _measure(loop: ClosedLoop | OpenLoop, warm_up_ns: int, duration_ns: int) -> LoadTally:
     start_ns = clock()
     if isinstance(loop, OpenLoop):
         loop.start(start_ns, warm_up_ns)

@@ -14,7 +14,7 @@ from itertools import cycle
 
 from kvbench.clock import NS_PER_MS
 from kvbench.errors import ProtocolError
-from kvbench.load.tally import Tally
+from kvbench.load.tally import LoadTally
 from kvbench.load.wire.call_log import CallLog
 from kvbench.load.wire.connections import (
     EVENTS_MAX,
@@ -67,7 +67,7 @@ class Loop(ABC):
         self.log = log
         self.connections = Connections(endpoint, connections)
         self.following: Callable[[], Prepared] = cycle(prepared).__next__
-        self.tally = Tally()
+        self.tally = LoadTally()
         self.is_sending = True
         self.counts_answers = True
         self.idle_ns = 0
@@ -95,7 +95,7 @@ class Loop(ABC):
 
     def begin_window(self, start_ns: int, duration_ns: int) -> None:
         """The warm-up is over: forget what was counted."""
-        self.tally = Tally()
+        self.tally = LoadTally()
         self.log.begin(start_ns, duration_ns)
         self.connections.broken = 0
         self.idle_ns = 0
@@ -113,7 +113,7 @@ class Loop(ABC):
                     self.handle(links.table[fd], events)
             self.tend(clock())
 
-    def result(self) -> Tally:
+    def result(self) -> LoadTally:
         """The tally of the window."""
         tally = self.tally
         tally.broken = self.connections.broken

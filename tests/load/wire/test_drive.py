@@ -19,7 +19,7 @@ from kvbench.errors import (
 from kvbench.histogram import bucket_of
 from kvbench.load.arrivals import constant_arrivals
 from kvbench.load.calls import Call, Op
-from kvbench.load.tally import SERVICE_TIME, SINCE_INTENDED, SINCE_SENT, SLICE_NS, Tally
+from kvbench.load.tally import SERVICE_TIME, SINCE_INTENDED, SINCE_SENT, SLICE_NS, LoadTally
 from kvbench.load.wire.drive import drive
 from kvbench.local_server import OWN_SERVER, LocalServer, free_port
 from tests.foreign_stores import http_server, memcached_server, redis_server
@@ -30,7 +30,7 @@ KEYS = [f"key:{number}" for number in range(40)]
 ABSENT = [f"absent:{number}" for number in range(40)]
 
 
-def run(url: str, calls: list[Call], **options: object) -> Tally:
+def run(url: str, calls: list[Call], **options: object) -> LoadTally:
     """Drive for a short time, in a closed loop unless ``options`` say otherwise."""
     settings: dict[str, object] = {
         "batch_size": 1, "pipeline": 1, "connections": 3, "intended_ns": None,

@@ -1,0 +1,80 @@
+"""``kvbench capacity``: the highest rate within a latency objective."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kvbench.cli.load_options import (
+    check_targets,
+    lanes_of,
+    load_options,
+    settings_of,
+    workload_of,
+)
+from kvbench.cli.parameters import Duration
+from kvbench.load.plan import ARMS, LoadPlan
+
+DEFAULT_BATCH_SIZE = 50
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  kvbench capacity kvb:// --slo 'p99<5ms'
+  kvbench capacity kvb:// valkey:// --slo 'p99<5ms' --batch-size 50
+  kvbench capacity valkey:// --slo 'p99.9<10ms' --arm individual,batch --json
+
+Each round searches by open-loop runs: rates are raised until the objective is missed, bisected to
+3%, and confirmed by a longer run. Latency counts from the intended time.
+
+Exit codes: 0 done, 1 a lane has no result, 2 usage, 4 target unreachable, 130 Ctrl-C.
+"""
+)
+@load_options
+@click.option(
+    "--slo", required=True, metavar="OBJECTIVE", help="Percentile and limit, e.g. 'p99<5ms'."
+)
+@click.option(
+    "--probe",
+    type=Duration(),
+    default=400_000_000,
+    metavar="TIME",
+    help="Shortest measurement at one rate; confirmations last four times as long. [400ms]",
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    targets: tuple[str, ...],
+    slo: str,
+    probe: int,
+    output: Path | None,
+    report: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Search the highest rate at which each TARGET keeps a latency objective.
+
+    For single calls, pipelined calls and batches side by side (of 50 keys, unless --batch-size
+    says otherwise): what batching buys under load.
+    """
+    from kvbench.cli.load_progress import choose_load_progress
+    from kvbench.cli.measuring import check_report_files, measure, print_results
+    from kvbench.load.objective import parse_objective
+    from kvbench.load.runner import run_load
+
+    objective = parse_objective(slo)
+    given["arms"] = given["arms"] or ARMS
+    if given["batch_size"] == 1:  # The individual arm takes no notice of it.
+        given["batch_size"] = DEFAULT_BATCH_SIZE
+    settings = settings_of(given, probe_s=probe / 1e9)
+    urls = check_targets(targets, settings.driver)
+    plan = LoadPlan(urls, lanes_of(given), workload_of(given), settings, objective)
+    check_report_files(output, report)
+    results, code = measure(partial(run_load, plan), choose_load_progress(), output)
+    print_results(results, as_json, report)
+    ctx.exit(code)
