@@ -65,6 +65,11 @@ class CaseContext(ABC):
         """What crossed its connections, for people; empty where there are none."""
         return ()
 
+    @property
+    def grounds(self) -> tuple[str, ...]:
+        """The clauses that what was done so far stands on: a failure shows nothing without them."""
+        return ()
+
     def traits(self, error: CaseFailed) -> Traits:
         """What a failure of the case may share with other failures."""
         return Traits()
@@ -96,6 +101,7 @@ class Suite(ABC):
         name: ``wire`` or ``backend``; the names of its cases begin with it.
         party: whom its clauses bind, as the ledger says.
         base: the clauses that most cases need: without them nothing else can be seen.
+        every_ground: the clauses that what a case does can stand on (:attr:`CaseContext.grounds`).
         vocabulary: the capabilities that its clauses can need (section 1 of either document).
         unlisted: those of them that a profile may leave out: unless it lists one, what is found
             counts.
@@ -104,6 +110,7 @@ class Suite(ABC):
     name: str
     party: str
     base: tuple[str, ...]
+    every_ground: frozenset[str]
     vocabulary: frozenset[str]
     unlisted: frozenset[str] = frozenset()
 
@@ -126,6 +133,13 @@ class Suite(ABC):
             for clause in case.clauses:
                 first.setdefault(clause, case)
         return first
+
+    @cached_property
+    def ground_cases(self) -> frozenset[str]:
+        """The names of the cases that prove what others can stand on."""
+        first = self.first_cases
+        grounds = {*self.every_ground, *self.base}
+        return frozenset([first[clause].name for clause in grounds if clause in first])
 
     def add(self, case: Case) -> None:
         """Register a case.

@@ -15,7 +15,13 @@ from typing import Never, cast
 
 from kvbench.backend import BackendDescription
 from kvbench.conformance.case import Case, CaseContext, Setting
-from kvbench.conformance.findings import CaseFailed, DoesNotApply, SetupFailed, SeveralFindings
+from kvbench.conformance.findings import (
+    CaseFailed,
+    DoesNotApply,
+    SetupFailed,
+    SeveralFindings,
+    TargetLost,
+)
 from kvbench.conformance.isolation import ForeignKeyError
 from kvbench.errors import KvError
 from kvbench.verdicts import Failure, Outcome
@@ -23,11 +29,19 @@ from kvbench.verdicts import Failure, Outcome
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What running one case gave, before levels and profile: for a clause, or the worst of all."""
+    """What running one case gave, before levels and profile: for a clause, or the worst of all.
+
+    Attributes:
+        outcome: of the case.
+        detail: one line on it.
+        failure: what a failure is reported with.
+        grounds: the clauses without which the failure shows nothing.
+    """
 
     outcome: Outcome
     detail: str = ""
     failure: Failure | None = None
+    grounds: tuple[str, ...] = ()
 
 
 Findings = dict[str, Finding]
@@ -101,7 +115,12 @@ class _Record:
             timeline=error.timeline,
             traits=self.context.traits(error),
         )
-        return Finding(Outcome.FAILED, str(error), failure)
+        return Finding(Outcome.FAILED, str(error), failure, self._grounds(error))
+
+    def _grounds(self, error: CaseFailed) -> tuple[str, ...]:
+        if error.clauses or isinstance(error, TargetLost):
+            return ()  # It shows what it names; and a target that is gone needs no more evidence.
+        return self.context.grounds if error.grounds is None else error.grounds
 
 
 def _findings(

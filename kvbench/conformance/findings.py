@@ -10,7 +10,8 @@ They stand apart from the cases, so that the contexts which raise them need no c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -33,6 +34,8 @@ class CaseFailed(Exception):  # noqa: N818 - a finding about the target, not an 
         wanted: the reply that should have come, in the words of the vectors, where it is known.
         clauses: what it is evidence of; empty for all that the case checks. A case may come past
             evidence of a clause of another case: nothing is known of its clauses then.
+        grounds: the clauses that it stands on: without them it is evidence of nothing. None for
+            those of the whole conversation of the case.
         number: which of several failures of its case it is, from 0.
     """
 
@@ -52,6 +55,7 @@ class CaseFailed(Exception):  # noqa: N818 - a finding about the target, not an 
         self.timeline = timeline
         self.wanted = wanted
         self.clauses = tuple(clauses)
+        self.grounds: tuple[str, ...] | None = None
         self.number = 0
         super().__init__(f"expected {expected}; got {actual}")
 
@@ -84,6 +88,23 @@ class ConnectionEnded(CaseFailed):
 
 class NoReply(CaseFailed):
     """The target neither answered in time nor closed the connection."""
+
+
+@contextmanager
+def evidence_of(*clauses: str) -> Iterator[None]:
+    """Have a failure count against these clauses, whatever else does not work.
+
+    For what is evidence by itself. Other failures count only where the operations that the case
+    has used work. A failure that names its clauses already, or a target that is lost, stays so.
+    """
+    try:
+        yield
+    except TargetLost:
+        raise
+    except CaseFailed as error:
+        if not error.clauses:
+            error.clauses = clauses
+        raise
 
 
 class SetupFailed(Exception):  # noqa: N818 - a finding, not an error of ours

@@ -116,11 +116,12 @@ def _decode_profile(content: bytes) -> Profile:
 def with_deviations(verdicts: Iterable[Verdict], profile: Profile) -> tuple[Verdict, ...]:
     """The verdicts in the light of the profile.
 
-    A deviation is xfail when at least one of the clause's cases fails, and xpass only when all that
-    ran have passed.
+    A deviation is xfail when at least one of the clause's cases fails, and xpass only when all
+    have passed: one that was skipped may be the one that shows it.
     """
     verdicts = list(verdicts)
-    deviating = {one.clause for one in verdicts if one.verdict in BROKEN}
+    open_ones = (*BROKEN, Outcome.SKIPPED)
+    deviating = {one.clause for one in verdicts if one.verdict in open_ones}
     seen = []
     for one in verdicts:
         reason = profile.reason(one.clause)

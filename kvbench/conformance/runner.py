@@ -3,8 +3,10 @@
 Every case has its own connections, its own key prefix and its own seed, which follows from the
 run's seed and the case's name: one case alone runs as it did among all, in any order and in any
 process. What a case stands on is looked at first: the first case of each clause that it names as
-its ground. When that failed, the case is not run rather than failed. When the target is gone, for
-good, the cases that are left are not run either.
+its ground. When that failed, the case is not run rather than failed. A case that fails is skipped
+too when an operation that it used does not work at all (:attr:`CaseContext.grounds
+<kvbench.conformance.case.CaseContext.grounds>`): its failure shows nothing else. When the target is
+gone, for good, the cases that are left are not run.
 """
 
 from __future__ import annotations
@@ -27,6 +29,12 @@ from kvbench.errors import KvError
 from kvbench.specs import Clause
 from kvbench.verdicts import Outcome, TargetVerdicts, Verdict, judge
 
+BROKEN_AFTER_S = 45.0
+"""After so long, times the effort, a run stops that has found more wrong than right.
+
+Whatever a broken server does, its run takes a minute at most: the case that runs then ends as well.
+"""
+
 Capabilities = Mapping[Suite, frozenset[str]]
 """What a target can do, by suite: both know the word ``ttl``, and mean different things by it."""
 
@@ -43,6 +51,7 @@ class Options:
         reply_timeout_s: how long a wire target may take for one reply.
         repro_directory: where failures that the profile does not declare leave repro files; None
             for no files.
+        is_ground_checked: whether a failure counts only where what the case used works at all.
         time_limit_s: no case begins after so long; those that are left have no verdict.
         on_case: called with each case before it runs, with its place and the number of all.
         on_verdicts: called with the verdicts of each case, before the profile has its say.
@@ -54,6 +63,7 @@ class Options:
     effort: int = 1
     reply_timeout_s: float = REPLY_TIMEOUT_S
     repro_directory: Path | None = None
+    is_ground_checked: bool = True
     time_limit_s: float = math.inf
     on_case: Callable[[Case, int, int], None] | None = None
     on_verdicts: Callable[[tuple[Verdict, ...]], None] | None = None
@@ -81,7 +91,9 @@ class Runner:
         self._target = target
         self._options = options
         self._found: dict[str, Findings] = {}
+        self._explained_ones: set[tuple[str, str]] = set()
         self._stopped = ""
+        self._began = time.monotonic()
         self.is_interrupted = False
 
     def verdicts(self, case: Case) -> tuple[Verdict, ...]:
@@ -108,11 +120,14 @@ class Runner:
             elif reason:
                 found = _of_all(case, Outcome.SKIPPED, reason)
             else:
-                found = self._examine(case)
+                found = self._explained(case, self._examine(case))
             self._found[case.name] = found
         return self._found[case.name]
 
     def _reason_not_to_run(self, case: Case) -> str:
+        if not self._stopped and self._is_hopeless():
+            limit_s = BROKEN_AFTER_S * self._options.effort
+            self._stopped = f"after {limit_s:g} s more had failed than passed"
         if not self._stopped:
             first = case.suite.first_cases
             places = {one.name: place for place, one in enumerate(case.suite.cases)}
@@ -125,8 +140,51 @@ class Runner:
                 if self.findings(ground)[clause].outcome is Outcome.FAILED:
                     failed.append(clause)
             if failed:
-                return f"it stands on {', '.join(failed)}, which failed"
+                return _stands_on(failed)
         return self._stopped
+
+    def _explained(self, case: Case, found: Findings) -> Findings:
+        """The findings, without failures that show only that something else does not work."""
+        if not self._options.is_ground_checked or self._stopped:
+            return found
+        explained = dict(found)
+        for clause, finding in found.items():
+            if finding.outcome is Outcome.FAILED:
+                broken = self._broken_ground(case, clause, finding.grounds)
+                if broken:
+                    explained[clause] = Finding(Outcome.SKIPPED, _stands_on([broken]))
+                    self._explained_ones.add((case.name, clause))
+        return explained
+
+    def _broken_ground(self, case: Case, clause: str, grounds: tuple[str, ...]) -> str:
+        """The first of the grounds of a failure that has failed itself; empty when none has.
+
+        What an operation does at all are several clauses, of which none explains another. Of two
+        cases that others stand on, only the one that comes first can explain the other.
+        """
+        first = case.suite.first_cases
+        places = {one.name: place for place, one in enumerate(case.suite.cases)}
+        is_ground = case.name in case.suite.ground_cases
+        for ground in grounds:
+            proof = first.get(ground)
+            if proof is None or proof.name == case.name:
+                continue
+            if clause in case.suite.every_ground and _area(ground) == _area(clause):
+                continue
+            if is_ground and places[proof.name] >= places[case.name]:
+                continue
+            finding = self.findings(proof)[ground]
+            if finding.outcome is Outcome.FAILED or (proof.name, ground) in self._explained_ones:
+                return ground
+        return ""
+
+    def _is_hopeless(self) -> bool:
+        """Whether the run has taken long, and found more wrong than right."""
+        if time.monotonic() - self._began < BROKEN_AFTER_S * self._options.effort:
+            return False
+        outcomes = [worst(found.values()).outcome for found in self._found.values()]
+        wrong = outcomes.count(Outcome.FAILED) + outcomes.count(Outcome.SKIPPED)
+        return wrong > outcomes.count(Outcome.PASSED)
 
     def _examine(self, case: Case) -> Findings:
         options = self._options
@@ -202,6 +260,15 @@ def check_target(
         is_partial=options.selection.is_partial,
         is_interrupted=runner.is_interrupted,
     )
+
+
+def _stands_on(failed: list[str]) -> str:
+    return f"it stands on {', '.join(failed)}, which failed"
+
+
+def _area(clause: str) -> str:
+    """What a clause is about: ``MGET`` of ``MGET-001``."""
+    return clause.partition("-")[0]
 
 
 def _left_out(left_out: int, of: int) -> dict[str, str]:

@@ -9,9 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from kvbench.backend import AsyncBackend, Backend
+from kvbench.backend import AsyncBackend
 from kvbench.blocking import BlockingBackend
-from kvbench.clock import ManualClock
 from kvbench.conformance.profile import Profile
 from kvbench.conformance.runner import Options, Runner, check_target
 from kvbench.conformance.selection import Selection
@@ -22,6 +21,7 @@ from kvbench.model import BatchKind, Capability
 from kvbench.registry import open_backend
 from kvbench.specs import clauses
 from kvbench.verdicts import Outcome
+from tests.conformance.in_process import InProcess
 from tests.conformance.wrong_backends import (
     WRONG,
     CountsInDigits,
@@ -34,18 +34,6 @@ from tests.conformance.wrong_backends import (
 CASES = BACKEND.cases
 CLAUSES = {clause.id: clause for clause in clauses() if clause.party == "backend"}
 OPTIONS = Options(Selection(frozenset({BACKEND})), Profile(), "seed")
-
-
-class InProcess(Target):
-    """A backend class as a target, on a clock that cases can move."""
-
-    @classmethod
-    def of(cls, backend: type[Backend]) -> InProcess:
-        clock = ManualClock()
-        return cls(backend.__name__, url="memory://", store=backend(clock), clock=clock)
-
-    def another_store(self) -> Backend:
-        return type(self.store)()
 
 
 def check(target: Target):

@@ -237,6 +237,9 @@ def test_one_failing_case_is_enough_for_a_known_deviation():
         Verdict("GET-001", "MUST", "b", Outcome.FAILED, "why"),
         Verdict("GET-002", "MUST", "b", Outcome.PASSED),
     ]
+    skipped = [*both[:1], Verdict("GET-001", "MUST", "b", Outcome.SKIPPED, "late")]
+    unknown = [one.verdict for one in with_deviations(skipped, profile)]
+    assert unknown == [Outcome.PASSED, Outcome.SKIPPED], "the one that shows it did not run"
     repaired = [one.verdict for one in with_deviations(both, profile)]
     assert repaired == [Outcome.PASSED, Outcome.XFAIL, Outcome.PASSED]
 

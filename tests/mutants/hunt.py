@@ -32,10 +32,17 @@ class SuiteError(Exception):
     """A case went wrong by itself: nothing is known about the mutant."""
 
 
-def options(*clauses: str, reply_timeout_s: float = REPLY_TIMEOUT_S) -> Options:
+def options(
+    *clauses: str, reply_timeout_s: float = REPLY_TIMEOUT_S, is_ground_checked: bool = True
+) -> Options:
     """Look at these clauses of the wire suite; at all without any."""
-    selection = Selection(suites=frozenset({WIRE}), only=clauses)
-    return Options(selection, Profile(), SEED, reply_timeout_s=reply_timeout_s)
+    return Options(
+        Selection(suites=frozenset({WIRE}), only=clauses),
+        Profile(),
+        SEED,
+        reply_timeout_s=reply_timeout_s,
+        is_ground_checked=is_ground_checked,
+    )
 
 
 def cases_of(clause: str) -> tuple[Case, ...]:
@@ -48,8 +55,9 @@ def hunt(mutant: Mutant, *, with_prerequisites: bool = True) -> dict[str, str]:
 
     Args:
         mutant: a wrong server.
-        with_prerequisites: run a case's prerequisites first, and the case only if they pass, as
-            `kvbench check` does. Many of them wait for a key to expire.
+        with_prerequisites: run a case's prerequisites first, and the case only if they pass, and
+            count a failure only where what it used works, as `kvbench check` does. Many of them
+            wait for a key to expire.
 
     Returns:
         For each of the mutant's clauses the first case that fails, none for one that lives.
@@ -72,7 +80,8 @@ def hunt_here(
     for clause in mutant.clauses:
         # A server for each: some die of the first.
         with running(part) as address:
-            runner = Runner(Target(mutant.name, address=address), CAPABILITIES, options())
+            looking = options(is_ground_checked=with_prerequisites)
+            runner = Runner(Target(mutant.name, address=address), CAPABILITIES, looking)
             for case in cases_of(clause):
                 alone = case if with_prerequisites else replace(case, after=())
                 if clause in _failed(runner, alone):

@@ -179,7 +179,7 @@ class BatchesApart(Naming):
         super(Naming, self).mset({b"\0" + key: value for key, value in items.items()}, ttl_ms)
 
 
-@breaks("KEY-008")
+@breaks("DEL-001")
 class SizedKeysApart(Dispatcher):
     """DEL does not find what was stored under a key with its length before it."""
 

@@ -1,7 +1,8 @@
-"""What single faults are accused of: the precision of the wire suite, beside its power.
+"""What single faults are accused of: the precision of both suites, beside their power.
 
 ``python -m tests.mutants.precision [PROCESSES] [AREA...]``, from the root of the repository, writes
-reports/conformance/precision.md, of all areas or of those that are named.
+reports/conformance/precision.md, of all areas, or prints what is wrong in those that are named. The
+area of the wrong backends is ``backend``.
 
 A server with one fault is looked at as `kvbench check` looks at a stranger: its capabilities are
 found by asking. Each MUST clause that fails is an accusation; one that the fault does not touch is
@@ -14,26 +15,35 @@ import logging
 import os
 import statistics
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
+from kvbench.backend import Backend
 from kvbench.conformance.case import Case
-from kvbench.conformance.runner import Runner
-from kvbench.conformance.suites import WIRE
+from kvbench.conformance.profile import Profile
+from kvbench.conformance.runner import Options, Runner
+from kvbench.conformance.selection import Selection
+from kvbench.conformance.suites import BACKEND, WIRE
 from kvbench.conformance.target import Target
 from kvbench.conformance.wire.discover import discover_wire
 from kvbench.errors import KvConnectionError
 from kvbench.verdicts import Outcome
+from tests.conformance.in_process import InProcess
+from tests.conformance.wrong_backends import WRONG
 
 from .catalogue import MUTANTS
-from .hunt import options
+from .hunt import SEED, options
 from .lacking import SERVERS
 from .matrix import FOLDER
 from .parts import Edited, Mutant
 from .running import running
 
 MARKDOWN = FOLDER / "precision.md"
+
+BACKEND_AREA = "backend"
+
+BACKENDS: Mapping[str, type[Backend]] = {backend.__name__: backend for _, backend in WRONG}
 
 FAULTS: tuple[Mutant, ...] = (
     *SERVERS,
@@ -74,7 +84,9 @@ class Row:
 
 
 def row(name: str) -> Row:
-    """Set the suite on one fault: all cases on what lacks something, else all but the slow ones."""
+    """Set its suite on one fault: all cases on what lacks something, else all but the slow ones."""
+    if name in BACKENDS:
+        return _backend_row(name)
     [fault] = [one for one in FAULTS if one.name == name]
     is_whole = fault in SERVERS
     accused: dict[str, None] = {}
@@ -96,6 +108,20 @@ def row(name: str) -> Row:
     return Row(fault.name, fault.area, fault.doc, fault.clauses, tuple(accused))
 
 
+def _backend_row(name: str) -> Row:
+    """Set all cases of the backend suite on a wrong backend."""
+    touches = tuple([clause for clause, backend in WRONG if backend.__name__ == name])
+    options = Options(Selection(suites=frozenset({BACKEND})), Profile(), SEED)
+    accused: dict[str, None] = {}
+    with InProcess.of(BACKENDS[name]) as target:
+        assert target.store is not None
+        runner = Runner(target, frozenset([str(one) for one in target.store.capabilities]), options)
+        for case in BACKEND.cases:
+            accused |= dict.fromkeys(sorted(_failed(runner, case)))
+    doc = f"`{name}` of tests/conformance/wrong_backends.py"
+    return Row(name, BACKEND_AREA, doc, touches, tuple(accused))
+
+
 def _failed(runner: Runner, case: Case) -> set[str]:
     """The clauses that a case accuses, as far as they bind."""
     verdicts = runner.verdicts(case)
@@ -103,30 +129,55 @@ def _failed(runner: Runner, case: Case) -> set[str]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The table for people: what lacks one thing whole, of the others those that are not exact."""
+    """The tables for people: what lacks one thing whole, of the others those that are not exact."""
     lacking = {server.name for server in SERVERS}
-    counts = [len(one.accused) for one in rows]
-    wrong = [one for one in rows if one.wrongly]
+    servers = [one for one in rows if one.area != BACKEND_AREA]
+    backends = [one for one in rows if one.area == BACKEND_AREA]
     lines = [
-        "# Precision of the wire suite",
+        "# Precision of the suites",
         "",
-        f"{len(rows)} servers with one fault each, and the MUST clauses that they are accused of: "
-        f"median {statistics.median(counts):g}, at most {max(counts)}; "
-        f"{sum([count > ACCUSED_MAX for count in counts])} are accused of more than {ACCUSED_MAX}. "
-        f"**{len(wrong)} are accused of a clause that they do not touch.** "
-        f"Areas: {', '.join(sorted({one.area for one in rows}))}. Capabilities are found "
-        "by asking, as for a stranger. Cases that draw many examples "
+        "What targets with one fault each are accused of: MUST clauses that fail, and whether the "
+        "fault touches them. Capabilities are found by asking, as for a stranger. Cases of the "
+        "wire suite that draw many examples "
         f"({', '.join([f'`{area}*`' for area in SLOW_AREAS])}) are run against what lacks one "
         "thing only. Written by `python -m tests.mutants.precision`.",
         "",
-        "## What lacks one thing",
+        "| suite | faults | accused MUSTs: median | at most | more than "
+        f"{ACCUSED_MAX} | not a MUST of its own | accused wrongly |",
+        "|---|---|---|---|---|---|---|",
+        _summary("wire", servers),
+        _summary("backend", backends),
         "",
-        *_table([one for one in rows if one.fault in lacking]),
+        "## Servers that lack one thing",
+        "",
+        *_table([one for one in servers if one.fault in lacking]),
     ]
-    others = [one for one in wrong if one.fault not in lacking]
-    if others:
-        lines += ["", "## Other faults that are accused wrongly", "", *_table(others)]
+    others = [one for one in servers if one.fault not in lacking and _is_shown(one)]
+    for title, shown in (
+        (f"Other servers that are accused wrongly, or of more than {ACCUSED_MAX}", others),
+        (f"Backends that are accused wrongly, or of more than {ACCUSED_MAX}",
+         [one for one in backends if _is_shown(one)]),
+    ):  # fmt: skip
+        lines += ["", f"## {title}", "", *(_table(shown) if shown else ["None."])]
     return "\n".join(lines) + "\n"
+
+
+def _is_shown(one: Row) -> bool:
+    return bool(one.wrongly) or len(one.accused) > ACCUSED_MAX
+
+
+def _summary(suite: str, rows: Sequence[Row]) -> str:
+    counts = [len(one.accused) for one in rows]
+    cells = (
+        suite,
+        len(rows),
+        f"{statistics.median(counts):g}",
+        max(counts),
+        sum([count > ACCUSED_MAX for count in counts]),
+        sum([not count for count in counts]),
+        sum([bool(one.wrongly) for one in rows]),
+    )
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _table(rows: Iterable[Row]) -> list[str]:
@@ -139,19 +190,23 @@ def _table(rows: Iterable[Row]) -> list[str]:
 
 
 def main() -> int:
-    """Write the table; the exit code."""
+    """Write the tables, or look at some areas; the exit code."""
     processes = int(sys.argv[1]) if len(sys.argv) > 1 else 3 * (os.cpu_count() or 1)
-    areas = set(sys.argv[2:]) or {fault.area for fault in FAULTS}
+    areas = set(sys.argv[2:])
     # A mutant is refused what servers warn about, all day long.
     logging.disable(logging.CRITICAL)
+    names = [fault.name for fault in FAULTS if not areas or fault.area in areas]
+    names += BACKENDS if not areas or BACKEND_AREA in areas else []
     rows = []
     with ProcessPoolExecutor(processes) as pool:
-        for one in pool.map(row, [fault.name for fault in FAULTS if fault.area in areas]):
+        for one in pool.map(row, names):
             rows.append(one)
             wrongly = f"  wrongly: {' '.join(one.wrongly)}" if one.wrongly else ""
             print(f"{len(rows):4} {one.fault} {len(one.accused)}{wrongly}{one.problem}", flush=True)
-    MARKDOWN.write_text(markdown(rows))
-    return 1 if any(one.wrongly or one.problem for one in rows) else 0
+    if not areas:
+        MARKDOWN.write_text(markdown(rows))
+    is_fine = not any(one.problem or _is_shown(one) for one in rows)
+    return 0 if is_fine else 1
 
 
 if __name__ == "__main__":

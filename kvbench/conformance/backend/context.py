@@ -26,6 +26,7 @@ from typing_extensions import override
 from kvbench.backend import Backend
 from kvbench.blocking import BlockingBackend
 from kvbench.clock import ManualClock
+from kvbench.conformance.backend.grounds import grounds_of
 from kvbench.conformance.backend.guard import BackendGuard, GuardedBackend
 from kvbench.conformance.case import CaseContext
 from kvbench.conformance.findings import CaseFailed, DoesNotApply, SetupFailed
@@ -250,6 +251,11 @@ class BackendContext(CaseContext):
         except Exception as error:  # noqa: BLE001 - whatever the store raises instead is reported
             raise CaseFailed(f"{what}: {names}", f"{type(error).__name__}: {error}") from None
         raise CaseFailed(f"{what}: {names}", f"no error, but {result!r}")
+
+    @property
+    @override
+    def grounds(self) -> tuple[str, ...]:
+        return grounds_of(self._guard.called)
 
     @override
     def traits(self, error: CaseFailed) -> Traits:

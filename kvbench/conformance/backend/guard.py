@@ -56,11 +56,15 @@ class BackendGuard:
 
     Args:
         prefix: how every key must begin that could be written.
+
+    Attributes:
+        called: the methods that the case has used, in the order of their first call.
     """
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._seen_absent: dict[str, object] = {}
+        self.called: dict[str, None] = {}
 
     def check(self, store: Backend, operation: str, keys: Iterable[object]) -> None:
         """Look at the keys of a call that writes, before it is made.
@@ -112,6 +116,7 @@ class GuardedBackend:
     def __getattr__(self, name: str) -> object:
         if callable(getattr(Backend, name, None)) and name not in _HARMLESS:
             raise ForeignKeyError(f"the guard does not know whether {name} writes")
+        self._guard.called.setdefault(name)
         return getattr(self._store, name)
 
     def _guarded(self, operation: str) -> Callable[..., object]:
@@ -121,6 +126,7 @@ class GuardedBackend:
         @functools.wraps(call)
         def guarded(first: object, *rest: object, **named: object) -> object:
             # What can be read only once is read here, and given on as something new of its kind.
+            self._guard.called.setdefault(operation)
             items = list(first) if isinstance(first, Iterator) else None
             keys = keys_of(operation, first if items is None else items)
             self._guard.check(self._store, operation, keys)

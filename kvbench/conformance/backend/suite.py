@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing_extensions import override
 
 from kvbench.conformance.backend.context import BackendContext
+from kvbench.conformance.backend.grounds import EVERY_GROUND
 from kvbench.conformance.case import Setting, Suite
 from kvbench.conformance.target import Target
 from kvbench.model import Capability
@@ -18,6 +19,7 @@ class BackendSuite(Suite):
     name = "backend"
     party = "backend"
     base = ("BSET-001", "BGET-001", "BGET-002")
+    every_ground = EVERY_GROUND
     vocabulary = frozenset([capability.value for capability in Capability])
 
     @override

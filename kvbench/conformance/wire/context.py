@@ -27,6 +27,7 @@ from kvbench.conformance.isolation import ForeignKeyError, fresh_prefix
 from kvbench.conformance.wire.codec import encode
 from kvbench.conformance.wire.connection import REPLY_TIMEOUT_S, WireConnection
 from kvbench.conformance.wire.frames import frame
+from kvbench.conformance.wire.grounds import grounds_of
 from kvbench.conformance.wire.guard import EMPTY_KEY, StreamGuard
 from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.presence import Absence, why_absent
@@ -111,6 +112,11 @@ class WireContext(CaseContext):
     @override
     def exchanges(self) -> tuple[Exchange, ...]:
         return exchanges(self.trace.events)
+
+    @property
+    @override
+    def grounds(self) -> tuple[str, ...]:
+        return grounds_of(self.trace.events)
 
     @override
     def traits(self, error: CaseFailed) -> Traits:
@@ -240,7 +246,7 @@ class WireContext(CaseContext):
         if lost is not None:
             raise lost from None
         if not self._is_lost:
-            self._delete_keys()
+            self.delete_keys()
 
     def loss(self, error: object) -> TargetLost | None:
         """What became of a target that seems to be gone, reported once."""
@@ -260,8 +266,8 @@ class WireContext(CaseContext):
         lost.ending = "ended" if is_gone else "stopped"
         return lost
 
-    def _delete_keys(self) -> None:
-        """Best effort: a target that is down keeps its keys, and has failed anyway."""
+    def delete_keys(self) -> None:
+        """Delete the keys of this case. Best effort: a target that is down keeps them."""
         if not self._keys:
             return
         timeout_s = min(self.reply_timeout_s, _CLEANING_TIMEOUT_S)

@@ -17,6 +17,7 @@ from kvbench.conformance.wire.discover import (
     discover_wire,
     net_ttl_ms,
 )
+from kvbench.conformance.wire.grounds import EVERY_GROUND
 from kvbench.conformance.wire.presence import STARTED_S, why_absent, why_misframed
 from kvbench.conformance.wire.repro import write_repro
 
@@ -30,6 +31,7 @@ class WireSuite(Suite):
     name = "wire"
     party = "server"
     base = ("CONN-001", "SET-001", "GET-001", "GET-002")
+    every_ground = EVERY_GROUND
     vocabulary = VOCABULARY
     unlisted = frozenset(OPTIONAL_TYPES)
 

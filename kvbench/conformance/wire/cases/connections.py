@@ -13,11 +13,11 @@ from contextlib import suppress
 
 from kvbench.conformance.findings import CaseFailed, NoReply, SetupFailed
 from kvbench.conformance.wire.cases.first import SILENCE_S
-from kvbench.conformance.wire.cases.vectors import AT_ONCE
 from kvbench.conformance.wire.codec import encode
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.frames import frame
+from kvbench.conformance.wire.grounds import AT_ONCE
 from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.suite import WIRE, wire_case
 from kvbench.conformance.wire.values import encode_value

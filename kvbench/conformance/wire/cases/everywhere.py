@@ -116,10 +116,26 @@ def play_rule(context: WireContext, rule: Rule, *, is_strict: bool = False) -> s
         context.own([f"{context.prefix}:{number:05d}".encode() for number in own])
         # In a large batch one example of each rule shows that it is looked at.
         specials = rule.special if cell.keys <= 2 else rule.special[: 0 if is_strict else 2]
-        for special in specials:
-            if _play(context, connection, rule, cell, special, witness, is_strict=is_strict):
-                played.add(cell)
+        try:
+            for special in specials:
+                if _play(context, connection, rule, cell, special, witness, is_strict=is_strict):
+                    played.add(cell)
+        except CaseFailed:
+            # An operation that refuses plain requests as well shows nothing of the rule.
+            if _accepts_plain(context, cell, witness):
+                raise
+            connection = context.connect()
     return played
+
+
+def _accepts_plain(context: WireContext, cell: Cell, witness: str) -> bool:
+    """Whether a cell's request without anything special is answered, and not refused."""
+    connection = context.connect()
+    try:
+        context.stored(connection, witness, 7)
+        return not connection.exchange(request(cell, context.prefix)).is_refusal
+    except CaseFailed:
+        return False
 
 
 def _play(

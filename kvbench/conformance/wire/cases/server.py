@@ -13,7 +13,13 @@ import time
 from collections.abc import Iterable
 from contextlib import closing
 
-from kvbench.conformance.findings import CaseFailed, ConnectionEnded, NoReply, SetupFailed
+from kvbench.conformance.findings import (
+    CaseFailed,
+    ConnectionEnded,
+    NoReply,
+    SetupFailed,
+    evidence_of,
+)
 from kvbench.conformance.wire.codec import HELLO_FRAME, decode, decode_hello, encode
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
@@ -121,7 +127,8 @@ def the_core_is_there(context: WireContext) -> None:
     """GET, SET, DEL, EXISTS, PING and INFO, each asked for in order: none is refused."""
     refused = _refused(context, {*CORE, "ping", "info"})
     if refused:
-        raise CaseFailed("an answer to each operation of the core", "; ".join(refused))
+        expected, actual = "an answer to each operation of the core", "; ".join(refused)
+        raise CaseFailed(expected, actual, clauses=["OP-001"])
 
 
 @wire_case("OP-002")
@@ -129,7 +136,8 @@ def the_family_is_there(context: WireContext) -> None:
     """Every operation from 01 to 10, each asked for in order: none is refused."""
     refused = _refused(context, {opcode.name.lower() for opcode in FAMILY})
     if refused:
-        raise CaseFailed("an answer to each operation of the family", "; ".join(refused))
+        expected, actual = "an answer to each operation of the family", "; ".join(refused)
+        raise CaseFailed(expected, actual, clauses=["OP-002"])
 
 
 @wire_case("EXT-002", needs=("hello",))
@@ -144,7 +152,8 @@ def what_is_announced_is_there(context: WireContext) -> None:
     # What a tour of the extensions stands on is in the core, and nothing else is needed.
     refused = _refused(context, set(announced) & set(EXTENSIONS))
     if refused:
-        raise CaseFailed("an answer to each extension that is announced", "; ".join(refused))
+        expected, actual = "an answer to each extension that is announced", "; ".join(refused)
+        raise CaseFailed(expected, actual, clauses=["EXT-002"])
 
 
 # --- Statuses and layouts ------------------------------------------------------------------------
@@ -169,7 +178,8 @@ def statuses_are_in_the_table(context: WireContext) -> None:
 
 def _expect_known(reply: WireReply, what: str) -> None:
     if reply.status not in list(Status):
-        raise CaseFailed(f"a status from 00 to 04 for {what}", str(reply))
+        expected = f"a status from 00 to 04 for {what}"
+        raise CaseFailed(expected, str(reply), clauses=["STATUS-001"])
 
 
 @wire_case("STATUS-005")
@@ -202,12 +212,17 @@ def cas_failed_is_never_sent(context: WireContext) -> None:
             context.stored(connection, key, stored)
         reply = connection.exchange(encode(Action("cas", (key,), (1, 2))))
         if reply.status == Status.CAS_FAILED:
-            raise CaseFailed("any status but CAS_FAILED", str(reply))
+            raise CaseFailed("any status but CAS_FAILED", str(reply), clauses=["STATUS-007"])
 
 
 @wire_case("STATUS-002", after=("CONN-001",))
 def replies_have_their_layout(context: WireContext) -> None:
     """Every operation that is there: its reply is read to its last byte, and holds no more."""
+    with evidence_of("STATUS-002"):
+        _read_every_layout(context)
+
+
+def _read_every_layout(context: WireContext) -> None:
     connection = context.connect()
     for stop in _own_tour(context, context.capabilities):
         decode(stop, _reply(connection, encode(stop, context.prefix)))

@@ -9,11 +9,11 @@ from decimal import Decimal
 from itertools import product
 
 from kvbench.conformance.findings import CaseFailed
-from kvbench.conformance.wire.cases.vectors import MEANS
 from kvbench.conformance.wire.codec import encode
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.frames import frame
+from kvbench.conformance.wire.grounds import MEANS
 from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.suite import WIRE, wire_case
 from kvbench.conformance.wire.values import (

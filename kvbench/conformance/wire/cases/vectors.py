@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from kvbench.conformance.case import Case
 from kvbench.conformance.wire.frames import take_frames
+from kvbench.conformance.wire.grounds import AT_ONCE, MEANS
 from kvbench.conformance.wire.suite import WIRE
 from kvbench.conformance.wire.vectors import play
 from kvbench.protocol.opcodes import Opcode
@@ -22,30 +23,6 @@ PREFERENCES = frozenset({"ERR-001", "ERR-002", "VALUE-017"})
 
 TIME = ("TTL-001", "TTL-005")
 """What a vector that waits stands on: keys with a TTL end, and those without one do not."""
-
-MEANS = {
-    "del": ("DEL-001",),
-    "exists": ("EXISTS-001",),
-    "incr": ("INCR-001", "INCR-002"),
-    "decr": ("DECR-001",),
-    "cas": ("CAS-001", "CAS-002"),
-    "setnx": ("SETNX-001",),
-    "lock": ("LOCK-001",),
-    "mget": ("MGET-001",),
-    "mset": ("MSET-001",),
-    "mdel": ("MDEL-001",),
-    "mexists": ("MEXISTS-001",),
-    "msetex": ("MSETEX-001",),
-    "getdel": ("GETDEL-001",),
-    "hello": ("HELLO-001",),
-    "ttl": ("TTLOP-001", "TTLOP-002"),
-    "expire": ("EXPIRE-001",),
-}
-"""What an operation does at all: a vector that is about a finer point of it stands on that."""
-
-AT_ONCE = ("PIPE-001", "PIPE-002", "PIPE-003")
-"""What a vector stands on that sends several requests at once."""
-
 
 FINER = {
     "BATCH-002": ("MGET-003", "MSET-003", "MDEL-003"),
