@@ -187,6 +187,10 @@ class Suite(ABC):
     def context(self, setting: Setting) -> CaseContext:
         """What its cases take, new for each."""
 
+    def evidence(self, error: Exception) -> tuple[str, ...]:
+        """The clauses that an error is evidence of which a target has raised in a case."""
+        return ()
+
     def why_gone(self, target: Target, reply_timeout_s: float) -> str:
         """Why no more cases can run after a failure; empty while the target is there."""
         return ""

@@ -79,16 +79,18 @@ def examine(case: Case, setting: Setting, repro_directory: Path | None) -> Findi
         finding = Finding(Outcome.ERROR, f"{error}; nothing was sent")
         return dict.fromkeys(case.clauses, finding)
     except (KvError, OSError) as error:
-        broken = CaseFailed("an answer", f"{type(error).__name__}: {error}")
-        record = _Record(case, setting, context, repro_directory)
-        return dict.fromkeys(case.clauses, record.failed(broken))
+        clauses = case.suite.evidence(error)
+        broken = CaseFailed("an answer", f"{type(error).__name__}: {error}", clauses=clauses)
+        raised = [(clauses, broken)]
+        return _findings(case, raised, _Record(case, setting, context, repro_directory))
     except Exception as error:  # noqa: BLE001 - a fault of the suite must not end the run
         place = traceback.extract_tb(error.__traceback__)[-1]
         detail = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
         if _began_in_a_backend(error):
-            broken = CaseFailed("an answer or a KvError", detail)
-            record = _Record(case, setting, context, repro_directory)
-            return dict.fromkeys(case.clauses, record.failed(broken))
+            clauses = case.suite.evidence(error)
+            broken = CaseFailed("an answer or a KvError", detail, clauses=clauses)
+            raised = [(clauses, broken)]
+            return _findings(case, raised, _Record(case, setting, context, repro_directory))
         return dict.fromkeys(case.clauses, Finding(Outcome.ERROR, detail))
     return dict.fromkeys(case.clauses, Finding(Outcome.PASSED))
 

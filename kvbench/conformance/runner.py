@@ -159,8 +159,7 @@ class Runner:
     def _broken_ground(self, case: Case, clause: str, grounds: tuple[str, ...]) -> str:
         """The first of the grounds of a failure that has failed itself; empty when none has.
 
-        What an operation does at all are several clauses, of which none explains another. Of two
-        cases that others stand on, only the one that comes first can explain the other.
+        Of two cases that others stand on, only the one that comes first can explain the other.
         """
         first = case.suite.first_cases
         places = {one.name: place for place, one in enumerate(case.suite.cases)}
@@ -168,8 +167,6 @@ class Runner:
         for ground in grounds:
             proof = first.get(ground)
             if proof is None or proof.name == case.name:
-                continue
-            if clause in case.suite.every_ground and _area(ground) == _area(clause):
                 continue
             if is_ground and places[proof.name] >= places[case.name]:
                 continue
@@ -264,11 +261,6 @@ def check_target(
 
 def _stands_on(failed: list[str]) -> str:
     return f"it stands on {', '.join(failed)}, which failed"
-
-
-def _area(clause: str) -> str:
-    """What a clause is about: ``MGET`` of ``MGET-001``."""
-    return clause.partition("-")[0]
 
 
 def _left_out(left_out: int, of: int) -> dict[str, str]:

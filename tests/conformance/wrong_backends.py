@@ -7,8 +7,10 @@ that are right, and plain, stand among them.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import time
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import ClassVar
 
@@ -25,8 +27,11 @@ from kvbench.model import (
     check_delta,
     check_key,
     check_keys,
+    check_owner,
+    lock_ttl_to_ms,
     pair_list,
     pairs_to_dict,
+    ttl_to_ms,
 )
 
 WRONG: list[tuple[str, type[Backend]]] = []
@@ -51,6 +56,11 @@ class Renaming(MemoryBackend):
     def rename(self, key):
         return key
 
+    def renamed(self, keys):
+        if isinstance(keys, str | bytes):
+            raise TypeError("keys are a list")
+        return [self.rename(key) for key in keys]
+
     def get(self, key):
         return super().get(self.rename(key))
 
@@ -64,7 +74,7 @@ class Renaming(MemoryBackend):
         return super().exists(self.rename(key))
 
     def mget(self, keys):
-        return [self.get(key) for key in keys]
+        return super().mget(self.renamed(keys))
 
     def mset(self, pairs, ttl=None):
         super().mset(
@@ -72,16 +82,17 @@ class Renaming(MemoryBackend):
         )
 
     def mdel(self, keys):
-        return sum([self.delete(key) for key in keys])
+        return super().mdel(self.renamed(keys))
 
     def mexists(self, keys):
-        return [self.exists(key) for key in keys]
+        return super().mexists(self.renamed(keys))
 
 
 @breaks("BKEY-003")
 class ShortensKeys(Renaming):
     def rename(self, key):
-        return key.encode("utf-8", "surrogatepass")[:256].decode(errors="ignore") if key else key
+        is_text = isinstance(key, str) and not re.search("[\ud800-\udfff]", key)
+        return key.encode()[:256].decode(errors="ignore") if is_text else key
 
 
 @breaks("BKEY-006")
@@ -104,13 +115,32 @@ class CountsCharacters(Renaming):
         return key
 
 
-@breaks("BKEY-002", "BKEY-004", "BKEY-005", "BERR-001")
+@breaks("BKEY-002", "BKEY-003", "BKEY-004")
 class BadKeysAreMisses(MemoryBackend):
     def get(self, key):
         try:
             return super().get(key)
-        except (TypeError, ValueError):
+        except ValueError:
             return None
+
+
+@breaks("BKEY-005")
+class OtherKeysAreMisses(MemoryBackend):
+    def get(self, key):
+        try:
+            return super().get(key)
+        except TypeError:
+            return None
+
+
+@breaks("BERR-001")
+class ForgetsAfterARefusal(MemoryBackend):
+    def delete(self, key):
+        try:
+            return super().delete(key)
+        except (TypeError, ValueError):
+            self._engine.mdel(list(self._engine._data))
+            raise
 
 
 @breaks("BKEY-008")
@@ -122,8 +152,16 @@ class TakesTextForKeys(MemoryBackend):
 @breaks("BKEY-009", "BBATCH-003")
 class HalfAppliedMset(MemoryBackend):
     def mset(self, pairs, ttl=None):
+        good = []
         for key, value in pairs_to_dict(pairs).items():
-            self.set(key, value, ttl)
+            try:
+                check_key(key)
+                self._own(key, value)
+            except (TypeError, ValueError):
+                super().mset(good, ttl)
+                raise
+            good.append((key, value))
+        super().mset(good, ttl)
 
 
 @breaks("BKEY-010")
@@ -151,10 +189,10 @@ class Spoiling(MemoryBackend):
         return self.spoil(super()._own(key, value))
 
     def mset(self, pairs, ttl=None):
-        self._engine.mset(
-            {key: self._own(key, value) for key, value in pairs_to_dict(pairs).items()},
-            round((ttl or 0) * 1000),
-        )
+        items = pairs_to_dict(pairs)
+        check_keys(items.keys())
+        owned = {key: self._own(key, value) for key, value in items.items()}
+        self._engine.mset(owned, ttl_to_ms(ttl))
 
 
 @breaks("BVAL-001")
@@ -190,7 +228,7 @@ class BoolsAreInts(Spoiling):
         return int(value) if isinstance(value, bool) else value
 
 
-@breaks("BVAL-005")
+@breaks("BVAL-005", "BVAL-012")
 class NestedBytesAreText(Spoiling):
     def spoil(self, value):
         if isinstance(value, list):
@@ -219,7 +257,9 @@ class ForgetsTheSignOfZero(Spoiling):
 
     def _own(self, key, value):
         kept = super()._own(key, value)
-        return [abs(one) if one == 0.0 else one for one in kept] if type(kept) is list else kept
+        if type(kept) is list:
+            return [abs(one) if type(one) is float and one == 0 else one for one in kept]
+        return kept
 
 
 @breaks("BVAL-009")
@@ -239,8 +279,8 @@ class KeepsTuples(MemoryBackend):
 @breaks("BVAL-017")
 class SharesWhatIsGiven(MemoryBackend):
     def _own(self, key, value):
-        super()._own(key, value)
-        return value
+        owned = super()._own(key, value)
+        return value if isinstance(value, list | dict) else owned
 
 
 @breaks("BVAL-018")
@@ -292,7 +332,16 @@ class NoneIsAbsence(MemoryBackend):
         return was_there and self.get(key) is not None
 
 
-@breaks("BEXISTS-003", "BGET-003")
+@breaks("BGET-003")
+class GetRenews(MemoryBackend):
+    def get(self, key):
+        value = super().get(key)
+        if self._engine.ttl(key) not in (None, -1):
+            self._engine.expire(key, 10**9)
+        return value
+
+
+@breaks("BEXISTS-003")
 class ReadingRenews(MemoryBackend):
     def exists(self, key):
         if super().exists(key) and self._engine.ttl(key) != -1:
@@ -330,7 +379,7 @@ class ReadsPairsTwice(MemoryBackend):
 class FirstPairWins(MemoryBackend):
     def mset(self, pairs, ttl=None):
         super().mset(pairs_to_dict(reversed(list(dict(pairs).items()))), ttl)
-        if not isinstance(pairs, dict):
+        if not isinstance(pairs, Mapping):
             super().mset(reversed(list(pairs)), ttl)
 
 
@@ -394,6 +443,7 @@ class MsetInSteps(MemoryBackend):
 @breaks("BATOM-002")
 class MdelInSteps(MemoryBackend):
     def mdel(self, keys):
+        check_keys(keys)
         return sum([self.delete(key) for key in dict.fromkeys(keys)])
 
 
@@ -412,10 +462,18 @@ class TakesSecondsForMilliseconds(MemoryBackend):
         super().set(key, value, None if ttl is None else ttl / 1000)
 
 
-@breaks("BTTL-003", "BTTL-004")
+@breaks("BTTL-003")
 class WholeSecondsOnly(MemoryBackend):
     def set(self, key, value, ttl=None):
-        super().set(key, value, None if ttl is None or 0 < ttl < 1 else int(ttl))
+        is_long = isinstance(ttl, float) and math.isfinite(ttl) and ttl >= 1
+        super().set(key, value, int(ttl) if is_long else ttl)
+
+
+@breaks("BTTL-004")
+class NoTickNoTtl(MemoryBackend):
+    def set(self, key, value, ttl=None):
+        is_short = type(ttl) is float and 0 < ttl < self.ttl_resolution_s
+        super().set(key, value, None if is_short else ttl)
 
 
 @breaks("BTTL-006", "BTTL-007")
@@ -436,7 +494,8 @@ class MonthsAreDates(MemoryBackend):
 @breaks("BTTL-009")
 class ShortensLongTtls(MemoryBackend):
     def set(self, key, value, ttl=None):
-        super().set(key, value, min(ttl, 3e8) if isinstance(ttl, float) and ttl > 0 else ttl)
+        is_finite = isinstance(ttl, float) and 0 < ttl < math.inf
+        super().set(key, value, min(ttl, 3.2e8) if is_finite else ttl)
 
 
 @breaks("BTTL-010")
@@ -447,13 +506,20 @@ class CountsTheExpired(MemoryBackend):
 
     def set(self, key, value, ttl=None):
         super().set(key, value, ttl)
-        self._ever.add(key)
+        self._ever.discard(key)
+        if ttl is not None:
+            self._ever.add(key)
+
+    def delete(self, key):
+        is_removed = super().delete(key)
+        self._ever.discard(key)
+        return is_removed
 
     def mdel(self, keys):
-        super().mdel(keys)
-        count = len(self._ever & set(keys))
-        self._ever -= set(keys)
-        return count
+        expired = {key for key in keys if key in self._ever and not self.exists(key)}
+        count = super().mdel(keys)
+        self._ever.difference_update(keys)
+        return count + len(expired)
 
 
 @breaks("BTTL-011")
@@ -580,6 +646,7 @@ class SetnxOverwrites(MemoryBackend):
 @breaks("BNX-003", "BNX-006")
 class SetnxByGet(MemoryBackend):
     def setnx(self, key, value, ttl=None):
+        ttl_to_ms(ttl)
         if self.get(key) is not None:
             return False
         time.sleep(0)
@@ -623,6 +690,8 @@ class CountersWrap(MemoryBackend):
 class IncrBySet(MemoryBackend):
     def _add(self, key, delta):
         total = super()._add(key, 0) + delta
+        if not I64_MIN <= total <= I64_MAX:
+            return super()._add(key, delta)
         time.sleep(0)
         self.set(key, total)
         return total
@@ -639,24 +708,25 @@ class CountsBools(MemoryBackend):
 
 @breaks("BCAS-004")
 class CasByEquality(MemoryBackend):
+    def are_equal(self, held, expected):
+        return held == expected
+
     def cas(self, key, expected, new, ttl=None):
+        wanted, owned, ttl_ms = self._own(key, expected), self._own(key, new), ttl_to_ms(ttl)
         if not self.exists(key):
             return None
-        if self.get(key) != expected:
+        if not self.are_equal(self.get(key), wanted):
             return False
-        self.set(key, new, ttl)
+        left_s = self.ttl(key) or -1
+        kept_ms = round(left_s * 1000) if left_s > 0 else 0
+        self._engine.set(key, owned, ttl_ms or kept_ms)
         return True
 
 
-@breaks("BCAS-005")
-class CasByText(MemoryBackend):
-    def cas(self, key, expected, new, ttl=None):
-        if not self.exists(key):
-            return None
-        if repr(self.get(key)) != repr(expected):
-            return False
-        self.set(key, new, ttl)
-        return True
+@breaks("BCAS-005", "BCAS-006", "BCAS-007")
+class CasByText(CasByEquality):
+    def are_equal(self, held, expected):
+        return repr(held) == repr(expected)
 
 
 @breaks("BCAS-003")
@@ -692,9 +762,12 @@ class LocksForever(MemoryBackend):
 @breaks("BLOCK-007", "BLOCK-010")
 class AnybodyUnlocks(MemoryBackend):
     def unlock(self, key, owner):
+        check_owner(owner)
         return self.delete(key)
 
     def extend_lock(self, key, owner, ttl):
+        check_owner(owner)
+        lock_ttl_to_ms(ttl)
         return self.expire(key, ttl)
 
 
@@ -768,7 +841,7 @@ class OtherParameters(MemoryBackend):
         super().set(name, value, seconds)
 
 
-@breaks("BDECL-010")
+@breaks("BDECL-010", "BDECL-003")
 class EachWithoutTtl(MemoryBackend):
     capabilities = MemoryBackend.capabilities - {Capability.TTL}
 
@@ -798,7 +871,7 @@ class StaysOpenAfterWith(MemoryBackend):
 
 @breaks("BLIFE-003", "BLIFE-004")
 class SharesNothing(MemoryBackend):
-    capabilities = frozenset(Capability)
+    capabilities = frozenset(Capability) - {Capability.PIPELINING}
 
 
 _everywhere = {}
@@ -811,6 +884,10 @@ class ClosesForAll(MemoryBackend):
     def close(self):
         _everywhere["closed"] = True
         super().close()
+
+    def set(self, key, value, ttl=None):
+        _everywhere.pop("closed", None)
+        super().set(key, value, ttl)
 
     def get(self, key):
         if _everywhere.pop("closed", False):

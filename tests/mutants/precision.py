@@ -1,8 +1,9 @@
 """What single faults are accused of: the precision of both suites, beside their power.
 
 ``python -m tests.mutants.precision [PROCESSES] [AREA...]``, from the root of the repository, writes
-reports/conformance/precision.md, of all areas, or prints what is wrong in those that are named. The
-area of the wrong backends is ``backend``.
+reports/conformance/precision.json and precision.md. It looks at all areas, which takes an hour or
+two, or at those that are named, and keeps the rows of the others; the area of the wrong backends is
+``backend``.
 
 A server with one fault is looked at as `kvbench check` looks at a stranger: its capabilities are
 found by asking. Each MUST clause that fails is an accusation; one that the fault does not touch is
@@ -16,8 +17,10 @@ import os
 import statistics
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from kvbench.backend import Backend
 from kvbench.conformance.case import Case
@@ -39,6 +42,7 @@ from .matrix import FOLDER
 from .parts import Edited, Mutant
 from .running import running
 
+JSON = FOLDER / "precision.json"
 MARKDOWN = FOLDER / "precision.md"
 
 BACKEND_AREA = "backend"
@@ -110,7 +114,6 @@ def row(name: str) -> Row:
 
 def _backend_row(name: str) -> Row:
     """Set all cases of the backend suite on a wrong backend."""
-    touches = tuple([clause for clause, backend in WRONG if backend.__name__ == name])
     options = Options(Selection(suites=frozenset({BACKEND})), Profile(), SEED)
     accused: dict[str, None] = {}
     with InProcess.of(BACKENDS[name]) as target:
@@ -119,7 +122,11 @@ def _backend_row(name: str) -> Row:
         for case in BACKEND.cases:
             accused |= dict.fromkeys(sorted(_failed(runner, case)))
     doc = f"`{name}` of tests/conformance/wrong_backends.py"
-    return Row(name, BACKEND_AREA, doc, touches, tuple(accused))
+    return Row(name, BACKEND_AREA, doc, _backend_touches(name), tuple(accused))
+
+
+def _backend_touches(name: str) -> tuple[str, ...]:
+    return tuple([clause for clause, backend in WRONG if backend.__name__ == name])
 
 
 def _failed(runner: Runner, case: Case) -> set[str]:
@@ -140,10 +147,10 @@ def markdown(rows: Sequence[Row]) -> str:
         "fault touches them. Capabilities are found by asking, as for a stranger. Cases of the "
         "wire suite that draw many examples "
         f"({', '.join([f'`{area}*`' for area in SLOW_AREAS])}) are run against what lacks one "
-        "thing only. Written by `python -m tests.mutants.precision`.",
+        f"thing only. {len(rows)} of {len(FAULTS) + len(BACKENDS)} faults. Written by `python -m tests.mutants.precision`.",
         "",
         "| suite | faults | accused MUSTs: median | at most | more than "
-        f"{ACCUSED_MAX} | not a MUST of its own | accused wrongly |",
+        f"{ACCUSED_MAX} | none | accused wrongly |",
         "|---|---|---|---|---|---|---|",
         _summary("wire", servers),
         _summary("backend", backends),
@@ -197,16 +204,31 @@ def main() -> int:
     logging.disable(logging.CRITICAL)
     names = [fault.name for fault in FAULTS if not areas or fault.area in areas]
     names += BACKENDS if not areas or BACKEND_AREA in areas else []
-    rows = []
+    rows = _kept_rows(set(names))
     with ProcessPoolExecutor(processes) as pool:
-        for one in pool.map(row, names):
-            rows.append(one)
+        for number, done in enumerate(as_completed([pool.submit(row, name) for name in names]), 1):
+            one = rows[done.result().fault] = done.result()
             wrongly = f"  wrongly: {' '.join(one.wrongly)}" if one.wrongly else ""
-            print(f"{len(rows):4} {one.fault} {len(one.accused)}{wrongly}{one.problem}", flush=True)
-    if not areas:
-        MARKDOWN.write_text(markdown(rows))
-    is_fine = not any(one.problem or _is_shown(one) for one in rows)
-    return 0 if is_fine else 1
+            print(f"{number:4} {one.fault} {len(one.accused)}{wrongly}{one.problem}", flush=True)
+            JSON.write_bytes(msgspec.json.format(msgspec.json.encode([*rows.values()]), indent=1))
+    order = [*[fault.name for fault in FAULTS], *BACKENDS]
+    MARKDOWN.write_text(markdown([rows[name] for name in order if name in rows]))
+    is_fine = not any(one.problem or _is_shown(one) for one in rows.values())
+    return 0 if is_fine and len(rows) == len(order) else 1
+
+
+def _kept_rows(without: set[str]) -> dict[str, Row]:
+    """The rows of earlier runs, by fault, but those that are made anew or of no fault any more."""
+    touches = {fault.name: fault.clauses for fault in FAULTS}
+    touches.update({name: _backend_touches(name) for name in BACKENDS})
+    if not JSON.exists():
+        return {}
+    kept = msgspec.json.decode(JSON.read_bytes(), type=list[Row])
+    return {
+        one.fault: replace(one, touches=touches[one.fault])
+        for one in kept
+        if one.fault in touches and one.fault not in without
+    }
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import cast
 
 from kvbench.backend import OPTIONAL_METHODS, Backend
 from kvbench.conformance.backend.context import BackendContext
+from kvbench.conformance.findings import evidence_of
 from kvbench.model import Capability, Value
 
 Calls = Mapping[str, Callable[[], object]]
@@ -98,7 +99,9 @@ def with_ttl(context: BackendContext, key: str, ttl: object) -> Calls:
 def expect_refused(
     context: BackendContext, kind: type[Exception], calls: Calls, shown: object
 ) -> None:
-    """Fail the case unless each call raises ``kind``, and nothing else is stored."""
+    """Fail the case unless each call raises ``kind``; of a batch then nothing may be stored."""
+    beside = context.key("beside")
     for operation, call in calls.items():
         context.expect_error((kind,), call, f"{operation} with {shown!r:.60}")
-    context.expect(context.store.exists(context.key("beside")), False, "nothing of it is stored")
+        with evidence_of("BPIPE-008" if operation.startswith("pipelined") else "BBATCH-003"):
+            context.expect(context.store.exists(beside), False, "nothing of it is stored")

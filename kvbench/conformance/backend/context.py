@@ -27,7 +27,7 @@ from kvbench.backend import Backend
 from kvbench.blocking import BlockingBackend
 from kvbench.clock import ManualClock
 from kvbench.conformance.backend.grounds import grounds_of
-from kvbench.conformance.backend.guard import BackendGuard, GuardedBackend
+from kvbench.conformance.backend.guard import NET_TTL_S, BackendGuard, GuardedBackend
 from kvbench.conformance.case import CaseContext
 from kvbench.conformance.findings import CaseFailed, DoesNotApply, SetupFailed
 from kvbench.conformance.isolation import fresh_prefix
@@ -43,9 +43,6 @@ WAITING_SLACK_S = 0.03
 
 BESIDE_TIMEOUT_S = 30.0
 """Concurrent work of one case ends well before that, or hangs."""
-
-NET_TTL_S = 3600.0
-"""How long a key is there at most that a killed run has left."""
 
 _SWITCH_INTERVAL_S = 1e-5
 """Threads change often, so that a store in this process is interrupted inside its calls."""
@@ -173,6 +170,8 @@ class BackendContext(CaseContext):
             DoesNotApply: the store can have no other user.
         """
         self._check_others()
+        if Capability.SHARED in self.capabilities:
+            self._guard.called.setdefault("others")
         barrier = threading.Barrier(len(works))
         others = [_Other(self, work, barrier) for work in works]
         interval = sys.getswitchinterval()
@@ -249,7 +248,9 @@ class BackendContext(CaseContext):
         except SetupFailed:
             raise  # The guard: the call was not made.
         except Exception as error:  # noqa: BLE001 - whatever the store raises instead is reported
-            raise CaseFailed(f"{what}: {names}", f"{type(error).__name__}: {error}") from None
+            clauses = ["BDECL-002"] if isinstance(error, UnsupportedError) else []
+            shown = f"{type(error).__name__}: {error}"
+            raise CaseFailed(f"{what}: {names}", shown, clauses=clauses) from None
         raise CaseFailed(f"{what}: {names}", f"no error, but {result!r}")
 
     @property

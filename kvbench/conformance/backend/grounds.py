@@ -9,11 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 PLAIN: Mapping[str, tuple[str, ...]] = {
-    "get": ("BGET-001", "BGET-002"),
+    "others": ("BLIFE-003",),
+    "get": ("BGET-001", "BGET-002", "BGET-003"),
     "set": ("BSET-001",),
+    "set ttl": ("BTTL-001", "BTTL-002"),
+    "mset ttl": ("BMSET-004",),
+    "setnx ttl": ("BNX-004",),
+    "cas ttl": ("BCAS-009",),
+    "lock ttl": ("BLOCK-004",),
+    "pipelined_set ttl": ("BPIPE-005",),
     "delete": ("BDEL-001", "BDEL-002"),
-    "exists": ("BEXISTS-001",),
-    "mget": ("BMGET-001", "BMGET-002", "BMGET-003"),
+    "exists": ("BEXISTS-001", "BEXISTS-003"),
+    "mget": ("BMGET-001", "BMGET-002", "BMGET-003", "BMGET-004"),
     "mset": ("BMSET-001", "BMSET-002", "BMSET-003", "BMSET-006"),
     "mset_each": ("BEACH-001", "BEACH-003"),
     "mdel": ("BMDEL-001", "BMDEL-002", "BMDEL-003"),
@@ -33,7 +40,8 @@ PLAIN: Mapping[str, tuple[str, ...]] = {
     "pipelined_delete": ("BPIPE-003",),
     "pipelined_exists": ("BPIPE-004",),
 }
-"""What a case takes for granted of each method that it calls; not what TTLs do to it."""
+"""What a case takes for granted of each method that it calls, of a TTL that it gives, and of
+other users that it has where a store is shared."""
 
 EVERY_GROUND = frozenset[str]().union(*PLAIN.values())
 """All clauses that a case can stand on."""

@@ -27,6 +27,9 @@ from kvbench.conformance.isolation import ForeignKeyError
 NO_LIST = "\ue000"
 """A text to give in the place of several keys: one character, for private use, that is no key."""
 
+NET_TTL_S = 3600.0
+"""How long a key is there at most that a killed run has left; no case is about this TTL."""
+
 NO_TEXT = 7_310_458_226_091
 """A number to give in the place of a key; as a text it is none that a live store may well hold."""
 
@@ -58,7 +61,8 @@ class BackendGuard:
         prefix: how every key must begin that could be written.
 
     Attributes:
-        called: the methods that the case has used, in the order of their first call.
+        called: the methods that the case has used, in the order of their first call; ``set ttl`` is
+            one that gave a key a TTL.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -121,12 +125,17 @@ class GuardedBackend:
 
     def _guarded(self, operation: str) -> Callable[..., object]:
         call = getattr(self._store, operation)
+        parameters = list(inspect.signature(getattr(Backend, operation)).parameters)
+        ttl_place = parameters.index("ttl") - 2 if "ttl" in parameters else None
         keys_of = _only_key if _WRITES[operation] == "key" else _keys_of_batch
 
         @functools.wraps(call)
         def guarded(first: object, *rest: object, **named: object) -> object:
             # What can be read only once is read here, and given on as something new of its kind.
             self._guard.called.setdefault(operation)
+            given = [*rest[ttl_place : ttl_place + 1]] if ttl_place is not None else []
+            if any(one not in (None, NET_TTL_S) for one in (*given, named.get("ttl"))):
+                self._guard.called.setdefault(f"{operation} ttl")
             items = list(first) if isinstance(first, Iterator) else None
             keys = keys_of(operation, first if items is None else items)
             self._guard.check(self._store, operation, keys)

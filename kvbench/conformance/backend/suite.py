@@ -10,6 +10,7 @@ from kvbench.conformance.backend.context import BackendContext
 from kvbench.conformance.backend.grounds import EVERY_GROUND
 from kvbench.conformance.case import Setting, Suite
 from kvbench.conformance.target import Target
+from kvbench.errors import UnsupportedError
 from kvbench.model import Capability
 
 
@@ -30,6 +31,11 @@ class BackendSuite(Suite):
     def discover(self, target: Target) -> tuple[frozenset[str], dict[str, str]]:
         assert target.store is not None
         return frozenset([one.value for one in target.store.capabilities]), {}
+
+    @override
+    def evidence(self, error: Exception) -> tuple[str, ...]:
+        # Cases call only what is declared.
+        return ("BDECL-002",) if isinstance(error, UnsupportedError) else ()
 
     @override
     def context(self, setting: Setting) -> BackendContext:

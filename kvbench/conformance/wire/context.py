@@ -39,10 +39,6 @@ from kvbench.model import Value
 from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.verdicts import Exchange, Traits
 
-NET_TTL_MS = 3_600_000
-"""How long a key is there at most that a killed run has left, where the target has TTLs."""
-
-
 _BUSY_S = 2.0
 """What a server gets on top of its timeout for an answer after a failure: slow is not dead."""
 

@@ -17,8 +17,9 @@ from decimal import Decimal
 
 from kvbench.conformance.findings import CaseFailed, SetupFailed, TargetLost
 from kvbench.conformance.wire.codec import HELLO_FRAME, decode_hello, encode
-from kvbench.conformance.wire.context import NET_TTL_MS, WireContext
+from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.frames import frame
+from kvbench.conformance.wire.grounds import NET_TTL_MS
 from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.trace import WireReply
 from kvbench.errors import ProtocolError

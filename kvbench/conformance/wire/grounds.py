@@ -8,11 +8,11 @@ conversation itself, so no case has to list them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from kvbench.conformance.wire.frames import declared_bytes, take_frames
 from kvbench.conformance.wire.trace import TraceEvent
-from kvbench.protocol.opcodes import Opcode
+from kvbench.protocol.opcodes import Opcode, RequestLayout, Status
 
 MEANS: Mapping[str, tuple[str, ...]] = {
     "del": ("DEL-001",),
@@ -36,8 +36,13 @@ MEANS: Mapping[str, tuple[str, ...]] = {
 
 PLAIN: Mapping[str, tuple[str, ...]] = {
     **MEANS,
-    "get": ("GET-001", "GET-002"),
+    "get": ("GET-001", "GET-002", "GET-004"),
     "set": ("SET-001",),
+    "set ttl": ("TTL-001", "TTL-004"),
+    "setnx ttl": ("SETNX-001",),
+    "cas ttl": ("CAS-010",),
+    "mset ttl": ("MSET-002",),
+    "msetex ttl": ("MSETEX-001",),
     "del": ("DEL-001", "DEL-002"),
     "ping": ("PING-001",),
     "info": ("INFO-001", "INFO-002"),
@@ -48,7 +53,8 @@ PLAIN: Mapping[str, tuple[str, ...]] = {
     "lock": ("LOCK-001", "LOCK-002"),
     "unlock": ("UNLOCK-001", "UNLOCK-002"),
     "extend": ("EXTEND-001", "EXTEND-002"),
-    "mget": ("MGET-001", "MGET-002", "MGET-003"),
+    "mget": ("MGET-001", "MGET-002", "MGET-003", "MGET-004"),
+    "exists": ("EXISTS-001", "EXISTS-003"),
     "mset": ("MSET-001", "MSET-003"),
     "mdel": ("MDEL-001", "MDEL-002", "MDEL-003"),
     "mexists": ("MEXISTS-001", "MEXISTS-002", "MEXISTS-003"),
@@ -57,7 +63,10 @@ PLAIN: Mapping[str, tuple[str, ...]] = {
     "expire": ("EXPIRE-001", "EXPIRE-002"),
     "ttl": ("TTLOP-001", "TTLOP-002", "TTLOP-003"),
 }
-"""What a conversation takes for granted of each operation that it uses; not what TTLs do to it."""
+"""What a conversation takes for granted of each operation that it uses, and of a TTL in it."""
+
+NET_TTL_MS = 3_600_000
+"""How long a key is there at most that a killed run has left; no case is about this TTL."""
 
 AT_ONCE = ("PIPE-001", "PIPE-002", "PIPE-003")
 """What a conversation stands on that sends several requests at once."""
@@ -68,7 +77,10 @@ LARGE_BYTES = 1 << 20
 LARGE = ("LIMIT-002",)
 """What a conversation stands on that sends such a payload."""
 
-EVERY_GROUND = frozenset([*AT_ONCE, *LARGE]).union(*PLAIN.values())
+AFTER_A_REFUSAL = ("CONN-003",)
+"""What a conversation stands on in which the target closes a connection after a refusal."""
+
+EVERY_GROUND = frozenset([*AT_ONCE, *LARGE, *AFTER_A_REFUSAL]).union(*PLAIN.values())
 """All clauses that a conversation can stand on."""
 
 
@@ -77,8 +89,9 @@ def grounds_of(events: Sequence[TraceEvent]) -> tuple[str, ...]:
     sent: dict[str, bytearray] = {}
     received: dict[str, bytearray] = {}
     due: dict[str, int] = {}
-    codes: dict[int, None] = {}
-    is_at_once = is_large = False
+    words: dict[str, None] = {}
+    refused: set[str] = set()
+    is_at_once = is_large = is_cut_off = False
     for event in events:
         name = event.connection
         if event.direction == ">":
@@ -87,17 +100,43 @@ def grounds_of(events: Sequence[TraceEvent]) -> tuple[str, ...]:
             is_large |= declared_bytes(stream) > LARGE_BYTES
             frames = take_frames(stream)
             is_large |= any(len(payload) > LARGE_BYTES for _, payload in frames)
-            codes |= dict.fromkeys([code for code, _ in frames])
+            words |= dict.fromkeys([word for one in frames for word in _words(*one)])
             due[name] = due.get(name, 0) + len(frames)
             is_at_once |= due[name] > 1
         elif event.direction == "<":
             stream = received.setdefault(name, bytearray())
             stream += event.data
-            due[name] = due.get(name, 0) - len(take_frames(stream))
-    extra = [*(AT_ONCE if is_at_once else ()), *(LARGE if is_large else ())]
-    return (*_means(codes), *extra)
+            frames = take_frames(stream)
+            due[name] = due.get(name, 0) - len(frames)
+            if any(status in (Status.ERROR, Status.INVALID) for status, _ in frames):
+                refused.add(name)
+        else:
+            is_cut_off |= name in refused and event.is_end
+    grounds = [clause for word in words for clause in PLAIN.get(word, ())]
+    grounds += AT_ONCE if is_at_once else ()
+    grounds += LARGE if is_large else ()
+    grounds += AFTER_A_REFUSAL if is_cut_off else ()
+    return tuple(grounds)
 
 
-def _means(codes: Iterable[int]) -> list[str]:
-    words = [Opcode(code).word for code in codes if code in list(Opcode)]
-    return [clause for word in words for clause in PLAIN.get(word, ())]
+def _words(code: int, payload: bytes) -> Iterator[str]:
+    """What PLAIN has a request under: its operation, and the TTL that it gives."""
+    if code in list(Opcode):
+        opcode = Opcode(code)
+        yield opcode.word
+        at = _ttl_place(opcode.request, payload)
+        if at is not None and int.from_bytes(payload[at : at + 8], "big") not in (0, NET_TTL_MS):
+            yield f"{opcode.word} ttl"
+
+
+def _ttl_place(layout: RequestLayout, payload: bytes) -> int | None:
+    """Where a request has its TTL, or the first of several."""
+    after_key = 2 + int.from_bytes(payload[:2], "big")
+    match layout:
+        case RequestLayout.KEY_TTL_VALUE | RequestLayout.KEY_TTL_VALUES:
+            return after_key
+        case RequestLayout.PAIRS:
+            return 2
+        case RequestLayout.ENTRIES:
+            return 4 + int.from_bytes(payload[2:4], "big")
+    return None

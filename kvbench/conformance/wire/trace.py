@@ -35,8 +35,10 @@ class TraceEvent:
     note: str = ""
     pieces: int = 0
 
-
-_ENDS = ("closed by the target", "sending failed")
+    @property
+    def is_end(self) -> bool:
+        """Whether the target has closed the connection."""
+        return self.note.startswith(("closed by the target", "sending failed"))
 
 
 class Trace:
@@ -65,7 +67,7 @@ class Trace:
     @property
     def has_end(self) -> bool:
         """Whether the target has closed a connection."""
-        return any(one.note.startswith(_ENDS) for one in self.events)
+        return any(one.is_end for one in self.events)
 
     def clear(self) -> None:
         """Forget what happened: a case of many rounds shows the last one."""

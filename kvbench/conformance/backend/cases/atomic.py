@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from kvbench.backend import Backend
 from kvbench.conformance.backend.cases.base import LONG_TTL_S
 from kvbench.conformance.backend.context import BackendContext
-from kvbench.conformance.backend.suite import backend_case
+from kvbench.conformance.backend.suite import BACKEND, backend_case
 from kvbench.conformance.findings import CaseFailed
 from kvbench.model import Value
 
@@ -47,7 +47,7 @@ def a_key_that_is_there_stays(ctx: BackendContext) -> None:
     ctx.expect(ctx.store.mget([key, empty]), [ctx.value(), b""], "mget after setnx")
 
 
-@backend_case("BNX-003", needs=("setnx", "typed-values"))
+@backend_case("BNX-003", needs=("setnx", "typed-values"), after=(*BACKEND.base, "BVAL-005"))
 def none_is_there(ctx: BackendContext) -> None:
     """A stored None, False or 0 keeps setnx from storing."""
     key = ctx.key()
@@ -195,7 +195,7 @@ def others_see_a_whole_mset(ctx: BackendContext) -> None:
     )
 
 
-@backend_case("BATOM-002", needs=ATOMIC)
+@backend_case("BATOM-002", needs=ATOMIC, after=(*BACKEND.base, "BATOM-001"))
 def others_see_a_whole_mdel(ctx: BackendContext) -> None:
     """No mget sees some keys deleted and some not."""
 

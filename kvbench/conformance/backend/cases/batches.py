@@ -10,7 +10,7 @@ from typing import cast
 from kvbench.conformance.backend.cases.base import LONG_TTL_S
 from kvbench.conformance.backend.context import BackendContext
 from kvbench.conformance.backend.guard import NO_TEXT
-from kvbench.conformance.backend.suite import backend_case
+from kvbench.conformance.backend.suite import BACKEND, backend_case
 from kvbench.conformance.findings import CaseFailed
 from kvbench.model import Pairs, Value
 
@@ -44,7 +44,7 @@ def mget_of_absent_keys(ctx: BackendContext) -> None:
     keys = _stored(ctx, 3)
     absent = ctx.key("absent")
     ctx.expect(ctx.store.mget([absent]), [None], "mget of an absent key")
-    asked = [absent, keys[0], absent, keys[2], keys[1], ctx.key("none")]
+    asked = [absent, keys[0], ctx.key("nor"), keys[2], keys[1], ctx.key("none")]
     expected = [None, ctx.value(0), None, ctx.value(2), ctx.value(1), None]
     ctx.expect(ctx.store.mget(asked), expected, "mget with absent keys")
 
@@ -122,10 +122,10 @@ def mset_gives_one_ttl(ctx: BackendContext) -> None:
     ctx.store.set(keys[0], ctx.value(), 2 * LONG_TTL_S)
     ctx.store.set(keys[1], ctx.value())
     items = {key: ctx.value(number) for number, key in enumerate(keys)}
-    ctx.store.mset(items, LONG_TTL_S)
+    ctx.store.mset(dict(items), LONG_TTL_S)
     for key in keys:
         ctx.expect_left(key, LONG_TTL_S, "ttl after mset with a TTL")
-    ctx.store.mset(items)
+    ctx.store.mset(dict(items))
     for key in keys:
         ctx.expect_left(key, None, "ttl after mset without a TTL")
 
@@ -229,8 +229,7 @@ def mdel_does_not_count_absent_keys(ctx: BackendContext) -> None:
 def mdel_counts_a_repeated_key_once(ctx: BackendContext) -> None:
     """A key can be removed once."""
     first, second = _stored(ctx, 2)
-    absent = ctx.key("absent")
-    asked = [first, first, absent, second, first, absent]
+    asked = [first, first, second, first, second]
     ctx.expect(ctx.store.mdel(asked), 2, "mdel with repeated keys")
     ctx.expect(ctx.store.mget([first, second]), [None, None], "mget after mdel")
 
@@ -293,7 +292,7 @@ def a_hundred_thousand_keys(ctx: BackendContext) -> None:
     ctx.expect(ctx.store.mget(keys[-2:]), [None, None], "mget of the last two after mdel")
 
 
-@backend_case("BBATCH-003")
+@backend_case("BBATCH-003", after=(*BACKEND.base, "BKEY-002", "BKEY-003", "BVAL-003"))
 def refused_batches_are_not_applied_in_part(ctx: BackendContext) -> None:
     """One bad key, value or TTL, in any place, means that nothing is stored."""
     kept, new = ctx.key("kept"), ctx.key("new")

@@ -10,11 +10,13 @@ from typing import cast
 from kvbench.backend import Backend
 from kvbench.conformance.backend.cases.base import LONG_TTL_S
 from kvbench.conformance.backend.context import BackendContext
-from kvbench.conformance.backend.suite import backend_case
+from kvbench.conformance.backend.suite import BACKEND, backend_case
 from kvbench.model import Value
 
 CAS = ("cas",)
 TYPED = ("cas", "typed-values")
+KEPT = (*BACKEND.base, *[f"BVAL-{one:03d}" for one in (1, 5, 6, 8, 9, 10, 12)])
+"""What a case stands on that compares values of all types: they are kept as they were."""
 
 
 def _expect_equal(ctx: BackendContext, stored: Value, expected: Value) -> None:
@@ -44,7 +46,7 @@ def a_match_swaps(ctx: BackendContext) -> None:
         ctx.expect(ctx.store.get(key), ctx.value(number + 1), "get after cas")
 
 
-@backend_case("BCAS-002", needs=CAS)
+@backend_case("BCAS-002", needs=CAS, after=(*BACKEND.base, "BVAL-001"))
 def a_mismatch_changes_nothing(ctx: BackendContext) -> None:
     """What was not expected stays: value and TTL."""
     key = ctx.key()
@@ -67,7 +69,7 @@ def an_absent_key(ctx: BackendContext) -> None:
         ctx.expect(ctx.store.exists(key), False, "exists after cas of an absent key")
 
 
-@backend_case("BCAS-004", needs=TYPED)
+@backend_case("BCAS-004", needs=TYPED, after=KEPT)
 def types_differ(ctx: BackendContext) -> None:
     """1, 1.0, Decimal 1, True and "1" are five values, alone, in lists and in dicts."""
     kinds: list[Value] = [1, 1.0, Decimal(1), True, "1", b"1", [1], {"1": 1}]
@@ -83,7 +85,7 @@ def types_differ(ctx: BackendContext) -> None:
                     check(ctx, {"a": [stored]}, {"a": [expected]})
 
 
-@backend_case("BCAS-005", needs=TYPED)
+@backend_case("BCAS-005", needs=TYPED, after=(*KEPT, "BVAL-013"))
 def order_of_dicts_and_lists(ctx: BackendContext) -> None:
     """A dict is its pairs, a list its items in order."""
     _expect_equal(ctx, {"a": 1, "b": [2]}, {"b": [2], "a": 1})
@@ -107,7 +109,7 @@ def nan_equals_nothing(ctx: BackendContext) -> None:
             _expect_different(ctx, cast("Value", value), cast("Value", value))
 
 
-@backend_case("BCAS-007", needs=TYPED)
+@backend_case("BCAS-007", needs=TYPED, after=KEPT)
 def numbers_of_one_type(ctx: BackendContext) -> None:
     """Numbers are compared as numbers."""
     _expect_equal(ctx, Decimal("1.0"), Decimal("1.00"))
@@ -119,7 +121,7 @@ def numbers_of_one_type(ctx: BackendContext) -> None:
     _expect_equal(ctx, math.inf, math.inf)
 
 
-@backend_case("BCAS-008", needs=TYPED)
+@backend_case("BCAS-008", needs=TYPED, after=(*KEPT, "BEXISTS-002"))
 def a_stored_none(ctx: BackendContext) -> None:
     """None can be expected and can be the new value."""
     key = ctx.key()

@@ -9,7 +9,7 @@ from typing import cast
 from kvbench.backend import Backend
 from kvbench.conformance.backend.cases.base import LONG_TTL_S
 from kvbench.conformance.backend.context import BackendContext
-from kvbench.conformance.backend.suite import backend_case
+from kvbench.conformance.backend.suite import BACKEND, backend_case
 from kvbench.conformance.findings import DoesNotApply
 from kvbench.errors import KvRefusedError
 from kvbench.model import I64_MAX, I64_MIN, Value
@@ -81,34 +81,6 @@ def results_beyond_64_bits(ctx: BackendContext) -> None:
     ctx.expect(ctx.store.exists(absent), False, "exists of the key that was absent")
 
 
-@backend_case("BCNT-006", needs=COUNTERS)
-def values_that_are_no_integers(ctx: BackendContext) -> None:
-    """What is no integer is left as it is."""
-    key = ctx.key()
-    for value in (b"text", b"", b"1.5", b"9223372036854775808", b"1 ", b" 1", b"0x1", b"1_0"):
-        ctx.store.set(key, value)
-        ctx.expect_error((KvRefusedError,), lambda: ctx.store.incr(key), f"incr of {value!r}")
-        ctx.expect_error((KvRefusedError,), lambda: ctx.store.decr(key), f"decr of {value!r}")
-        ctx.expect(ctx.store.get(key), value, "get after a refused incr")
-
-
-@backend_case("BCNT-010", needs=("counters", "typed-values"))
-def counters_are_ints(ctx: BackendContext) -> None:
-    """`set` begins a counter, get reads it, set ends it; other types are none."""
-    key = ctx.key()
-    ctx.store.set(key, 40)
-    ctx.expect(ctx.store.incr(key, 2), 42, "incr of an int that was set")
-    ctx.expect(ctx.store.get(key), 42, "get of a counter")
-    ctx.expect(ctx.store.mget([key]), [42], "mget of a counter")
-    ctx.store.set(key, 0)
-    ctx.expect(ctx.store.decr(key), -1, "decr after set")
-    others: tuple[Value, ...] = (True, 1.0, "1", b"1", Decimal(1), None, [1], {"a": 1})
-    for value in others:
-        ctx.store.set(key, value)
-        ctx.expect_error((KvRefusedError,), lambda: ctx.store.incr(key), f"incr of {value!r}")
-        ctx.expect(ctx.store.get(key), value, "get after a refused incr")
-
-
 @backend_case("BCNT-013", needs=COUNTERS)
 def counters_are_digits(ctx: BackendContext) -> None:
     """In a store of bytes, `set` of digits begins a counter, get reads them; no others are one."""
@@ -128,6 +100,34 @@ def counters_are_digits(ctx: BackendContext) -> None:
         ctx.store.set(key, digits)
         ctx.expect_error((KvRefusedError,), lambda: ctx.store.incr(key), f"incr of {digits!r}")
         ctx.expect(ctx.store.get(key), digits, "get after a refused incr")
+
+
+@backend_case("BCNT-006", needs=COUNTERS, after=(*BACKEND.base, "BVAL-001", "BCNT-013"))
+def values_that_are_no_integers(ctx: BackendContext) -> None:
+    """What is no integer is left as it is."""
+    key = ctx.key()
+    for value in (b"text", b"", b"1.5", b"9223372036854775808", b"1 ", b" 1", b"0x1", b"1_0"):
+        ctx.store.set(key, value)
+        ctx.expect_error((KvRefusedError,), lambda: ctx.store.incr(key), f"incr of {value!r}")
+        ctx.expect_error((KvRefusedError,), lambda: ctx.store.decr(key), f"decr of {value!r}")
+        ctx.expect(ctx.store.get(key), value, "get after a refused incr")
+
+
+@backend_case("BCNT-010", needs=("counters", "typed-values"), after=(*BACKEND.base, "BVAL-005"))
+def counters_are_ints(ctx: BackendContext) -> None:
+    """`set` begins a counter, get reads it, set ends it; other types are none."""
+    key = ctx.key()
+    ctx.store.set(key, 40)
+    ctx.expect(ctx.store.incr(key, 2), 42, "incr of an int that was set")
+    ctx.expect(ctx.store.get(key), 42, "get of a counter")
+    ctx.expect(ctx.store.mget([key]), [42], "mget of a counter")
+    ctx.store.set(key, 0)
+    ctx.expect(ctx.store.decr(key), -1, "decr after set")
+    others: tuple[Value, ...] = (True, 1.0, "1", b"1", Decimal(1), None, [1], {"a": 1})
+    for value in others:
+        ctx.store.set(key, value)
+        ctx.expect_error((KvRefusedError,), lambda: ctx.store.incr(key), f"incr of {value!r}")
+        ctx.expect(ctx.store.get(key), value, "get after a refused incr")
 
 
 @backend_case("BCNT-007", needs=("counters", "ttl"))

@@ -12,10 +12,12 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
 
+from kvbench import specs
 from kvbench.conformance.backend.cases.base import LONG_TTL_S
 from kvbench.conformance.backend.context import BackendContext
-from kvbench.conformance.backend.suite import backend_case
+from kvbench.conformance.backend.suite import BACKEND, backend_case
 from kvbench.conformance.findings import CaseFailed
 from kvbench.model import I64_MAX, I64_MIN, Capability, Value
 
@@ -208,7 +210,17 @@ def _step(ctx: BackendContext, rng: random.Random, operation: str) -> Step:
     return Step(operation, keys)
 
 
-@backend_case("BLIFE-008")
+_WALKED = ("BSET", "BGET", "BDEL", "BEXISTS", "BMGET", "BMSET", "BMDEL", "BMEXISTS", "BNX", "BGD")
+"""Areas whose clauses a walk stands on: it is about what only an order of calls shows."""
+
+_SINGLE = tuple([one.id for one in specs.clauses() if one.id.partition("-")[0] in _WALKED])
+
+
+_TIMED = ("BTTL-001", "BTTL-002", "BTTL-010", "BTTL-015", "BTTL-017")
+_SWAPS = ("BCAS-001", "BCAS-002", "BCAS-003", "BCAS-009")
+
+
+@backend_case("BLIFE-008", after=(*_SINGLE, *_TIMED, *_SWAPS, "BLIFE-005"))
 def random_walks(ctx: BackendContext) -> None:
     """Random calls of all kinds on a few keys answer as a dictionary would."""
     for walk in range(WALKS * ctx.effort):
@@ -219,7 +231,16 @@ def random_walks(ctx: BackendContext) -> None:
             raise _shrink(ctx, shorter, found[1], walk * (SHRINK_PLAYS_MAX + 1))
 
 
-@backend_case("BMGET-001", "BMSET-001", "BMDEL-001", "BMEXISTS-001")
+_BATCHES = {
+    "BMGET-001": ("BMGET-002", "BMGET-003"),
+    "BMSET-001": ("BMSET-002", "BMSET-003"),
+    "BMDEL-001": ("BMDEL-002", "BMDEL-003"),
+    "BMEXISTS-001": ("BMEXISTS-002",),
+}
+"""Of each batch operation what it does at all, and finer points that have separate cases."""
+
+
+@backend_case(*_BATCHES, after=(*BACKEND.base, *chain.from_iterable(_BATCHES.values())))
 def random_batches(ctx: BackendContext) -> None:
     """Batches of random sizes with repeated and absent keys, up to a few thousand."""
     names = ctx.keys(3000)
@@ -258,7 +279,11 @@ def _random_value(rng: random.Random, depth: int) -> Value:
     return rng.choice(makers)()
 
 
-@backend_case("BVAL-005", needs=("typed-values",))
+@backend_case(
+    "BVAL-005",
+    needs=("typed-values",),
+    after=(*BACKEND.base, "BVAL-001", *[f"BVAL-{one:03d}" for one in (6, 8, 9, 10, 12)]),
+)
 def random_values(ctx: BackendContext) -> None:
     """Random values of all types, nested, come back equal and of the same types."""
     for _ in range(20 * ctx.effort):

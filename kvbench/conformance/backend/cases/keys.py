@@ -7,7 +7,7 @@ from functools import partial
 from kvbench.conformance.backend.calls import expect_refused, with_key
 from kvbench.conformance.backend.context import BackendContext
 from kvbench.conformance.backend.guard import NO_LIST, NO_TEXT
-from kvbench.conformance.backend.suite import backend_case
+from kvbench.conformance.backend.suite import BACKEND, backend_case
 from kvbench.model import KEY_BYTES_MAX
 
 ALIKE = (
@@ -131,7 +131,7 @@ def one_text_is_no_list_of_keys(ctx: BackendContext) -> None:
             ctx.expect_error((TypeError,), call, f"{operation} of {keys!r}")
 
 
-@backend_case("BKEY-009")
+@backend_case("BKEY-009", after=(*BACKEND.base, "BKEY-002", "BKEY-003", "BKEY-004"))
 def one_bad_key_spoils_a_batch(ctx: BackendContext) -> None:
     """A batch with one bad key is refused whole: nothing is stored or removed."""
     kept, new = ctx.key("kept"), ctx.key("new")
@@ -150,7 +150,7 @@ def one_bad_key_spoils_a_batch(ctx: BackendContext) -> None:
         ctx.expect(ctx.store.exists(new), False, "exists of a new key of the batch")
 
 
-@backend_case("BKEY-010")
+@backend_case("BKEY-010", after=(*BACKEND.base, "BKEY-006"))
 def neighbours_are_left_alone(ctx: BackendContext) -> None:
     """Writing and deleting a key touches no key that begins like it or with it."""
     around = [ctx.key(name) for name in ("", "k", "k1", "k:1", "k*", "K", "1k", "kk")]

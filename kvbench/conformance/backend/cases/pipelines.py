@@ -9,7 +9,7 @@ from typing import cast
 from kvbench.conformance.backend.cases.base import LONG_TTL_S
 from kvbench.conformance.backend.context import BackendContext
 from kvbench.conformance.backend.guard import NO_TEXT
-from kvbench.conformance.backend.suite import backend_case
+from kvbench.conformance.backend.suite import BACKEND, backend_case
 from kvbench.model import Pairs, Value
 
 PIPELINING = ("pipelining",)
@@ -112,7 +112,7 @@ def none_and_many(ctx: BackendContext) -> None:
     ctx.expect(store.mget(keys[-2:]), [None, None], "mget of the last two")
 
 
-@backend_case("BPIPE-007", needs=PIPELINING)
+@backend_case("BPIPE-007", needs=PIPELINING, after=(*BACKEND.base, "BPIPE-006"))
 def large_values(ctx: BackendContext) -> None:
     """Values that no buffer holds go and come, also when one key is asked for again and again."""
     keys = ctx.keys(LARGE_KEYS)

@@ -44,7 +44,7 @@ def _batches_of(context: WireContext, size: int) -> list[Action]:
     batches = [
         Action("mget", asked), Action("mexists", asked), Action("mdel", asked),
         Action("mset", asked, values), Action("mget", asked), Action("mexists", asked),
-        Action("mdel", asked[1:]), Action("msetex", asked, values, ttls_ms=ttls_ms),
+        Action("mdel", asked[1:] or asked), Action("msetex", asked, values, ttls_ms=ttls_ms),
         Action("mget", asked), Action("mdel", asked), Action("mget", asked),
     ]  # fmt: skip
     return [*steps, *[action for action in batches if action.name in context.capabilities]]

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kvbench.conformance.findings import CaseFailed
+from kvbench.conformance.findings import CaseFailed, evidence_of
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.everywhere import (
@@ -120,10 +120,11 @@ def play_rule(context: WireContext, rule: Rule, *, is_strict: bool = False) -> s
             for special in specials:
                 if _play(context, connection, rule, cell, special, witness, is_strict=is_strict):
                     played.add(cell)
-        except CaseFailed:
+        except CaseFailed as error:
             # An operation that refuses plain requests as well shows nothing of the rule.
-            if _accepts_plain(context, cell, witness):
-                raise
+            if error.clauses or _accepts_plain(context, cell, witness):
+                with evidence_of(*_accepted_anyway(context, rule, cell)):
+                    raise
             connection = context.connect()
     return played
 
@@ -157,7 +158,8 @@ def _play(
             raise CaseFailed(f"no refusal of {what}", str(reply))
         return True
     _expect_refused(reply, what, is_strict=is_strict)
-    context.expect_value(connection, witness, 7)
+    with evidence_of("STATUS-006"):
+        context.expect_value(connection, witness, 7)
     return True
 
 
@@ -191,6 +193,16 @@ def _register(rule: Rule) -> None:
 
 for _rule in RULES.values():
     _register(_rule)
+
+
+def _accepted_anyway(context: WireContext, rule: Rule, cell: Cell) -> tuple[str, ...]:
+    """BATCH-004 for a batch that refuses nothing, not even a wrong count: it shows only that."""
+    if not rule.is_refused or not cell.is_batch:
+        return ()
+    payload = request(cell, context.prefix)[HEADER_BYTES:]
+    miscounted = frame(cell.opcode, struct.pack(">H", cell.keys + 1) + payload[2:])
+    is_refused = context.connect().exchange(miscounted).is_refusal
+    return () if is_refused else ("BATCH-004",)
 
 
 @wire_case("LOCK-005", "LOCK-006", needs=("lock", "unlock", "extend"))
@@ -256,4 +268,5 @@ def _play_counts(context: WireContext, *, is_strict: bool) -> None:
             damaged = frame(cell.opcode, struct.pack(">H", count) + payload[2:])
             reply = connection.exchange(damaged)
             _expect_refused(reply, f"{cell} that counts {count}", is_strict=is_strict)
-            context.expect_value(connection, witness, 7)
+            with evidence_of("STATUS-006"):
+                context.expect_value(connection, witness, 7)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kvbench.conformance.findings import CaseFailed
+from kvbench.conformance.findings import CaseFailed, SetupFailed
 from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.presence import Misframed, why_misframed
 from kvbench.conformance.wire.suite import wire_case
@@ -31,6 +31,8 @@ def _problem(context: WireContext) -> Misframed | None:
     try:
         connection.request(Opcode.PING)
         connection.request(Opcode.GET, context.key().encode())
-    except CaseFailed:
+    except CaseFailed as error:
+        if {"CONN-001", "CONN-002"} & {*error.clauses}:
+            raise SetupFailed(str(error)) from None  # Frames too many can be read.
         return why_misframed((context.host, context.port), context.reply_timeout_s)
     return None

@@ -6,7 +6,7 @@ import struct
 import time
 from collections.abc import Callable, Mapping
 
-from kvbench.conformance.findings import CaseFailed
+from kvbench.conformance.findings import CaseFailed, evidence_of
 from kvbench.conformance.wire.cases.everywhere import TEN_YEARS_MS, there
 from kvbench.conformance.wire.cases.server import COUNTING_ROUNDS, counted, entries
 from kvbench.conformance.wire.connection import WireConnection
@@ -136,13 +136,16 @@ def refusals_in_every_operation_keep_keys(context: WireContext) -> None:
             payload = payload[: -len(context.prefix) - 1]
             if not context.may_send(frame(cell.opcode, payload)):
                 continue
-        connection.request(cell.opcode, payload).expect_refusal()
-        context.expect_value(connection, key, 1)
+        with evidence_of("FRAME-004"):
+            connection.request(cell.opcode, payload).expect_refusal()
+        with evidence_of("STATUS-006"):
+            context.expect_value(connection, key, 1)
         if "ttl" in context.capabilities:
             reply = connection.request(Opcode.TTL, key.encode()).expect(Status.OK)
             left_ms = int.from_bytes(reply.payload, "big", signed=True)
             if left_ms <= LONG_TTL_MS:
-                raise CaseFailed(f"the TTL as it was before {cell}", f"{left_ms} ms")
+                expected = f"the TTL as it was before {cell}"
+                raise CaseFailed(expected, f"{left_ms} ms", clauses=["TTL-010"])
 
 
 @wire_case("TTL-001")

@@ -146,8 +146,9 @@ def a_value_of_more_than_16_mib(context: WireContext) -> None:
 @wire_case("VALUE-018", needs=("mset", "mget"))
 def batches_around_powers_of_two(context: WireContext) -> None:
     """MSET and MGET of three values around 2**4 to 2**20 bytes: each whole, in its place."""
-    connection, keys = context.connect(), tuple(context.keys(3))
+    connection = context.connect()
     for power in range(4, 21):
+        keys = tuple([context.key(f"{power}:{step}") for step in range(3)])
         values = tuple([_text((1 << power) + step, salt=step + 1) for step in (-1, 0, 1)])
         request = encode(Action("mset", keys, values, context.net_ttl_ms))
         if not _is_stored(connection, request, len(request)):
@@ -161,12 +162,13 @@ def batches_around_powers_of_two(context: WireContext) -> None:
 @wire_case("VALUE-018")
 def long_texts_of_wide_characters(context: WireContext) -> None:
     """Strings over 128 KiB of characters of 2, 3 and 4 bytes, at every offset: whole."""
-    connection, key = context.connect(), context.key()
+    connection = context.connect()
     requests = {"set"} | {"mset", "msetex"} & context.capabilities
     for char in "é€𝄞":
         for offset in range(len(char.encode())):
             text = "x" * offset + char * (140_000 // len(char.encode()))
             for name in sorted(requests):
+                key = context.key(f"{name}:{offset}:{ord(char)}")
                 ttl_ms = context.net_ttl_ms
                 ttls_ms = (ttl_ms,) if name == "msetex" else ()
                 action = Action(name, (key,), (text,), 0 if ttls_ms else ttl_ms, ttls_ms)
