@@ -94,16 +94,16 @@ class NoReply(CaseFailed):
 def evidence_of(*clauses: str) -> Iterator[None]:
     """Have a failure count against these clauses, whatever else does not work.
 
-    For what is evidence by itself. Other failures count only where the operations that the case
-    has used work. A failure that names its clauses already, or a target that is lost, stays so.
+    For answers that are evidence by themselves. Other failures count only where the operations that
+    the case has used work. What names its clauses already stays as it is, and so does an answer
+    that did not come.
     """
     try:
         yield
-    except TargetLost:
+    except (TargetLost, ConnectionEnded, NoReply):
         raise
     except CaseFailed as error:
-        if not error.clauses:
-            error.clauses = clauses
+        error.clauses = error.clauses or clauses
         raise
 
 

@@ -166,7 +166,7 @@ class Runner:
         is_ground = case.name in case.suite.ground_cases
         for ground in grounds:
             proof = first.get(ground)
-            if proof is None or proof.name == case.name:
+            if proof is None or proof.name == case.name or ground == clause:
                 continue
             if is_ground and places[proof.name] >= places[case.name]:
                 continue

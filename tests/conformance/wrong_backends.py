@@ -22,6 +22,7 @@ from kvbench.errors import KvbenchError, KvError, KvRefusedError, UnsupportedErr
 from kvbench.model import (
     I64_MAX,
     I64_MIN,
+    TTL_SECONDS_MAX,
     Capability,
     check_bytes,
     check_delta,
@@ -495,7 +496,7 @@ class MonthsAreDates(MemoryBackend):
 class ShortensLongTtls(MemoryBackend):
     def set(self, key, value, ttl=None):
         is_finite = isinstance(ttl, float) and 0 < ttl < math.inf
-        super().set(key, value, min(ttl, 3.2e8) if is_finite else ttl)
+        super().set(key, value, min(ttl, TTL_SECONDS_MAX) if is_finite else ttl)
 
 
 @breaks("BTTL-010")
@@ -689,12 +690,12 @@ class CountersWrap(MemoryBackend):
 @breaks("BCNT-007", "BCNT-012")
 class IncrBySet(MemoryBackend):
     def _add(self, key, delta):
-        total = super()._add(key, 0) + delta
-        if not I64_MIN <= total <= I64_MAX:
+        held = self.get(key) if self.exists(key) else 0
+        if type(held) is not int or not I64_MIN <= held + delta <= I64_MAX:
             return super()._add(key, delta)
         time.sleep(0)
-        self.set(key, total)
-        return total
+        self.set(key, held + delta)
+        return held + delta
 
 
 @breaks("BCNT-010")
@@ -712,15 +713,15 @@ class CasByEquality(MemoryBackend):
         return held == expected
 
     def cas(self, key, expected, new, ttl=None):
+        check_key(key)
         wanted, owned, ttl_ms = self._own(key, expected), self._own(key, new), ttl_to_ms(ttl)
-        if not self.exists(key):
-            return None
-        if not self.are_equal(self.get(key), wanted):
-            return False
-        left_s = self.ttl(key) or -1
-        kept_ms = round(left_s * 1000) if left_s > 0 else 0
-        self._engine.set(key, owned, ttl_ms or kept_ms)
-        return True
+
+        def swap(present, value):
+            if not present or not self.are_equal(value, wanted):
+                return Update(False if present else None)
+            return Update(True, write=True, value=owned, ttl_ms=ttl_ms)
+
+        return self._engine.update(key, swap)
 
 
 @breaks("BCAS-005", "BCAS-006", "BCAS-007")

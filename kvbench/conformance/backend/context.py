@@ -91,6 +91,7 @@ class BackendContext(CaseContext):
         self._open_store = open_store
         self._opened: list[Backend] = []
         self._keys: dict[str, None] = {}
+        self._grounds: tuple[str, ...] | None = None
 
     @property
     def is_typed(self) -> bool:
@@ -256,7 +257,7 @@ class BackendContext(CaseContext):
     @property
     @override
     def grounds(self) -> tuple[str, ...]:
-        return grounds_of(self._guard.called)
+        return self._grounds if self._grounds is not None else grounds_of(self._guard.called)
 
     @override
     def traits(self, error: CaseFailed) -> Traits:
@@ -269,6 +270,7 @@ class BackendContext(CaseContext):
 
     @override
     def __exit__(self, *_: object) -> None:
+        self._grounds = grounds_of(self._guard.called)  # Cleaning up is no part of the case.
         for store in self._opened:
             with suppress(Exception):  # Cases about closing tell what is wrong with it.
                 store.close()

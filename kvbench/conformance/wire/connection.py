@@ -171,8 +171,11 @@ class WireConnection:
             return
         finally:
             self._socket.settimeout(self._reply_timeout_s)
+        if not data:
+            self._trace.note(self.name, "closed by the target")
+            raise CaseFailed("silence", "a close")
         self._trace.data(self.name, "<", data)
-        raise CaseFailed("silence", f"{data[:32].hex(' ')}" if data else "a close")
+        raise CaseFailed("silence", data[:32].hex(" "))
 
     def finish(self) -> None:
         """Close the sending side (FIN): the target still owes what it owes."""
