@@ -72,7 +72,9 @@ def run_again(story: Story, address: tuple[str, int]) -> Finding | None:
         return None
     target = Target(f"{address[0]}:{address[1]}", address=address)
     capabilities = discover_wire(*address)[0]
-    options = Options(Selection(), Profile(), seed=story.seed, effort=story.effort)
+    options = Options(
+        Selection(), Profile(), seed=story.seed, effort=story.effort, is_ground_checked=False
+    )
     return Runner(target, capabilities | case.needs, options).finding(case)
 
 
