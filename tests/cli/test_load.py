@@ -198,7 +198,7 @@ def test_batch_formation_has_a_row_for_each_window(kvbench):
 def test_capacity_says_what_batching_buys(kvbench, tmp_path):
     output = tmp_path / "capacity.jsonl"
     code, out, err = kvbench(
-        "capacity", "kvb://", "--slo", "p50<300ms", *SHORT[2:], "--probe", "100ms",
+        "capacity", "kvb://", "--slo", "p50<300ms", *SHORT[2:], "--probe", "300ms",
         "--batch-size", "20", "--arm", "individual,batch", "--output", output,
     )  # fmt: skip
     assert code == 0, err
