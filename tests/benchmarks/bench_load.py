@@ -14,10 +14,12 @@ import os
 import random
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -31,7 +33,8 @@ from kvbench.load.calls import Call, Op
 from kvbench.load.tally import SERVICE_TIME, Tally
 from kvbench.load.wire.call_log import PORTION_CALLS, CallLog
 from kvbench.load.wire.drive import drive
-from tests.foreign_stores import redis_server
+from kvbench.local_server import free_port
+from tests.waiting import wait_until
 
 TRIES = 3
 TURNS = 3
@@ -50,7 +53,7 @@ def url() -> Iterator[str]:
     try:
         with keep_awake():
             placement.apply(chosen)
-            with redis_server() as server:
+            with redis_in_this_session(chosen.servers) as server:
                 fill = [
                     Call(Op.SET, KEYS[at : at + 100], [b"x" * 100] * 100)
                     for at in range(0, len(KEYS), 100)
@@ -60,6 +63,38 @@ def url() -> Iterator[str]:
     finally:
         os.environ.pop(placement.SERVER_CPUS_VARIABLE, None)
         os.sched_setaffinity(0, allowed)
+
+
+@contextmanager
+def redis_in_this_session(cores: tuple[int, ...]) -> Iterator[str]:
+    """The URL of a redis-server on these cores, in this process's session.
+
+    Linux divides a core between sessions first (autogroup): in a session apart, as LocalServer has
+    it, the server would share its core equally with the process that keeps that core awake.
+    """
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("no redis-server on the PATH: apt-get install redis-server")
+    port = free_port()
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    ) as process:
+        try:
+            wait_until(lambda: accepts(port), "redis-server did not start")
+            yield f"redis://127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
+def accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 @dataclass
@@ -126,8 +161,9 @@ def resp_benchmark(server: str) -> Callable[[], Answer]:
     program = shutil.which("resp-benchmark")
     if program is None:
         pytest.skip("no resp-benchmark on the PATH: pip install resp-benchmark")
+    # Cores are counted among those that are allowed: 0 is the one that this process is pinned to.
     command = [
-        program, "-p", str(urlsplit(server).port), "-c", str(CLIENTS), "-s", "2",
+        program, "-p", str(urlsplit(server).port), "-c", str(CLIENTS), "--cores", "0", "-s", "2",
         f"GET {{key uniform {len(KEYS)}}}",
     ]  # fmt: skip
 
