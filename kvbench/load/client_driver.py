@@ -31,11 +31,8 @@ from kvbench.load.perform import Perform
 from kvbench.load.tally import (
     SINCE_INTENDED,
     LoadTally,
+    Watch,
 )
-
-Watch = Callable[[float, float, float, int], None]
-"""Gets the share of the window that is over, keys per second and the 99th percentile in nanoseconds
-of what finished lately, and the number of failed requests so far."""
 
 PAUSE_AFTER_ERROR_S = 0.01
 """A store that refuses at once is not asked more often than this by each client."""

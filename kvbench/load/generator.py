@@ -21,12 +21,12 @@ from kvbench.errors import KvConnectionError, UsageError
 from kvbench.foreign_text import target_name
 from kvbench.load.arrivals import Schedule, constant_arrivals, poisson_arrivals, split_arrivals
 from kvbench.load.calls import Call
-from kvbench.load.client_driver import ClientDriver, Watch
+from kvbench.load.client_driver import ClientDriver
 from kvbench.load.formation import Batches, form_batches
 from kvbench.load.perform import performer
 from kvbench.load.plan import Arrivals, Driver, LoadLane
 from kvbench.load.stream import CallStream, Keyspace
-from kvbench.load.tally import SINCE_INTENDED, LoadTally
+from kvbench.load.tally import SINCE_INTENDED, LoadTally, Watch
 from kvbench.load.workload import Action, LoadWorkload, Popularity
 from kvbench.registry import backend_class
 
@@ -145,7 +145,7 @@ def generate(
         batches = form_batches(schedule, spec.lane.batch_size, spec.lane.window_ns)
         formed = Formed(len(schedule) / len(batches.send_ns), batches.mean_wait_ns(schedule))
     if spec.driver is Driver.WIRE:
-        tally = _wire(spec, streams, schedule)
+        tally = _wire(spec, streams, schedule, watch)
     else:
         with open_clients(spec, backend) as backends:
             tally = _client(spec, backends, streams, schedule, batches, watch)
@@ -182,7 +182,10 @@ def _keyspace(workload: LoadWorkload, prefix: str, seed: int) -> Keyspace:
 
 
 def _wire(
-    spec: GeneratorSpec, streams: dict[int, CallStream], schedule: Schedule | None
+    spec: GeneratorSpec,
+    streams: dict[int, CallStream],
+    schedule: Schedule | None,
+    watch: Watch | None,
 ) -> LoadTally:
     from kvbench.load.wire.drive import drive
 
@@ -198,6 +201,7 @@ def _wire(
         duration_ns=spec.duration_ns,
         ttl_ms=round((spec.ttl or 0) * 1000),
         when_ready=partial(_wait_for_start, spec),
+        watch=watch,
     )
 
 

@@ -9,7 +9,7 @@ the time is that of the longest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import zip_longest
 
 import msgspec
@@ -35,6 +35,10 @@ SINCE_SENT = "since_sent"
 _SUMS = (
     "calls", "requests", "keys", "hits", "misses", "late", "unsent", "broken", "cpu_ns",
 )  # fmt: skip
+
+Watch = Callable[[float, float, float, int], None]
+"""Gets the share of the window that is over, keys per second and the 99th percentile in nanoseconds
+of what finished lately, and the number of failed requests so far."""
 
 
 class LoadTally(msgspec.Struct, kw_only=True):

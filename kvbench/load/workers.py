@@ -20,9 +20,8 @@ from typing_extensions import override
 
 from kvbench.backend import Backend
 from kvbench.errors import KvbenchError
-from kvbench.load.client_driver import Watch
 from kvbench.load.generator import Generated, GeneratorSpec, generate, open_clients
-from kvbench.load.tally import merged_tallies
+from kvbench.load.tally import Watch, merged_tallies
 
 START_DELAY_S = 0.5
 """Workers start together so long after they were asked: they draw calls and connect in less."""

@@ -14,12 +14,10 @@ import os
 import random
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -30,11 +28,10 @@ from kvbench.bench import placement
 from kvbench.bench.keep_awake import keep_awake
 from kvbench.histogram import Histogram
 from kvbench.load.calls import Call, Op
-from kvbench.load.tally import SERVICE_TIME, Tally
+from kvbench.load.tally import SERVICE_TIME, LoadTally
 from kvbench.load.wire.call_log import PORTION_CALLS, CallLog
 from kvbench.load.wire.drive import drive
-from kvbench.local_server import free_port
-from tests.waiting import wait_until
+from tests.foreign_stores import redis_server
 
 TRIES = 3
 TURNS = 3
@@ -53,7 +50,7 @@ def url() -> Iterator[str]:
     try:
         with keep_awake():
             placement.apply(chosen)
-            with redis_in_this_session(chosen.servers) as server:
+            with redis_server() as server:
                 fill = [
                     Call(Op.SET, KEYS[at : at + 100], [b"x" * 100] * 100)
                     for at in range(0, len(KEYS), 100)
@@ -63,38 +60,6 @@ def url() -> Iterator[str]:
     finally:
         os.environ.pop(placement.SERVER_CPUS_VARIABLE, None)
         os.sched_setaffinity(0, allowed)
-
-
-@contextmanager
-def redis_in_this_session(cores: tuple[int, ...]) -> Iterator[str]:
-    """The URL of a redis-server on these cores, in this process's session.
-
-    Linux divides a core between sessions first (autogroup): in a session apart, as LocalServer has
-    it, the server would share its core equally with the process that keeps that core awake.
-    """
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("no redis-server on the PATH: apt-get install redis-server")
-    port = free_port()
-    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores),
-    ) as process:
-        try:
-            wait_until(lambda: accepts(port), "redis-server did not start")
-            yield f"redis://127.0.0.1:{port}"
-        finally:
-            process.kill()
-
-
-def accepts(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
 
 
 @dataclass
@@ -110,7 +75,7 @@ class Answer:
 
 
 def measure(server: str, calls: list[Call], *, pipeline: int, duration_ns: int,
-            connections: int = CLIENTS) -> Tally:  # fmt: skip
+            connections: int = CLIENTS) -> LoadTally:  # fmt: skip
     return drive(
         server, calls, batch_size=1, pipeline=pipeline, connections=connections,
         intended_ns=None, warm_up_ns=200 * MS, duration_ns=duration_ns,
@@ -199,21 +164,25 @@ def best(attempt: Callable[[], float], bound: float) -> float:
     return max(found)
 
 
+@pytest.mark.thorough
 def test_requests_per_second_against_redis_benchmark(url):
     one, other = ours(url, 1), redis_benchmark(url, 1)
     assert best(lambda: ratio_of_rates(compare(one, other)), 1.5) >= 1.5
 
 
+@pytest.mark.thorough
 def test_requests_per_second_against_redis_benchmark_pipelined(url):
     one, other = ours(url, 16), redis_benchmark(url, 16)
     assert best(lambda: ratio_of_rates(compare(one, other)), 0.9) >= 0.9
 
 
+@pytest.mark.thorough
 def test_requests_per_second_against_resp_benchmark(url):
     one, other = ours(url, 1), resp_benchmark(url)
     assert best(lambda: ratio_of_rates(compare(one, other)), 1.5) >= 1.5
 
 
+@pytest.mark.thorough
 def test_latencies_are_those_of_redis_benchmark(url):
     """p50 and p99 with 50 clients, within 20%, as the median of ratios."""
     one, other = ours(url, 1), redis_benchmark(url, 1)
@@ -247,7 +216,7 @@ def recording_ns(calls: int = 50 * PORTION_CALLS) -> float:
     for time_ns in times:
         done(time_ns)
         sent(time_ns)
-    log.write(Tally())
+    log.write(LoadTally())
     return (time.perf_counter_ns() - began_ns) / calls
 
 

@@ -31,6 +31,7 @@ class CallLog:
         keys_per_call: of every call that is logged.
 
     Attributes:
+        keys_per_call: as given.
         done: when each call was answered. The loops append to these arrays directly, to all.
         sent: when it was sent.
         intended: when it was due; stays empty in a closed loop.
@@ -41,7 +42,7 @@ class CallLog:
         self.sent: array[int] = array("q")
         self.intended: array[int] = array("q")
         self._is_open_loop = is_open_loop
-        self._keys_per_call = keys_per_call
+        self.keys_per_call = keys_per_call
         self.begin(0, 0)
 
     def begin(self, start_ns: int, duration_ns: int) -> None:
@@ -63,6 +64,17 @@ class CallLog:
     def is_full(self) -> bool:
         """Whether so many calls are kept that portions must be counted now."""
         return len(self.done) >= KEPT_CALLS_MAX
+
+    @property
+    def finished(self) -> int:
+        """Number of calls since the beginning of the window, those after its end left out."""
+        return int(self._calls.sum()) + len(self.done) - self._counted
+
+    def recent(self, calls: int) -> list[int]:
+        """The latencies of up to so many of the last calls, in nanoseconds."""
+        starts = self.intended if self._is_open_loop else self.sent
+        pairs = zip(self.done[-calls:], starts[-calls:], strict=True)
+        return [done_ns - start_ns for done_ns, start_ns in pairs]
 
     def count_portion(self) -> bool:
         """Count some calls; returns whether any are left."""
@@ -99,7 +111,7 @@ class CallLog:
             tally.latency[SINCE_SENT] = self._since_sent.to_counts()
         else:
             tally.latency[SERVICE_TIME] = self._since_sent.to_counts()
-        tally.timeline_keys = (self._calls * self._keys_per_call).tolist()
+        tally.timeline_keys = (self._calls * self.keys_per_call).tolist()
         tally.timeline_max_ns = self._slowest_ns.tolist()
 
 

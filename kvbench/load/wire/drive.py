@@ -16,7 +16,7 @@ from kvbench.clock import NS_PER_S
 from kvbench.errors import UsageError
 from kvbench.load.arrivals import Schedule
 from kvbench.load.calls import Call
-from kvbench.load.tally import LoadTally
+from kvbench.load.tally import LoadTally, Watch
 from kvbench.load.wire.call_log import CallLog
 from kvbench.load.wire.closed import ClosedLoop
 from kvbench.load.wire.endpoint import endpoint
@@ -29,6 +29,9 @@ from kvbench.load.wire.replies import Dialect
 POOL_CALLS_MAX = 65_536
 POOL_BYTES_MAX = 256 * 1024 * 1024
 """Encoded calls that are kept; the first ones of a longer series are sent over again."""
+
+WATCH_NS = 250_000_000
+WATCHED_CALLS = 2000
 
 CALL_TIMEOUT_NS = 5 * NS_PER_S
 
@@ -46,6 +49,7 @@ def drive(
     ttl_ms: int = 0,
     call_timeout_ns: int = CALL_TIMEOUT_NS,
     when_ready: Callable[[], None] = lambda: None,
+    watch: Watch | None = None,
 ) -> LoadTally:
     """Send calls for a while and return what was measured in the window after the warm-up.
 
@@ -69,6 +73,7 @@ def drive(
         ttl_ms: TTL of stored values; 0 for none.
         call_timeout_ns: a call without an answer for so long is an error ``timeout``, and its
             connection is opened anew. The function returns within this time after the window.
+        watch: called a few times a second during the window.
         when_ready: called when all connections are open; the warm-up begins when it returns.
 
     Raises:
@@ -98,14 +103,16 @@ def drive(
     try:
         open_all(loop.connections)
         when_ready()
-        return _measure(loop, warm_up_ns, duration_ns)
+        return _measure(loop, warm_up_ns, duration_ns, watch)
     finally:
         loop.connections.close_all()
         if had_gc:
             gc.enable()
 
 
-def _measure(loop: ClosedLoop | OpenLoop, warm_up_ns: int, duration_ns: int) -> LoadTally:
+def _measure(
+    loop: ClosedLoop | OpenLoop, warm_up_ns: int, duration_ns: int, watch: Watch | None
+) -> LoadTally:
     start_ns = clock()
     if isinstance(loop, OpenLoop):
         loop.start(start_ns, warm_up_ns)
@@ -115,7 +122,7 @@ def _measure(loop: ClosedLoop | OpenLoop, warm_up_ns: int, duration_ns: int) -> 
     window_ns = start_ns + warm_up_ns if isinstance(loop, OpenLoop) else clock()
     loop.begin_window(window_ns, duration_ns)
     cpu_start_ns = time.process_time_ns()
-    loop.run_until(window_ns + duration_ns)
+    _run_and_show(loop, window_ns, window_ns + duration_ns, watch)
     elapsed_ns = clock() - window_ns
     cpu_ns = time.process_time_ns() - cpu_start_ns - loop.idle_ns
     if isinstance(loop, OpenLoop):
@@ -124,6 +131,25 @@ def _measure(loop: ClosedLoop | OpenLoop, warm_up_ns: int, duration_ns: int) -> 
     tally = loop.result()
     tally.elapsed_ns, tally.cpu_ns = elapsed_ns, max(cpu_ns, 0)
     return tally
+
+
+def _run_and_show(
+    loop: ClosedLoop | OpenLoop, start_ns: int, end_ns: int, watch: Watch | None
+) -> None:
+    log, finished = loop.log, 0
+    while (now_ns := clock()) < end_ns:
+        until_ns = end_ns if watch is None else min(end_ns, now_ns + WATCH_NS)
+        loop.run_until(until_ns)
+        if watch is not None:
+            recent = sorted(log.recent(WATCHED_CALLS))
+            before, finished = finished, log.finished
+            calls_per_s = (finished - before) * NS_PER_S / max(1, clock() - now_ns)
+            watch(
+                (until_ns - start_ns) / (end_ns - start_ns),
+                calls_per_s * log.keys_per_call,
+                recent[len(recent) * 99 // 100] if recent else 0,
+                sum(loop.tally.errors.values()),
+            )
 
 
 def _prepare(
