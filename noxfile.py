@@ -196,6 +196,18 @@ def mutation(session: nox.Session) -> None:
 
 
 @nox.session
+def load(session: nox.Session) -> None:
+    """Capacity and percentiles of five stores: reports/load; wants a quiet machine, 15 minutes."""
+    session.run(sys.executable, "-m", "tests.method.load_report", *session.posargs)
+
+
+@nox.session
+def load_agreement(session: nox.Session) -> None:
+    """Whether load runs agree six times; wants a quiet machine, 5 minutes."""
+    session.run(sys.executable, "-m", "tests.method.load_agreement", *session.posargs)
+
+
+@nox.session
 def celery(session: nox.Session) -> None:
     """Measure Celery's calls: the tables of reports/celery/; wants a quiet machine."""
     session.run(
