@@ -37,9 +37,9 @@ def main() -> int:
         for name in args.names:
             command, *options = REPORTS[name]
             report = args.output / f"{name}.md"
+            files = ["--report", str(report), "--output", f"{folder}/{name}.jsonl"]
             done = subprocess.run(
-                [sys.executable, "-m", "kvbench", command, *targets, *options, *ARMS]
-                + ["--report", str(report), "--output", f"{folder}/{name}.jsonl"]
+                [sys.executable, "-m", "kvbench", command, *targets, *options, *ARMS, *files]
             )
             if done.returncode:
                 return done.returncode
