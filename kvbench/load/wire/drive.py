@@ -19,7 +19,7 @@ from kvbench.load.calls import Call
 from kvbench.load.tally import LoadTally, Watch
 from kvbench.load.wire.call_log import CallLog
 from kvbench.load.wire.closed import ClosedLoop
-from kvbench.load.wire.endpoint import endpoint
+from kvbench.load.wire.endpoint import Endpoint, endpoint
 from kvbench.load.wire.loop import clock
 from kvbench.load.wire.open import OpenLoop
 from kvbench.load.wire.opening import open_all
@@ -83,21 +83,10 @@ def drive(
         ValueError: a key or a value cannot be sent to this store.
         KvConnectionError, KvRefusedError, KvProtocolError: not all connections could be opened.
     """
-    if connections < 1 or batch_size < 1 or pipeline < 1 or duration_ns < 1:
-        raise UsageError("a load run needs a connection, a key, a request and some time at least")
-    target = endpoint(url, ttl_ms=ttl_ms)
-    prepared = _prepare(target.dialect, calls, batch_size, pipeline)
-    log = CallLog(is_open_loop=intended_ns is not None, keys_per_call=batch_size * pipeline)
-    loop: ClosedLoop | OpenLoop
-    if intended_ns is None:
-        loop = ClosedLoop(
-            target, prepared, connections=connections, log=log, call_timeout_ns=call_timeout_ns
-        )
-    else:
-        loop = OpenLoop(
-            target, prepared, intended_ns,
-            connections=connections, log=log, call_timeout_ns=call_timeout_ns,
-        )  # fmt: skip
+    loop = _make_loop(
+        endpoint(url, ttl_ms=ttl_ms), calls, batch_size, pipeline, connections, intended_ns,
+        duration_ns, call_timeout_ns,
+    )  # fmt: skip
     had_gc = gc.isenabled()
     gc.disable()  # A collection would show as a stall of the store.
     try:
@@ -108,6 +97,30 @@ def drive(
         loop.connections.close_all()
         if had_gc:
             gc.enable()
+
+
+def _make_loop(
+    target: Endpoint,
+    calls: Iterable[Call],
+    batch_size: int,
+    pipeline: int,
+    connections: int,
+    intended_ns: Schedule | None,
+    duration_ns: int,
+    call_timeout_ns: int,
+) -> ClosedLoop | OpenLoop:
+    if connections < 1 or batch_size < 1 or pipeline < 1 or duration_ns < 1:
+        raise UsageError("a load run needs a connection, a key, a request and some time at least")
+    prepared = _prepare(target.dialect, calls, batch_size, pipeline)
+    log = CallLog(is_open_loop=intended_ns is not None, keys_per_call=batch_size * pipeline)
+    if intended_ns is None:
+        return ClosedLoop(
+            target, prepared, connections=connections, log=log, call_timeout_ns=call_timeout_ns
+        )
+    return OpenLoop(
+        target, prepared, intended_ns,
+        connections=connections, log=log, call_timeout_ns=call_timeout_ns,
+    )  # fmt: skip
 
 
 def _measure(
