@@ -79,13 +79,12 @@ def build_document(results: Results, beside: Results | None = None) -> Document:
         about = f"{other.name} is {text.plain(title)}" if other.name != title else other.name
         notes.append(f"{about}: {text.plain(beside.header.note or beside.header.command)}")
     sections = [*_answer_sections(summaries)]
-    is_load = bool(results.loads or results.capacities)
     if results.capacities:
         capacities = (capacity_table(results.capacities),)
         sections.append(Section("Capacity", False, _load_subtitle(results), capacities))
     if results.loads:
         sections.append(Section("Load", False, _load_subtitle(results), load_tables(results.loads)))
-    sections += [_target_section(one, other) for one in summaries if one.cells or not is_load]
+    sections += [_target_section(one, other) for one in summaries if one.cells or not _is_load(results)]
     sections.append(_run_section(results))
     return Document(
         title=f"kvbench results{_suite(results.header)}",
@@ -113,10 +112,14 @@ def _subtitle(results: Results) -> str:
     return " · ".join(parts)
 
 
+def _is_load(results: Results) -> bool:
+    """Whether these are results of `kvbench load` or `kvbench capacity`, finished or not."""
+    return "lanes" in results.header.settings and not results.cells
+
+
 def _count(results: Results) -> str:
-    lanes = len(results.loads) + len(results.capacities)
-    if lanes and not results.cells:
-        return text.count(lanes, "lane")
+    if _is_load(results):
+        return text.count(len(results.loads) + len(results.capacities), "lane")
     return text.count(len(results.cells), "cell")
 
 
