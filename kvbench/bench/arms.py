@@ -130,7 +130,7 @@ class SyncSession(Session):
     @override
     def time_slice(self, operation: BatchOperation, arm: Arm, batches: Iterable[Batch]) -> Slice:
         run = _sync_pass(self.backend, operation, arm)
-        with _gc_off():
+        with gc_off():
             cpu_ns, start_ns = time.process_time_ns(), time.perf_counter_ns()
             for batch in batches:
                 run(batch)
@@ -164,7 +164,7 @@ class AsyncSession(Session):
             end_ns = time.perf_counter_ns()
             return Slice(end_ns - start_ns, time.process_time_ns() - cpu_ns)
 
-        with _gc_off():
+        with gc_off():
             return self._run(timed())
 
     def _run(self, coroutine: Coroutine[None, None, _T]) -> _T:
@@ -180,7 +180,8 @@ class AsyncSession(Session):
 
 
 @contextmanager
-def _gc_off() -> Iterator[None]:
+def gc_off() -> Iterator[None]:
+    """Garbage collection is off during a ``with`` block."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -22,6 +22,7 @@ from itertools import count
 import numpy as np
 
 from kvbench.backend import Backend
+from kvbench.bench.arms import gc_off
 from kvbench.errors import KvConnectionError, KvError, KvTimeoutError
 from kvbench.load.arrivals import Schedule
 from kvbench.load.calls import Call, Op
@@ -153,10 +154,6 @@ class ClientDriver:
             tally.latency[SINCE_INTENDED] = key_latency(window, schedule + begin_ns, batches)
         return tally
 
-    def stop(self) -> None:
-        """End the window now: clients finish the call that they wait for."""
-        self._stop.set()
-
     def _carry_out(self, perform: Perform, call: Call, is_counted: bool, log: ClientLog) -> bool:
         """Carry out a call and log its end; returns whether the caller logs its beginning."""
         try:
@@ -198,14 +195,15 @@ class ClientDriver:
             for (perform, calls), log in zip(self._clients, logs, strict=True)
         ]
         timing = _Timing(window_ns, end_ns)
-        if len(jobs) == 1:
-            # A store inside the process may be bound to the thread that opened it: this one.
-            alone = threading.Thread(target=self._keep_time, args=(timing, logs), daemon=True)
-            alone.start()
-            jobs[0]()
-            alone.join()
-        else:
-            self._run_threads(jobs, timing, logs)
+        with gc_off():  # A collection would show as a stall of the store.
+            if len(jobs) == 1:
+                # A store inside the process may be bound to the thread that opened it: this one.
+                alone = threading.Thread(target=self._keep_time, args=(timing, logs), daemon=True)
+                alone.start()
+                jobs[0]()
+                alone.join()
+            else:
+                self._run_threads(jobs, timing, logs)
         if failures:
             raise failures[0]
         length_ns = max(1, min(timing.stopped_ns, end_ns) - window_ns)

@@ -8,7 +8,7 @@ clock leaves it. The random numbers of a client depend on the seed and on the cl
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
 from itertools import cycle
@@ -16,9 +16,8 @@ from itertools import cycle
 import msgspec
 import numpy as np
 
-from kvbench.backend import AsyncBackend, Backend
-from kvbench.errors import KvConnectionError, UsageError
-from kvbench.foreign_text import target_name
+from kvbench.backend import Backend
+from kvbench.errors import KvConnectionError
 from kvbench.load.arrivals import Schedule, constant_arrivals, poisson_arrivals, split_arrivals
 from kvbench.load.calls import Call
 from kvbench.load.client_driver import ClientDriver
@@ -28,7 +27,7 @@ from kvbench.load.plan import Arrivals, Driver, LoadLane
 from kvbench.load.stream import CallStream, Keyspace
 from kvbench.load.tally import SINCE_INTENDED, LoadTally, Watch
 from kvbench.load.workload import Action, LoadWorkload, Popularity
-from kvbench.registry import backend_class
+from kvbench.registry import open_backend
 
 _POOL_KEYS = 20_000
 """Keys of the calls that are drawn before the start, of all clients of a worker together; clients
@@ -123,7 +122,10 @@ class Generated(msgspec.Struct, frozen=True):
 
 
 def generate(
-    spec: GeneratorSpec, backend: Backend | None = None, watch: Watch | None = None
+    spec: GeneratorSpec,
+    backend: Backend | None = None,
+    watch: Watch | None = None,
+    note_inserted: Callable[[dict[int, int]], None] = lambda _: None,
 ) -> Generated:
     """Do the work of one worker.
 
@@ -132,6 +134,7 @@ def generate(
         backend: an open store inside this process, which all clients share; by default each client
             opens a connection.
         watch: called a few times a second with what was measured lately.
+        note_inserted: called with the numbers of new keys at the end, however it comes.
 
     Raises:
         UsageError: the driver cannot do this on this store.
@@ -144,14 +147,17 @@ def generate(
     if schedule is not None and spec.lane.window_ns:
         batches = form_batches(schedule, spec.lane.batch_size, spec.lane.window_ns)
         formed = Formed(len(schedule) / len(batches.send_ns), batches.mean_wait_ns(schedule))
-    if spec.driver is Driver.WIRE:
-        tally = _wire(spec, streams, schedule, watch)
-    else:
-        with open_clients(spec, backend) as backends:
-            tally = _client(spec, backends, streams, schedule, batches, watch)
+    try:
+        if spec.driver is Driver.WIRE:
+            tally = _wire(spec, streams, schedule, watch)
+        else:
+            with open_clients(spec, backend) as backends:
+                tally = _client(spec, backends, streams, schedule, batches, watch)
+    finally:
+        inserted = {number: one.inserted for number, one in streams.items() if one.inserted}
+        note_inserted(inserted)
     if schedule is not None and batches is None:
         _count_unsent(tally, schedule, spec)
-    inserted = {number: stream.inserted for number, stream in streams.items() if stream.inserted}
     return Generated(tally, inserted, formed)
 
 
@@ -260,20 +266,16 @@ def open_clients(spec: GeneratorSpec, shared: Backend | None) -> Iterator[list[B
         shared: used instead, by one client.
 
     Raises:
-        UsageError: the adapter is asynchronous.
         KvConnectionError: the store refuses a connection; the message says which.
     """
     if shared is not None:
         yield [shared]
         return
-    kind = backend_class(spec.url)
-    if issubclass(kind, AsyncBackend):
-        raise UsageError(f"{target_name(spec.url)} is asynchronous: load uses the synchronous one")
     with ExitStack() as opened:
         backends: list[Backend] = []
         for number in range(len(spec.own_clients)):
             try:
-                backends.append(opened.enter_context(kind.open(spec.url)))
+                backends.append(opened.enter_context(open_backend(spec.url)))
             except KvConnectionError as error:
                 raise KvConnectionError(
                     f"connection {number + 1} of {len(spec.own_clients)}: {error}"

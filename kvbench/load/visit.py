@@ -50,7 +50,7 @@ from kvbench.load.workers import (
 )
 from kvbench.load.workload import Action
 from kvbench.model import Capability
-from kvbench.registry import backend_class
+from kvbench.registry import backend_class, open_backend
 
 LoadSend = Callable[[LoadMessage], None]
 
@@ -96,7 +96,6 @@ class LoadVisit:
         self._url = backend.private_url or target.url
         self._is_private = bool(backend.private_url)
         self._keyspace = Keyspace(task.workload, task.prefix, task.settings.seed)
-        self._inserted: dict[int, int] = {}
         self._is_stored = False
         self._clients = task.settings.clients if backend.is_network else 1
         self._ttl = self._choose_ttl()
@@ -180,10 +179,7 @@ class LoadVisit:
         def watch(share: float, keys_per_s: float, p99_ns: float, errors: int) -> None:
             self._send(Glimpse(label, share, keys_per_s, p99_ns, errors))
 
-        done = self._workers.run(self._spec(lane, calls_per_s, length_s, warm_up_s), watch)
-        for client, count in done.inserted.items():
-            self._inserted[client] = max(count, self._inserted.get(client, 0))
-        return done
+        return self._workers.run(self._spec(lane, calls_per_s, length_s, warm_up_s), watch)
 
     def _spec(
         self, lane: LoadLane, calls_per_s: float, length_s: float, warm_up_s: float = 0.0
@@ -216,7 +212,7 @@ class LoadVisit:
         except Exception:  # noqa: BLE001 - whatever it was, a new connection may do
             pass
         try:
-            with _open_backend(self._target.url) as again:
+            with open_backend(self._target.url) as again:
                 self._remove(again)
         except Exception as error:  # noqa: BLE001 - all that is left to do is to say so
             self._send(KeysRemain(self._target.place, self._task.prefix, reason_of(error)))
@@ -239,7 +235,7 @@ class LoadVisit:
         keys = self._keyspace.keys
         for start in range(0, len(keys), _BULK_KEYS):
             backend.mdel(keys[start : start + _BULK_KEYS])
-        for client, count in self._inserted.items():
+        for client, count in self._workers.inserted.items():
             for start in range(0, count, _BULK_KEYS):
                 some = min(_BULK_KEYS, count - start)
                 backend.mdel(self._keyspace.inserted(start, some, client, self._clients))
@@ -313,7 +309,7 @@ def load_visit(
     """
     with ExitStack() as opened:
         try:
-            backend = opened.enter_context(_open_backend(target.url))
+            backend = opened.enter_context(open_backend(target.url))
             workers = opened.enter_context(_workers(task, backend))
             visit = LoadVisit(task, target, backend, workers, send)
         except Exception as error:
@@ -330,12 +326,6 @@ def load_visit(
         finally:
             with interrupts.deferred():
                 visit.leave()
-
-
-def _open_backend(url: str) -> Backend:
-    backend = backend_class(url).open(url)
-    assert isinstance(backend, Backend), "checked by check_load_target"
-    return backend
 
 
 def _workers(task: LoadTask, backend: Backend) -> Workers:

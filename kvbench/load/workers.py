@@ -37,7 +37,14 @@ class GeneratorLostError(KvbenchError):
 
 
 class Workers(ABC):
-    """Generates windows of load; a context manager."""
+    """Generates windows of load; a context manager.
+
+    Attributes:
+        inserted: the largest number of new keys of each client in any window, as far as known.
+    """
+
+    def __init__(self) -> None:
+        self.inserted: dict[int, int] = {}
 
     @abstractmethod
     def run(self, spec: GeneratorSpec, watch: Watch) -> Generated:
@@ -52,6 +59,10 @@ class Workers(ABC):
             KvConnectionError: the store refuses a connection.
             GeneratorLostError: a worker ended without a result.
         """
+
+    def _note(self, inserted: dict[int, int]) -> None:
+        for client, count in inserted.items():
+            self.inserted[client] = max(count, self.inserted.get(client, 0))
 
     def close(self) -> None:  # noqa: B027 - a worker in this process has nothing to close
         """End all workers."""
@@ -71,11 +82,12 @@ class InProcess(Workers):
     """
 
     def __init__(self, shared: Backend | None = None) -> None:
+        super().__init__()
         self._shared = shared
 
     @override
     def run(self, spec: GeneratorSpec, watch: Watch) -> Generated:
-        return generate(spec, self._shared, watch)
+        return generate(spec, self._shared, watch, self._note)
 
 
 class ChildProcesses(Workers):
@@ -86,6 +98,7 @@ class ChildProcesses(Workers):
     """
 
     def __init__(self, count: int) -> None:
+        super().__init__()
         self._pool = ProcessPoolExecutor(
             count, get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),)
         )
@@ -96,7 +109,9 @@ class ChildProcesses(Workers):
         timeout_s = START_DELAY_S + spec.length_s + GRACE_S
         try:
             done = [self._pool.submit(generate, one) for one in specs]
-            return merged_work([one.result(timeout_s) for one in done])
+            work = merged_work([one.result(timeout_s) for one in done])
+            self._note(work.inserted)
+            return work
         except BrokenProcessPool:
             raise GeneratorLostError("a load worker process was killed") from None
         except TimeoutError:

@@ -84,7 +84,9 @@ def build_document(results: Results, beside: Results | None = None) -> Document:
         sections.append(Section("Capacity", False, _load_subtitle(results), capacities))
     if results.loads:
         sections.append(Section("Load", False, _load_subtitle(results), load_tables(results.loads)))
-    sections += [_target_section(one, other) for one in summaries if one.cells or not _is_load(results)]
+    sections += [
+        _target_section(one, other) for one in summaries if one.cells or not _is_load(results)
+    ]
     sections.append(_run_section(results))
     return Document(
         title=f"kvbench results{_suite(results.header)}",
