@@ -21,6 +21,7 @@ from kvbench.conformance.selection import ledger
 from kvbench.local_server import free_port
 from kvbench.verdicts import Outcome, read_conformance
 from tests.cli.wrong_servers import NoBools, NothingStored, RightServer, WrongPong, serving
+from tests.conformance.broken_servers import StoresFirst
 
 
 @pytest.fixture
@@ -280,6 +281,20 @@ def test_a_deviation_that_is_gone_fails(kvbench, right, tmp_path):
     assert code == 1
     assert "Passed, but the profile declares a deviation" in output
     assert "↑ PING-001 (MUST) passes, but the profile says: was" in output
+
+
+def test_a_written_profile_holds_in_the_next_runs(kvbench, tmp_path):
+    """Two runs with the clauses about time; 20 were made by hand."""
+    chosen = ("SET-004", "SETNX-001", "TTL-003", "MGET-004")
+    with serving(StoresFirst()) as port:
+        args = (f"127.0.0.1:{port}", *[word for one in chosen for word in ("--only", one)])
+        assert kvbench(*args, "--write-profile", "p.toml")[0] == 1
+        path = tmp_path / "p.toml"
+        path.write_text(path.read_text().replace('reason = ""', 'reason = "stored, then refused"'))
+        assert read_profile(path, ledger()).deviation
+        for _ in range(2):
+            code, output, _ = kvbench(*args, "--profile", "p.toml")
+            assert code == 0, output
 
 
 def test_a_profile_is_not_overwritten_without_force(kvbench, right, tmp_path):
