@@ -227,3 +227,17 @@ def test_a_run_that_finds_more_wrong_than_right_ends(monkeypatch):
     assert any("more had failed than passed" in one.detail for one in found.verdicts)
     right = found_by(ThreadedDispatcher(), "GET-*")
     assert {one.outcome for one in right.values()} == {Outcome.PASSED}
+
+
+def test_keys_that_are_stored_late_are_looked_at_late():
+    """Storing takes longer than a TTL's slack: no key is taken for one that should be gone."""
+    [case] = [one for one in WIRE.cases if one.name.endswith("are_absent_to_every_operation")]
+
+    class SlowWrites(ThreadedDispatcher):
+        def _set(self, payload):
+            time.sleep(0.04)
+            return super()._set(payload)
+
+    with serving(SlowWrites()) as port:
+        finding = Runner(at(port), WIRE.vocabulary, options()).finding(case)
+    assert finding.outcome is Outcome.PASSED, finding.detail
