@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -42,7 +43,13 @@ MS = 1_000_000
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """A redis-server on a core apart, with all keys."""
+    with redis_apart() as server:
+        yield server
+
+
+@contextmanager
+def redis_apart() -> Iterator[str]:
+    """The URL of a redis-server with all keys, on another core than this process."""
     allowed = os.sched_getaffinity(0)
     chosen = placement.choose_placement()
     if not chosen.is_on:
@@ -139,10 +146,12 @@ def resp_benchmark(server: str) -> Callable[[], Answer]:
     return play
 
 
-def compare(one: Callable[[], Answer], other: Callable[[], Answer]) -> list[tuple[Answer, Answer]]:
+def compare(
+    one: Callable[[], Answer], other: Callable[[], Answer], turns: int = TURNS
+) -> list[tuple[Answer, Answer]]:
     """Both in turn, each first as often as the other but for one."""
     pairs = []
-    for turn in range(TURNS):
+    for turn in range(turns):
         if turn % 2:
             second, first = other(), one()
         else:
@@ -150,6 +159,15 @@ def compare(one: Callable[[], Answer], other: Callable[[], Answer]) -> list[tupl
         pairs.append((first, second))
         print(f"\n  {first}  |  {second}", end="")
     return pairs
+
+
+def ratios(one: Answer, other: Answer) -> tuple[float, float, float]:
+    """Ours over theirs: requests per second, p50, p99; 0 for a percentile that is not known."""
+    return (
+        one.requests_per_s / other.requests_per_s,
+        one.p50_ms / other.p50_ms if other.p50_ms else 0.0,
+        one.p99_ms / other.p99_ms if other.p99_ms else 0.0,
+    )
 
 
 def ratio_of_rates(pairs: list[tuple[Answer, Answer]]) -> float:
