@@ -29,7 +29,7 @@ Examples:
   kvbench capacity valkey:// --slo 'p99.9<10ms' --arm individual,batch --json
 
 Each round searches by open-loop runs: rates are raised until the objective is missed, bisected to
-3%, and confirmed by a longer run. Latency counts from the intended time.
+4%, and confirmed by a longer run. Latency counts from the intended time.
 
 Exit codes: 0 done, 1 a lane has no result, 2 usage, 4 target unreachable, 130 Ctrl-C.
 """
@@ -43,7 +43,7 @@ Exit codes: 0 done, 1 a lane has no result, 2 usage, 4 target unreachable, 130 C
     type=Duration(),
     default=400_000_000,
     metavar="TIME",
-    help="Shortest measurement at one rate; confirmations last four times as long. [400ms]",
+    help="Shortest measurement at one rate; confirmations last three times as long. [400ms]",
 )
 @click.pass_context
 def command(

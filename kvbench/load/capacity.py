@@ -1,7 +1,7 @@
 """The highest rate at which a store keeps a latency objective.
 
 The search of one round: the throughput of a closed loop gives the scale; open-loop probes at rising
-rates bracket the capacity; bisection on the logarithm of the rate narrows it to 3%; a longer probe
+rates bracket the capacity; bisection on the logarithm of the rate narrows it to 4%; a longer probe
 at the result confirms it, or lowers it until one does. In the search a rate that misses is tried
 twice, because other work on the machine makes a good rate miss. That favours high rates, so the
 confirmation has one chance and lasts long. A probe keeps the objective if the
@@ -20,17 +20,17 @@ from kvbench.histogram import Histogram
 from kvbench.load.objective import Objective
 from kvbench.load.tally import SINCE_INTENDED, LoadTally
 
-RESOLUTION = 1.03
+RESOLUTION = 1.04
 """The capacity is known to this ratio: finer than rounds agree."""
 
 PROBES_MAX = 24
 CONFIRMATIONS_MAX = 6
 STEP_DOWN = 0.95
 
-PROBE_MAX_S = 6.0
+PROBE_MAX_S = 3.0
 """A probe lasts until the percentile is known, but not longer than this or as asked for."""
 
-CONFIRM_FACTOR = 4.0
+CONFIRM_FACTOR = 3.0
 """A confirmation lasts so many times as long as a probe."""
 
 _FIRST = 0.6

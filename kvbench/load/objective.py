@@ -36,7 +36,7 @@ class Objective(msgspec.Struct, frozen=True):
     @property
     def calls_min(self) -> int:
         """Calls from which on the percentile has enough samples beyond it, with a margin."""
-        return round(15 / (1 - self.quantile))
+        return round(11 / (1 - self.quantile))
 
 
 def parse_objective(text: str) -> Objective:

@@ -22,8 +22,8 @@ class Queue:
     The time in it is exponential as well, so its 99th percentile is ln(100) / (served - rate).
     """
 
-    def __init__(self, disturbed: tuple[int, ...] = ()) -> None:
-        self.rng = np.random.default_rng(11)
+    def __init__(self, disturbed: tuple[int, ...] = (), seed: int = 11) -> None:
+        self.rng = np.random.default_rng(seed)
         self.disturbed = disturbed
         self.windows = 0
         self.measured_s = 0.0
@@ -53,12 +53,16 @@ class Queue:
 def test_the_capacity_of_a_queue():
     objective = parse_objective("p99<5ms")
     exact = SERVED_PER_S - math.log(100) / 0.005
-    queue = Queue()
-    found = find_capacity(objective, queue)
-    assert found.calls_per_s == pytest.approx(exact, rel=0.05)
-    assert found.closed_calls_per_s == pytest.approx(SERVED_PER_S)
-    assert found.probes[-1].keeps and found.probes[-1].calls_per_s == found.calls_per_s
-    assert queue.measured_s < 20
+    rounds = []
+    for seed in range(12):
+        queue = Queue(seed=seed)
+        found = find_capacity(objective, queue)
+        assert found.calls_per_s == pytest.approx(exact, rel=0.1)
+        assert found.closed_calls_per_s == pytest.approx(SERVED_PER_S)
+        assert found.probes[-1].keeps and found.probes[-1].calls_per_s == found.calls_per_s
+        assert queue.measured_s < 15
+        rounds.append(found.calls_per_s)
+    assert np.mean(rounds) == pytest.approx(exact, rel=0.03), "rounds scatter, without a bias"
 
 
 def test_one_disturbed_probe_changes_nothing():
@@ -66,7 +70,7 @@ def test_one_disturbed_probe_changes_nothing():
     exact = SERVED_PER_S - math.log(100) / 0.005
     for number in range(2, 6):
         found = find_capacity(objective, Queue(disturbed=(number,)))
-        assert found.calls_per_s == pytest.approx(exact, rel=0.06)
+        assert found.calls_per_s == pytest.approx(exact, rel=0.1)
 
 
 def test_no_rate_keeps_an_objective_below_the_service_time():
