@@ -86,7 +86,10 @@ class LoadGathering:
             baseline = self._individual(place)
             for lane in self._plan.lanes:
                 if reason := self._reasons.get((place, lane)):
-                    yield CapacityRecord(**self._whose(name, lane), reason=reason)
+                    objective = self._plan.objective.text if self._plan.objective else ""
+                    yield CapacityRecord(
+                        **self._whose(name, lane), objective=objective, reason=reason
+                    )
                 elif measured := self._capacities.get((place, lane)):
                     yield self._capacity(name, lane, measured, baseline)
 

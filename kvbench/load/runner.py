@@ -40,6 +40,9 @@ from kvbench.results import SCHEMA, Footer, Header, Record, Round
 _LANE_OVERHEAD_S = 0.7
 """Guess of what a lane costs beside its window, before the first round: connecting, storing."""
 
+_SEARCH_S = 15.0
+"""Guess of what the search of a lane's capacity takes, before the first round."""
+
 LoadObserver = Callable[[Event | Glimpse], None]
 """Called with every event of a load run, in order."""
 
@@ -148,6 +151,8 @@ class LoadRun:
         finally:
             elapsed_s = round(time.monotonic() - began_s, 3)
             self._rounds_s.append(elapsed_s)
+            self._measured = 0
+        self._progress(f"round {number} done", 0.0)
         if reason:
             self._observe(Warned(f"round {number} is incomplete: {reason}"))
         self._record(Round(number, elapsed_s, reason))
@@ -224,6 +229,8 @@ class LoadRun:
         settings = self._plan.settings
         done = len(self._rounds_s)
         lane_s = settings.round_s + settings.warm_up_s + _LANE_OVERHEAD_S
+        if self._plan.objective is not None:
+            lane_s = _SEARCH_S
         round_s = sum(self._rounds_s) / done if done else lanes * lane_s
         share = min(1.0, (done + share_of_round) / settings.rounds)
         left_s = max(0.0, round_s * (settings.rounds - done - share_of_round))

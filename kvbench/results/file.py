@@ -104,6 +104,11 @@ class Collection:
             case Footer():
                 self.footer = record
 
+    def _rank(self, record: LoadRecord | CapacityRecord) -> int:
+        """The place of a record's target: a lane without a result is known before the others."""
+        targets = list(self._targets)
+        return targets.index(record.target) if record.target in self._targets else len(targets)
+
     def results(self) -> Results | None:
         """All records; None before the header."""
         if self.header is None:
@@ -113,8 +118,8 @@ class Collection:
             targets=tuple(self._targets.values()),
             cells=tuple(self._cells.values()),
             curves=tuple(self._curves.values()),
-            loads=tuple(self._loads.values()),
-            capacities=tuple(self._capacities.values()),
+            loads=tuple(sorted(self._loads.values(), key=self._rank)),
+            capacities=tuple(sorted(self._capacities.values(), key=self._rank)),
             baselines=self._baselines,
             rounds=tuple(self._rounds),
             footer=self.footer,
