@@ -7,7 +7,8 @@ it becomes a ValueError, like any other damage.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from inspect import cleandoc
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -25,3 +26,21 @@ def decode(decoder: Callable[[bytes], _T], content: bytes) -> _T:
         return decoder(content)
     except RecursionError:
         raise msgspec.ValidationError("it is nested too deeply") from None
+
+
+def with_clean_descriptions(schema: Any) -> Any:
+    """A JSON Schema whose descriptions are docstrings without their indentation.
+
+    Versions of msgspec differ in that, and the schemas in the specification must not.
+    """
+    match schema:
+        case dict():
+            return {
+                name: cleandoc(value)
+                if name == "description" and isinstance(value, str)
+                else with_clean_descriptions(value)
+                for name, value in schema.items()
+            }
+        case list() | tuple():
+            return [with_clean_descriptions(one) for one in schema]
+    return schema

@@ -24,6 +24,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from kvbench.decoding import with_clean_descriptions
 from kvbench.errors import KvbenchError
 from kvbench.model import Value
 
@@ -348,7 +349,7 @@ def vector_files() -> tuple[VectorFile, ...]:
 
 def vector_schema() -> dict[str, object]:
     """The JSON Schema of a file of vectors, as stored in ``vectors/schema.json``."""
-    schema: dict[str, object] = msgspec.json.schema(VectorFile)
+    schema: dict[str, object] = with_clean_descriptions(msgspec.json.schema(VectorFile))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "kvbench wire protocol test vectors, version 1",

@@ -16,7 +16,7 @@ from typing import get_args
 
 import msgspec
 
-from kvbench.decoding import decode
+from kvbench.decoding import decode, with_clean_descriptions
 from kvbench.errors import ResultsError
 from kvbench.foreign_text import clean
 from kvbench.results.load_records import CapacityRecord, LoadRecord
@@ -142,6 +142,7 @@ def results_schema() -> bytes:
         **reference,
         "$defs": components,
     }
+    schema = with_clean_descriptions(schema)
     return msgspec.json.format(msgspec.json.encode(schema), indent=2) + b"\n"
 
 
