@@ -23,20 +23,15 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from functools import cache
 
 from kvbench.results import Figure, TwoGroups
-
-CONFIDENCE = 0.95
+from kvbench.rounds import batch_means, t_quantile
 
 DRIFT_MAX = 0.05
 """A larger spread of the control measurement makes a result unstable."""
 
 WAITED_MAX = 0.05
 """A larger share of time spent waiting for a core makes a result unstable."""
-
-PAIRED_ROUNDS_MIN = 12
-"""With fewer rounds, pairs would be too few for a useful interval."""
 
 _GROUP_ROUNDS_MIN = 2
 """A single distant round is an outlier, not a group."""
@@ -70,21 +65,9 @@ def combine(rounds: Sequence[float]) -> Figure:
     estimate = math.exp(middle)
     if len(logs) == 1:
         return Figure(estimate, rounds=list(rounds))
-    means = _batch_means(logs)
+    means = batch_means(logs)
     half = t_quantile(len(means) - 1) * statistics.stdev(means) / math.sqrt(len(means))
     return Figure(estimate, math.exp(middle - half), math.exp(middle + half), list(rounds))
-
-
-def _batch_means(logs: Sequence[float]) -> list[float]:
-    """The units of the interval: from :data:`PAIRED_ROUNDS_MIN` on, means of consecutive pairs.
-
-    Where the number is odd, the last unit has three.
-    """
-    if len(logs) < PAIRED_ROUNDS_MIN:
-        return list(logs)
-    starts = range(0, len(logs) - len(logs) % 2, 2)
-    ends = [*[start + 2 for start in starts[:-1]], len(logs)]
-    return [statistics.fmean(logs[start:end]) for start, end in zip(starts, ends, strict=True)]
 
 
 def jackknife(
@@ -185,37 +168,3 @@ def drift(control_ns: Sequence[float]) -> float:
         return 0.0
     tenths = statistics.quantiles(control_ns, n=10, method="inclusive")
     return (tenths[8] - tenths[0]) / 2 / tenths[4]
-
-
-@cache
-def t_quantile(degrees: int, confidence: float = CONFIDENCE) -> float:
-    """Two-sided quantile of Student's t: 2.776 for 4 degrees of freedom and 95%.
-
-    The distribution has a closed form for whole degrees of freedom (Abramowitz & Stegun 26.7.3 and
-    26.7.4); bisection inverts it to twelve digits.
-
-    Raises:
-        ValueError: there are no degrees of freedom.
-    """
-    if degrees < 1:
-        raise ValueError("Student's t needs at least one degree of freedom")
-    low, high = 0.0, 1e6
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _t_inside(middle, degrees) < confidence else (low, middle)
-    return (low + high) / 2
-
-
-def _t_inside(t: float, degrees: int) -> float:
-    """Probability that Student's t lies between ``-t`` and ``t``."""
-    angle = math.atan(t / math.sqrt(degrees))
-    square = math.cos(angle) ** 2
-    is_odd = degrees % 2
-    term = math.cos(angle) if is_odd else 1.0
-    total = term if degrees > 1 else 0.0
-    for k in range(3 if is_odd else 2, degrees - 1, 2):
-        term *= square * (k - 1) / k
-        total += term
-    if is_odd:
-        return 2 / math.pi * (angle + math.sin(angle) * total)
-    return math.sin(angle) * total

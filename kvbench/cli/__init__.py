@@ -38,6 +38,7 @@ COMMANDS = {
     "run": "Measure what batching gains on one or more targets.",
     "load": "Measure throughput and latency under many clients.",
     "capacity": "Search the highest rate within a latency objective.",
+    "compare": "Compare results, and fail on a slowdown.",
     "init": "Write a commented file of options for load.",
     "advise": "Recommend a batch size for a target, with reasons.",
     "report": "Render a results file again.",

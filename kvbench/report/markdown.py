@@ -19,7 +19,12 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~&])")
 
 def render_markdown(results: Results, beside: Results | None = None) -> str:
     """A report as Markdown with a newline at the end, compared with another run if given."""
-    return "\n".join(_document_lines(build_document(results, beside))) + "\n"
+    return render_document_markdown(build_document(results, beside))
+
+
+def render_document_markdown(document: Document) -> str:
+    """A document as Markdown with a newline at the end."""
+    return "\n".join(_document_lines(document)) + "\n"
 
 
 def _document_lines(document: Document) -> Iterator[str]:

@@ -32,7 +32,12 @@ _NAME_CHARS_MIN = 12
 
 def render_terminal(results: Results, console: Console, beside: Results | None = None) -> None:
     """Print a report, fitted to the console's width, compared with another run if given."""
-    for line in _document_lines(build_document(results, beside), console):
+    render_document(build_document(results, beside), console)
+
+
+def render_document(document: Document, console: Console) -> None:
+    """Print a document, fitted to the console's width."""
+    for line in _document_lines(document, console):
         console.print(line, highlight=False, no_wrap=True, overflow="crop", crop=True)
 
 

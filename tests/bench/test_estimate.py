@@ -10,19 +10,6 @@ import pytest
 
 from kvbench.bench import estimate
 
-# Two-sided 95% quantiles as printed in tables of Student's t.
-PRINTED_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 11: 2.201, 29: 2.045, 120: 1.980}
-
-
-@pytest.mark.parametrize(("degrees", "quantile"), PRINTED_T.items())
-def test_student_t_is_that_of_the_tables(degrees, quantile):
-    assert estimate.t_quantile(degrees) == pytest.approx(quantile, abs=5e-4)
-
-
-def test_student_t_needs_a_degree_of_freedom():
-    with pytest.raises(ValueError, match="degree of freedom"):
-        estimate.t_quantile(0)
-
 
 def test_rounds_are_combined_by_the_geometric_mean_with_students_t():
     rounds = [1.0, 2.0, 4.0]
