@@ -29,7 +29,10 @@ from tests.wheels import kvbench_wheel
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-OTHERS = [ROOT / name for name in ("CONTRIBUTING.md", "ARCHITECTURE.md")]
+OTHERS = [
+    ROOT / name
+    for name in ("CONTRIBUTING.md", "ARCHITECTURE.md", "docs/compare.md", "docs/thresholds.md")
+]
 ADDRESS = "127.0.0.1:16380"
 BLOCK_TIMEOUT_S = 300
 """One command installs kvbench from nothing, compiles its codec, and measures for half a minute."""

@@ -120,6 +120,7 @@ class TargetPlan:
         batch_sizes: for each operation.
         verdict: of the conformance suite; empty if unknown.
         withheld: operations that get no figure, with the reason.
+        label: its name in results; empty for its URL. It tells apart two targets of one URL.
     """
 
     url: str
@@ -127,11 +128,12 @@ class TargetPlan:
     batch_sizes: tuple[int, ...]
     verdict: str = ""
     withheld: Mapping[BatchOperation, str] = field(default_factory=dict)
+    label: str = ""
 
     @property
     def name(self) -> str:
-        """The URL as it may be printed and recorded: without a password."""
-        return target_name(self.url)
+        """As it may be printed and recorded: the label, or the URL without a password."""
+        return self.label or target_name(self.url)
 
     @property
     def cells(self) -> tuple[tuple[BatchOperation, int], ...]:

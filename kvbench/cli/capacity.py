@@ -16,6 +16,7 @@ from kvbench.cli.load_options import (
     workload_of,
 )
 from kvbench.cli.parameters import Duration
+from kvbench.cli.thresholds import fail_on, load_thresholds, print_judged
 from kvbench.load.plan import ARMS, LoadPlan
 
 DEFAULT_BATCH_SIZE = 50
@@ -27,11 +28,13 @@ Examples:
   kvbench capacity kvb:// --slo 'p99<5ms'
   kvbench capacity kvb:// valkey:// --slo 'p99<5ms' --batch-size 50
   kvbench capacity valkey:// --slo 'p99.9<10ms' --arm individual,batch --json
+  kvbench capacity kvb:// --slo 'p99<5ms' --fail-on 'batch.capacity < 50k'
 
 Each round searches by open-loop runs: rates are raised until the objective is missed, bisected to
 4%, and confirmed by a longer run. Latency counts from the intended time.
 
-Exit codes: 0 done, 1 a lane has no result, 2 usage, 4 target unreachable, 130 Ctrl-C.
+Exit codes: 0 done, 1 a lane has no result, or --fail-on, 2 usage,
+4 target unreachable, 130 Ctrl-C.
 """
 )
 @load_options
@@ -45,6 +48,7 @@ Exit codes: 0 done, 1 a lane has no result, 2 usage, 4 target unreachable, 130 C
     metavar="TIME",
     help="Shortest measurement at one rate; confirmations last three times as long. [400ms]",
 )
+@fail_on("batch.capacity < 50k")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -52,6 +56,7 @@ def command(
     targets: tuple[str, ...],
     slo: str,
     probe: int,
+    conditions: tuple[str, ...],
     output: Path | None,
     report: Path | None,
     as_json: bool,
@@ -63,7 +68,7 @@ def command(
     says otherwise): what batching buys under load.
     """
     from kvbench.cli.load_progress import choose_load_progress
-    from kvbench.cli.measuring import check_report_files, measure, print_results
+    from kvbench.cli.measuring import check_report_files, measure
     from kvbench.load.objective import parse_objective
     from kvbench.load.runner import run_load
 
@@ -74,7 +79,7 @@ def command(
     settings = settings_of(given, probe_s=probe / 1e9)
     urls = check_targets(targets, settings.driver)
     plan = LoadPlan(urls, lanes_of(given), workload_of(given), settings, objective)
+    thresholds = load_thresholds(conditions, plan)
     check_report_files(output, report)
     results, code = measure(partial(run_load, plan), choose_load_progress(), output)
-    print_results(results, as_json, report)
-    ctx.exit(code)
+    ctx.exit(print_judged(results, thresholds, code, as_json, report))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from kvbench.cli.compare_run import RUN_NAMES, measure_comparison, run_options
 from kvbench.cli.measuring import check_report_files
 from kvbench.cli.output import make_console, notify, show_document
 from kvbench.cli.parameters import Share, Words
@@ -17,6 +20,8 @@ from kvbench.errors import UsageError
 
 if TYPE_CHECKING:
     from kvbench.compare.comparison import Comparison
+
+_DEFAULT = ParameterSource.DEFAULT
 
 _THRESHOLD_MIN, _THRESHOLD_MAX = 0.001, 10.0
 
@@ -33,14 +38,19 @@ Examples:
   kvbench compare base.jsonl head.jsonl --threshold 5%
   kvbench compare base.jsonl one.jsonl two.jsonl --figures speedup
   kvbench compare base.jsonl head.jsonl --report comparison.md
+  kvbench compare --run kvb://127.0.0.1:7001 kvb://127.0.0.1:7002 --threshold 5%
+  kvbench compare --run kvb:// valkey:// --ops mget --batch-sizes 10,100
 
 A verdict is faster or slower when that is certain to 95% for all figures together (Holm).
 
 Exit codes: 0 done, 1 slower than --threshold for certain, 2 usage, or not comparable,
-3 no figure is in both.
+3 no figure is in both, 4 target unreachable, 130 Ctrl-C.
 """
 )
-@click.argument("files", nargs=-1, metavar="BASE HEAD...")
+@click.argument("names", nargs=-1, metavar="BASE HEAD...")
+@click.option(
+    "--run", "is_run", is_flag=True, help="BASE and HEAD are targets: measure them side by side."
+)
 @click.option(
     "--threshold",
     type=Share(),
@@ -60,74 +70,93 @@ Exit codes: 0 done, 1 slower than --threshold for certain, 2 usage, or not compa
     "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a Markdown report."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@run_options
 @click.pass_context
 def command(
     ctx: click.Context,
-    files: tuple[str, ...],
+    /,
+    names: tuple[str, ...],
+    is_run: bool,
     threshold: float | None,
     figures: tuple[str, ...] | None,
     force: bool,
     report: Path | None,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Compare results files of `run`, `load` or `capacity`: each HEAD with BASE.
 
-    Every figure that both have, with the ratio and its 95% interval from the rounds of both, and a
-    verdict. What only one of them has is listed.
-    """
-    check_threshold(threshold)
-    check_report_files(None, report)
-    comparisons = _compare_files([Path(file) for file in files], threshold, figures)
-    if threshold is not None and not force:
-        refuse_differences(comparisons)
-    code, notes, warning = _judge(comparisons, threshold)
-    gate = gate_record(threshold, code, "none: the figures are of files")
-    print_comparison(comparisons, notes, warning, gate, as_json, report)
-    ctx.exit(code)
-
-
-def check_threshold(threshold: float | None) -> None:
-    """Check that a threshold is in a useful range.
-
-    Raises:
-        UsageError: it is not.
+    Every figure that both have, with the ratio and its 95% interval from the rounds, and a
+    verdict. What only one of them has is listed. With --run, BASE and HEAD are targets, measured in
+    the same rounds, and a slowdown beyond the threshold is measured again in reversed order.
     """
     if threshold is not None and not _THRESHOLD_MIN <= threshold <= _THRESHOLD_MAX:
         raise UsageError(f"threshold {threshold:.3%} is not 0.1% to 1000%: write e.g. 5%")
+    check_report_files(given["output"], report)
+    measures = tuple(map(Measure, figures)) if figures else None
+    if is_run:
+        outcome = _compare_measured(names, given, threshold, measures)
+    else:
+        _refuse_run_options(ctx)
+        comparisons = _compare_files(names, threshold, measures)
+        if threshold is not None and not force:
+            _refuse_differences(comparisons)
+        outcome = _judge_files(comparisons, threshold)
+    _print(outcome, as_json, report)
+    ctx.exit(outcome.code)
 
 
-def measures_of(figures: tuple[str, ...] | None) -> tuple[Measure, ...] | None:
-    """The measures of --figures; None without it."""
-    return tuple(map(Measure, figures)) if figures else None
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """A comparison and what the gate says of it.
+
+    Attributes:
+        comparisons: of each head.
+        code: the exit code.
+        notes: sentences for the report.
+        warning: why the gate fails; empty if it does not.
+        gate: for programs; empty without a threshold.
+    """
+
+    comparisons: Sequence[Comparison]
+    code: int
+    notes: tuple[str, ...] = ()
+    warning: str = ""
+    gate: Mapping[str, object] = field(default_factory=dict)
+
+
+def _refuse_run_options(ctx: click.Context) -> None:
+    typed = [name for name in RUN_NAMES if ctx.get_parameter_source(name) is not _DEFAULT]
+    for param in ctx.command.params:
+        if param.name in typed:
+            raise UsageError(f"{param.opts[0]} goes with --run: files are already measured")
 
 
 def _compare_files(
-    paths: Sequence[Path], threshold: float | None, figures: tuple[str, ...] | None
+    names: Sequence[str], threshold: float | None, measures: Collection[Measure] | None
 ) -> list[Comparison]:
     from kvbench.compare.comparison import compare_results
     from kvbench.results import read_results
 
-    if len(paths) < 2:
+    if len(names) < 2:
         raise UsageError("give a base and at least one head: kvbench compare BASE HEAD...")
-    base, *heads = [read_results(path) for path in paths]
+    if any("://" in name for name in names):
+        raise UsageError("targets are measured with --run; without it, name results files")
+    base, *heads = [read_results(Path(name)) for name in names]
     return [
         compare_results(
             base,
             head,
-            names=(str(paths[0]), str(path)),
+            names=(names[0], name),
             threshold=THRESHOLD_DEFAULT if threshold is None else threshold,
-            measures=measures_of(figures),
+            measures=measures,
         )
-        for path, head in zip(paths[1:], heads, strict=True)
+        for name, head in zip(names[1:], heads, strict=True)
     ]
 
 
-def refuse_differences(comparisons: Sequence[Comparison]) -> None:
-    """Refuse a gate over files that differ in more than what is compared.
-
-    Raises:
-        UsageError: they do; the message names how.
-    """
+def _refuse_differences(comparisons: Sequence[Comparison]) -> None:
+    """Refuse a gate over files that differ in more than what is compared."""
     from kvbench.report.comparison_document import difference_text
 
     for one in comparisons:
@@ -139,54 +168,54 @@ def refuse_differences(comparisons: Sequence[Comparison]) -> None:
             )
 
 
-def _judge(
-    comparisons: Sequence[Comparison], threshold: float | None
-) -> tuple[int, list[str], str]:
-    """The exit code of a comparison of files, notes, and a warning if the gate fails."""
+def _judge_files(comparisons: Sequence[Comparison], threshold: float | None) -> _Outcome:
     from kvbench.cli import EXIT_FAILED, EXIT_UNVERIFIED
+    from kvbench.report.comparison_document import passed_sentence, slowdown_sentence
 
     if not any(one.rows for one in comparisons):
         notify("no figure is in both files with rounds that can be compared")
-        return EXIT_UNVERIFIED, [], ""
+        return _Outcome(comparisons, EXIT_UNVERIFIED)
     if threshold is None:
-        return 0, [], ""
-    warning = slowdown_text(comparisons, threshold)
-    if warning:
-        return EXIT_FAILED, [_FILES_NOTE], f"FAILED: {warning}"
-    return 0, [passed_text(threshold), _FILES_NOTE], ""
+        return _Outcome(comparisons, 0)
+    slow = slowdown_sentence(comparisons, threshold)
+    gate = {"threshold": threshold, "has_failed": bool(slow), "second_measurement": "none"}
+    if slow:
+        return _Outcome(comparisons, EXIT_FAILED, (_FILES_NOTE,), f"FAILED: {slow}", gate)
+    return _Outcome(comparisons, 0, (passed_sentence(threshold), _FILES_NOTE), "", gate)
 
 
-def slowdown_text(comparisons: Sequence[Comparison], threshold: float) -> str:
-    """What is slower than the threshold for certain, in words; empty if nothing is."""
-    from kvbench.report.comparison_document import row_sentence
+def _compare_measured(
+    names: Sequence[str],
+    given: Mapping[str, Any],
+    threshold: float | None,
+    measures: Collection[Measure] | None,
+) -> _Outcome:
+    from kvbench.cli import EXIT_FAILED, EXIT_UNVERIFIED
+    from kvbench.report.comparison_document import passed_sentence, slowdown_sentence
 
-    slow = [row for one in comparisons for row in one.slowdowns]
-    if not slow:
-        return ""
-    named = "; ".join(map(row_sentence, slow))
-    return f"slower by more than {threshold * 100:.6g}%: {named}."
+    measured = measure_comparison(names, given, threshold, measures)
+    both = [measured.first, *([measured.second] if measured.second else [])]
+    if measured.code or threshold is None:
+        return _Outcome(both, measured.code)
+    if not measured.first.rows:
+        notify("no figure of both targets can be compared")
+        return _Outcome(both, EXIT_UNVERIFIED)
+    gate: dict[str, object] = {"threshold": threshold, "has_failed": False}
+    if measured.second is None:
+        gate["second_measurement"] = "not needed"
+        return _Outcome(both, 0, (passed_sentence(threshold),), "", gate)
+    confirmed = slowdown_sentence([measured.second], threshold)
+    first = slowdown_sentence([measured.first], threshold)
+    if not confirmed:
+        gate["second_measurement"] = "not confirmed"
+        note = f"Passed: a second measurement in reversed order does not confirm: {first}"
+        return _Outcome(both, 0, (note,), "", gate)
+    gate |= {"has_failed": True, "second_measurement": "confirmed"}
+    warning = f"FAILED, in two measurements, the second in reversed order: {confirmed}"
+    return _Outcome(both, EXIT_FAILED, (), warning, gate)
 
 
-def passed_text(threshold: float) -> str:
-    """That the gate passes, in words."""
-    return f"Passed: no figure is slower by more than {threshold * 100:.6g}% for certain."
-
-
-def gate_record(threshold: float | None, code: int, second: str) -> dict[str, object]:
-    """The gate for programs; empty without a threshold."""
-    if threshold is None:
-        return {}
-    return {"threshold": threshold, "has_failed": code == 1, "second_measurement": second}
-
-
-def print_comparison(
-    comparisons: Sequence[Comparison],
-    notes: Sequence[str],
-    warning: str,
-    gate: dict[str, object],
-    as_json: bool,
-    report: Path | None,
-) -> None:
+def _print(outcome: _Outcome, as_json: bool, report: Path | None) -> None:
     """Print the comparison, as JSON or as tables, and write it as Markdown to ``report``."""
     from kvbench.report.comparison_document import comparison_document
     from kvbench.report.comparison_json import render_comparison_json
@@ -194,10 +223,10 @@ def print_comparison(
     from kvbench.report.output import write_report
     from kvbench.report.terminal import render_document
 
-    document = comparison_document(comparisons, notes, warning)
+    document = comparison_document(outcome.comparisons, outcome.notes, outcome.warning)
     try:
         if as_json:
-            show_document(render_comparison_json(comparisons, gate))
+            show_document(render_comparison_json(outcome.comparisons, outcome.gate))
         else:
             render_document(document, make_console())
     finally:

@@ -18,6 +18,7 @@ from kvbench.cli.load_options import (
     workload_of,
 )
 from kvbench.cli.parameters import CallRate, Duration, Durations
+from kvbench.cli.thresholds import fail_on, load_thresholds, print_judged
 
 
 @click.command(
@@ -29,6 +30,7 @@ Examples:
   kvbench load kvb:// --workload ycsb-b --rate '20k keys/s' --json
   kvbench load valkey:// --driver wire --clients 50 --pipeline 16
   kvbench load kvb:// --output load.jsonl
+  kvbench load kvb:// --fail-on 'p99 > 5ms'
   kvbench report load.jsonl --format hdr-log
   kvbench load kvb:// --batch-size 99 --rate '20k keys/s' --batch-window 1ms,2ms
   kvbench init load.toml && kvbench load --config load.toml
@@ -36,7 +38,8 @@ Examples:
 Without --rate each client sends its next call when the last is answered (closed loop: service
 time). With --rate calls follow a schedule (open loop), and latency counts from the intended time.
 
-Exit codes: 0 done, 1 a lane has no result, 2 usage, 4 target unreachable, 130 Ctrl-C.
+Exit codes: 0 done, 1 a lane has no result, or --fail-on, 2 usage,
+4 target unreachable, 130 Ctrl-C.
 """
 )
 @load_options
@@ -60,6 +63,7 @@ Exit codes: 0 done, 1 a lane has no result, 2 usage, 4 target unreachable, 130 C
     metavar="TIME,...",
     help="Form batches from keys that arrive one at a time, e.g. 0.5ms,1ms,2ms: one lane each.",
 )
+@fail_on("p99 > 5ms")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -68,6 +72,7 @@ def command(
     duration: int,
     rate: tuple[float, bool] | None,
     windows: tuple[int, ...] | None,
+    conditions: tuple[str, ...],
     output: Path | None,
     report: Path | None,
     as_json: bool,
@@ -80,14 +85,14 @@ def command(
     Keys have a random prefix, kb:..., and are removed at the end.
     """
     from kvbench.cli.load_progress import choose_load_progress
-    from kvbench.cli.measuring import check_report_files, measure, print_results
+    from kvbench.cli.measuring import check_report_files, measure
     from kvbench.load.plan import LoadPlan
     from kvbench.load.runner import run_load
 
     settings = settings_of(given, duration_s=duration / 1e9, **rate_of(rate))
     urls = check_targets(targets, settings.driver)
     plan = LoadPlan(urls, with_windows(lanes_of(given), windows), workload_of(given), settings)
+    thresholds = load_thresholds(conditions, plan)
     check_report_files(output, report)
     results, code = measure(partial(run_load, plan), choose_load_progress(), output)
-    print_results(results, as_json, report)
-    ctx.exit(code)
+    ctx.exit(print_judged(results, thresholds, code, as_json, report))

@@ -29,7 +29,7 @@ from kvbench.load.workload import WORKLOADS, Action, LoadWorkload, Popularity
 from kvbench.suggest import did_you_mean
 
 CONFIG_BYTES_MAX = 1 << 20
-_NOT_IN_FILES = ("config", "output", "report", "as_json", "help")
+_NOT_IN_FILES = ("config", "output", "report", "conditions", "as_json", "help")
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kvbench.bench.recorder import Recorder
     from kvbench.bench.runner import RunOutcome
     from kvbench.cli.run_progress import RunProgress
+    from kvbench.compare.thresholds import JudgedThreshold
     from kvbench.results import Results
 
     Start = Callable[[Callable[[Any], None], Interrupts, str], RunOutcome]
@@ -97,25 +98,40 @@ def check_report_files(output: Path | None, report: Path | None) -> None:
         raise UsageError(f"cannot write {report}: no file can be made there")
 
 
-def print_results(results: Results, as_json: bool, report: Path | None) -> None:
-    """Print the report, as JSON or as tables, and write it as Markdown to ``report``."""
-    from kvbench.report.output import write_report
+def print_results(
+    results: Results,
+    as_json: bool,
+    report: Path | None,
+    judged: Sequence[JudgedThreshold] = (),
+) -> None:
+    """Print the report, as JSON or as tables, and write it as Markdown to ``report``.
 
+    Args:
+        results: of a run.
+        as_json: instead of tables.
+        report: a file to write, or None.
+        judged: the thresholds of the run.
+    """
+    from kvbench.report.document import build_document
+    from kvbench.report.output import write_report
+    from kvbench.report.threshold_table import with_thresholds
+
+    document = with_thresholds(build_document(results), judged)
     try:
         if as_json:
             from kvbench.report.jsonreport import render_json
 
-            show_document(render_json(results))
+            show_document(render_json(results, judged))
         else:
-            from kvbench.report.terminal import render_terminal
+            from kvbench.report.terminal import render_document
 
-            render_terminal(results, make_console())
+            render_document(document, make_console())
     finally:
         # The file is written even if standard output is full.
         if report is not None:
-            from kvbench.report.markdown import render_markdown
+            from kvbench.report.markdown import render_document_markdown
 
-            write_report(report, render_markdown(results))
+            write_report(report, render_document_markdown(document))
 
 
 def carry_out(plan: Plan, output: Path | None) -> tuple[Results, int]:

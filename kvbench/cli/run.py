@@ -25,18 +25,18 @@ from kvbench.cli.measuring import (
     carry_out,
     check_address,
     check_report_files,
-    print_results,
     value_options,
 )
 from kvbench.cli.output import notify
 from kvbench.cli.parameters import Duration, Share, TargetType, Word, Words
+from kvbench.cli.thresholds import fail_on, print_judged, run_thresholds
 from kvbench.errors import UsageError
 from kvbench.model import BatchOperation
 from kvbench.registry import backend_class, target_url
 
 _TARGETS = ("memory://", "kvb://")
-_BATCH_SIZES = (10, 100, 1000)
-_OPERATIONS = (BatchOperation.MGET, BatchOperation.MSET, BatchOperation.MDEL)
+BATCH_SIZES = (10, 100, 1000)
+OPERATIONS = (BatchOperation.MGET, BatchOperation.MSET, BatchOperation.MDEL)
 _PRESETS = ("batch-operations",)
 """Names in kvbench.bench.presets; a test compares them. ``--help`` does not import that module."""
 
@@ -52,10 +52,12 @@ Examples:
   kvbench run kvb:// valkey:// --rtt 0.5ms
   kvbench run --preset batch-operations --rigorous
   kvbench run kvb:// --conformance verdicts.json
+  kvbench run kvb:// --fail-on 'mget.speedup[100] < 3'
 
 Ctrl-C ends a run early: finished results are written and printed. Twice: at once.
 
-Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreachable, 130 Ctrl-C.
+Exit codes: 0 done, 1 batch and single calls differed, or --fail-on, 2 usage,
+4 target unreachable, 130 Ctrl-C.
 """
 )
 @click.argument("targets", nargs=-1, type=TargetType(), metavar="[TARGET]...")
@@ -118,6 +120,7 @@ Exit codes: 0 done, 1 batch and single calls differed, 2 usage, 4 target unreach
     metavar="FILE",
     help="Verdicts of `kvbench check --json`; operations that do not conform get no result.",
 )
+@fail_on("mget.speedup[100] < 3")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.pass_context
 def command(
@@ -141,6 +144,7 @@ def command(
     report: Path | None,
     preset: str | None,
     conformance: Path | None,
+    conditions: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Measure what batching gains on each TARGET (default: memory:// and a private kvb://).
@@ -175,6 +179,7 @@ def command(
     plan = _make_plan(settings, preset, targets, batch_sizes, operations)
     if conformance is not None:
         plan = _with_verdicts(plan, conformance)
+    thresholds = run_thresholds(conditions, plan)
     check_report_files(output, report)
     for target in plan.targets:
         check_target(target.url, settings.value_type)
@@ -183,8 +188,7 @@ def command(
     for text in targets:
         check_address(text)
     results, code = carry_out(plan, output)
-    print_results(results, as_json, report)
-    ctx.exit(code)
+    ctx.exit(print_judged(results, thresholds, code, as_json, report))
 
 
 def _make_plan(
@@ -200,8 +204,8 @@ def _make_plan(
         from kvbench.bench.presets import PRESETS
 
         return PRESETS[preset](settings)
-    chosen = tuple(map(BatchOperation, operations)) if operations else _OPERATIONS
-    sizes = tuple(sorted(batch_sizes)) if batch_sizes else _BATCH_SIZES
+    chosen = tuple(map(BatchOperation, operations)) if operations else OPERATIONS
+    sizes = tuple(sorted(batch_sizes)) if batch_sizes else BATCH_SIZES
     urls = map(target_url, targets or _TARGETS)
     return Plan(tuple([TargetPlan(url, chosen, sizes) for url in urls]), settings)
 

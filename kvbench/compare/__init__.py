@@ -2,5 +2,6 @@
 
 ``readings`` the figures of a file that can be compared · ``change`` a figure against its base, with
 its interval · ``judgement`` verdicts on all of them, and the gate · ``differences`` what else is
-not the same · ``comparison`` two results compared.
+not the same · ``comparison`` two results compared · ``gauges`` and ``thresholds`` limits for the
+figures of one file.
 """

@@ -3,7 +3,8 @@
 Rounds are the units, on logarithms, as in the figures themselves. Rounds of two runs are
 independent: Welch's t, which allows each side its spread (Welch, "The generalization of Student's
 problem when several different population variances are involved", 1947). Where one run visited both
-sides in the same rounds, each round gives a ratio, in which what the round shares cancels.
+sides in the same rounds, each round gives a ratio, in which what the round shares cancels; so does
+a state of the machine that lasts for several rounds, and each round is a unit.
 """
 
 from __future__ import annotations
@@ -137,10 +138,9 @@ def mean_change(pairs: Sequence[tuple[Figure, Figure]], *, is_paired: bool) -> C
 
 
 def _of_logs(logs: Sequence[float]) -> Change:
-    units = batch_means(logs)
-    square = statistics.variance(units) / len(units)
+    square = statistics.variance(logs) / len(logs)
     _check_spread(square)
-    return Change(statistics.fmean(logs), math.sqrt(square), len(units) - 1, len(logs))
+    return Change(statistics.fmean(logs), math.sqrt(square), len(logs) - 1, len(logs))
 
 
 def _logs(figure: Figure, side: str) -> list[float]:

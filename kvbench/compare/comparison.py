@@ -132,11 +132,21 @@ def compare_targets(
     *,
     threshold: float = THRESHOLD_DEFAULT,
     measures: Collection[Measure] | None = None,
+    only: Collection[tuple[str, Measure]] | None = None,
 ) -> Comparison:
-    """Compare two targets of one run, by the rounds that visited both."""
+    """Compare two targets of one run, by the rounds that visited both.
+
+    Args:
+        results: of the run.
+        base: name of a target.
+        head: name of another one.
+        threshold: as in :func:`compare_results`.
+        measures: as in :func:`compare_results`.
+        only: keys of the readings to compare; None for all.
+    """
     found = store_differences(_facts(results, base), _facts(results, head), head)
     both = (results, results)
-    return _compare(both, [(base, head)], (base, head), threshold, measures, found, True)
+    return _compare(both, [(base, head)], (base, head), threshold, measures, found, True, only)
 
 
 def _compare(
@@ -147,6 +157,7 @@ def _compare(
     measures: Collection[Measure] | None,
     found: tuple[Difference, ...],
     is_paired: bool,
+    only: Collection[tuple[str, Measure]] | None = None,
 ) -> Comparison:
     limits = dict.fromkeys(SPEEDS if measures is None else measures, threshold)
     kept: list[tuple[Reading, Reading, Change]] = []
@@ -155,7 +166,9 @@ def _compare(
         olds = {one.key: one for one in readings(sides[0]) if one.target == before}
         news = {one.key: one for one in readings(sides[1]) if one.target == after}
         for key in dict.fromkeys([*olds, *news]):
-            if measures is not None and key[1] not in measures:
+            if (measures is not None and key[1] not in measures) or (
+                only is not None and key not in only
+            ):
                 continue
             try:
                 kept.append(_change(olds.get(key), news.get(key), is_paired))

@@ -46,7 +46,7 @@ def comparison_document(
     """
     first = comparisons[0]
     sections = [section for one in comparisons for section in _sections(one, len(comparisons) > 1)]
-    heads = ", ".join([text.plain(one.head_name) for one in comparisons])
+    heads = ", ".join(dict.fromkeys([text.plain(one.head_name) for one in comparisons]))
     return Document(
         title="kvbench comparison",
         subtitle=f"base {text.plain(first.base_name)} · head {heads}",
@@ -83,8 +83,22 @@ def row_sentence(row: Row) -> str:
     return f"{name} {text.ratio(ratio)} {text.bounds(ratio)}"
 
 
+def slowdown_sentence(comparisons: Sequence[Comparison], threshold: float) -> str:
+    """What is slower than the threshold for certain, in words; empty if nothing is."""
+    slow = [row for one in comparisons for row in one.slowdowns]
+    if not slow:
+        return ""
+    named = "; ".join(map(row_sentence, slow))
+    return f"slower by more than {threshold * 100:.6g}%: {named}."
+
+
+def passed_sentence(threshold: float) -> str:
+    """That the gate passes, in words."""
+    return f"Passed: no figure is slower by more than {threshold * 100:.6g}% for certain."
+
+
 def _sections(comparison: Comparison, has_several: bool) -> list[Section]:
-    head = f" {text.plain(comparison.head_name)}" if has_several else ""
+    head = f": {text.plain(comparison.head_name)}" if has_several else ""
     tables = []
     for measure in Measure:
         rows = [row for row in comparison.rows if row.base.measure is measure]

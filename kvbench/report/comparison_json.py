@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -13,12 +12,12 @@ SCHEMA = "kvbench-comparison/1"
 """Changes when a reader of the old form would misread the new one."""
 
 
-def render_comparison_json(comparisons: Sequence[Comparison], gate: dict[str, Any]) -> str:
+def render_comparison_json(comparisons: Sequence[Comparison], gate: Mapping[str, object]) -> str:
     """Indented JSON, with a newline at the end.
 
     Args:
         comparisons: of each head.
         gate: its threshold and outcome; empty without one.
     """
-    content = {"schema": SCHEMA, "gate": gate, "comparisons": list(comparisons)}
+    content = {"schema": SCHEMA, "gate": dict(gate), "comparisons": list(comparisons)}
     return msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n"

@@ -5,10 +5,12 @@ A results file is written line by line, for keeping; this is one object, read at
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
+from kvbench.compare.thresholds import JudgedThreshold
 from kvbench.report.summary import OperationSummary, TargetSummary, judge, summarise
 from kvbench.results import (
     Baselines,
@@ -71,6 +73,7 @@ class Report(msgspec.Struct, frozen=True):
         loads: of a load run, a record for each lane on each target.
         capacities: of a capacity search, the same.
         elapsed_s: None when the file has no footer.
+        thresholds: of ``--fail-on``, with what the intervals say of them.
     """
 
     schema: str
@@ -84,10 +87,16 @@ class Report(msgspec.Struct, frozen=True):
     baselines: Baselines | None
     rounds: tuple[Round, ...]
     elapsed_s: float | None
+    thresholds: tuple[JudgedThreshold, ...] = ()
 
 
-def render_json(results: Results) -> str:
-    """A report as indented JSON, with a newline at the end."""
+def render_json(results: Results, judged: Sequence[JudgedThreshold] = ()) -> str:
+    """A report as indented JSON, with a newline at the end.
+
+    Args:
+        results: of a run.
+        judged: its thresholds.
+    """
     footer = results.footer
     report = Report(
         schema=SCHEMA,
@@ -101,6 +110,7 @@ def render_json(results: Results) -> str:
         baselines=results.baselines,
         rounds=results.rounds,
         elapsed_s=footer.elapsed_s if footer else None,
+        thresholds=tuple(judged),
     )
     return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from kvbench import registry
 from kvbench.cli import main
-from kvbench.results import Results, encode_record
+from kvbench.results import Results, encode_record, read_results
 from tests.compare.compared_results import load_results, run_results
+from tests.worker_adapters import publish
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "batch-operations" / "published.jsonl"
 
@@ -163,3 +165,133 @@ def test_real_load_runs_are_compared(kvbench, tmp_path):
         assert kvbench(*load, *short, "--output", files[-1])[0] == 0
     code, out, _ = kvbench("compare", *files)
     assert code == 0 and "2 figures compared" in out and "99th percentile" in out
+
+
+QUICK = [
+    "--quick", "--rounds", "3", "--ops", "mget", "--batch-sizes", "10,100", "--no-keep-awake",
+]  # fmt: skip
+
+
+def test_the_same_target_twice_is_measured_in_one_run(kvbench, tmp_path):
+    output = tmp_path / "both.jsonl"
+    code, out, _ = kvbench("compare", "--run", "memory://", "memory://", *QUICK, "--output", output)
+    assert code == 0
+    assert "base memory:// (A) · head memory:// (B)" in out
+    assert "5 figures compared" in flow(out) and "in the same rounds" in flow(out)
+    targets = [one.target for one in read_results(output).targets]
+    assert targets == ["memory:// (A)", "memory:// (B)"]
+
+
+SLOW = '''
+"""A dict, and the same dict that spins for as long again in every call."""
+
+import time
+
+from kvbench.backend import Backend
+from kvbench.model import BatchKind, pairs_to_dict
+
+
+class Fast(Backend):
+    batch_kinds = dict.fromkeys(("mget", "mset", "mdel"), BatchKind.NATIVE)
+    spin_ns = 20_000
+
+    @classmethod
+    def open(cls, url):
+        return cls()
+
+    def __init__(self):
+        self.data = {}
+
+    def close(self):
+        pass
+
+    def spin(self):
+        end = time.perf_counter_ns() + self.spin_ns
+        while time.perf_counter_ns() < end:
+            pass
+
+    def get(self, key):
+        self.spin()
+        return self.data.get(key)
+
+    def set(self, key, value, ttl=None):
+        self.spin()
+        self.data[key] = value
+
+    def delete(self, key):
+        return self.data.pop(key, self) is not self
+
+    def exists(self, key):
+        return key in self.data
+
+    def mget(self, keys):
+        self.spin()
+        return [self.data.get(key) for key in keys]
+
+    def mset(self, pairs, ttl=None):
+        self.data.update(pairs_to_dict(pairs))
+
+    def mdel(self, keys):
+        return sum([self.data.pop(key, None) is not None for key in keys])
+
+
+class Slow(Fast):
+    spin_ns = 60_000
+'''
+
+
+@pytest.fixture
+def adapters(tmp_path, monkeypatch):
+    module = tmp_path / "spinning.py"
+    module.write_text(SLOW)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    publish(tmp_path / "package", monkeypatch, module, fast="Fast", slow="Slow")
+    monkeypatch.syspath_prepend(str(tmp_path / "package"))
+    registry._entry_points.cache_clear()
+    yield
+    registry._entry_points.cache_clear()
+
+
+def test_a_slowdown_is_measured_twice_and_fails(kvbench, adapters):
+    """Three times as slow is certain with five rounds even on a busy machine."""
+    args = ["compare", "--run", "fast://", "slow://", *QUICK, "--rounds", "6", "--json"]
+    code, out, err = kvbench(*args, "--threshold", "5%")
+    assert code == 1, err
+    assert "figures are slower: measuring once more" in err
+    found = json.loads(out)
+    assert found["gate"]["second_measurement"] == "confirmed"
+    first, second = found["comparisons"]
+    slow = {(row["head"]["name"], row["head"]["measure"]) for row in second["rows"]}
+    assert slow == {
+        (row["head"]["name"], row["head"]["measure"])
+        for row in first["rows"]
+        if row["judged"]["is_slowdown"]
+    }
+    assert slow, "only the suspects are judged again"
+
+
+def test_a_faster_head_passes_without_a_second_measurement(kvbench, adapters):
+    args = ["compare", "--run", "slow://", "fast://", *QUICK, "--rounds", "6"]
+    code, out, err = kvbench(*args, "--threshold", "5%")
+    assert code == 0, err
+    assert "measuring once more" not in err
+    assert "faster" in out and "Passed: no figure is slower by more than 5%" in flow(out)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--run", "memory://"], "--run compares two targets"),
+        (["--run", "memory://", "memry://"], "did you mean memory://"),
+        (["--run", "memory://", "memory://", "--quick", "--rigorous"], "exclude each other"),
+        (["--run", "memory://", "memory://", "--rtt", "1ms"], "no target is reached over"),
+        (["--run", "memory://", "memory://", "--rounds", "1"], "an interval needs 2"),
+        (["a.jsonl", "b.jsonl", "--rounds", "5"], "--rounds goes with --run"),
+        (["a.jsonl", "b.jsonl", "--quick"], "--quick goes with --run"),
+        (["memory://", "kvb://"], "targets are measured with --run"),
+    ],
+)
+def test_mistakes_of_run_are_one_line(kvbench, args, words):
+    code, out, err = kvbench("compare", *args)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert words in err
