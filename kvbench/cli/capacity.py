@@ -77,7 +77,7 @@ def command(
     if given["batch_size"] == 1:  # The individual arm takes no notice of it.
         given["batch_size"] = DEFAULT_BATCH_SIZE
     settings = settings_of(given, probe_s=probe / 1e9)
-    urls = check_targets(targets, settings.driver)
+    urls = check_targets(targets, settings)
     plan = LoadPlan(urls, lanes_of(given), workload_of(given), settings, objective)
     thresholds = load_thresholds(conditions, plan)
     check_report_files(output, report)

@@ -32,6 +32,8 @@ EXAMPLES = {
     "hit-ratio": '"100%"',
     "duplicates": '"0%"',
     "ttl": '"60s"',
+    "workers": "2",
+    "dask": '"tcp://10.0.0.5:8786"',
     "warm-up": '"500ms"',
     "duration": '"10s"',
     "rate": '"2000/s"',

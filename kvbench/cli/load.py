@@ -90,7 +90,7 @@ def command(
     from kvbench.load.runner import run_load
 
     settings = settings_of(given, duration_s=duration / 1e9, **rate_of(rate))
-    urls = check_targets(targets, settings.driver)
+    urls = check_targets(targets, settings)
     plan = LoadPlan(urls, with_windows(lanes_of(given), windows), workload_of(given), settings)
     thresholds = load_thresholds(conditions, plan)
     check_report_files(output, report)

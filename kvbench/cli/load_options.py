@@ -194,10 +194,14 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option(
         "--workers",
         type=int,
-        default=_DEFAULTS.workers,
-        show_default=True,
         metavar="N",
-        help="Processes that share the clients.",
+        help="Processes that share the clients. [1; with --dask all workers of the cluster]",
+    ),
+    click.option(
+        "--dask",
+        default=_DEFAULTS.dask,
+        metavar="ADDRESS",
+        help="Generate the load on a Dask cluster: its scheduler, e.g. tcp://10.0.0.5:8786.",
     ),
     click.option(
         "--arrivals",
@@ -297,7 +301,8 @@ def settings_of(given: dict[str, Any], **more: Any) -> LoadSettings:
         rounds=given["rounds"],
         arrivals=Arrivals(given["arrivals"]),
         driver=Driver(given["driver"]),
-        workers=given["workers"],
+        workers=given["workers"] if given["workers"] is not None else int(not given["dask"]),
+        dask=given["dask"],
         seed=given["seed"],
         keep_awake=not given["no_keep_awake"],
         pin=not given["no_pin"],
@@ -305,15 +310,17 @@ def settings_of(given: dict[str, Any], **more: Any) -> LoadSettings:
     )
 
 
-def check_targets(targets: tuple[str, ...], driver: Driver) -> tuple[str, ...]:
+def check_targets(targets: tuple[str, ...], settings: LoadSettings) -> tuple[str, ...]:
     """The URLs of targets, each checked.
 
     Raises:
-        UsageError: there is none, a scheme is unknown or cannot be loaded.
+        UsageError: there is none, a scheme is unknown or cannot be loaded, or the workers of a
+            cluster cannot reach it.
         BackendUnavailableError: a driver is not installed.
         KvConnectionError: where a server of the wire protocol should be, there is none.
     """
     from kvbench.cli.measuring import check_address
+    from kvbench.load.cluster import check_cluster
     from kvbench.load.visit import check_load_target
     from kvbench.registry import target_url
 
@@ -321,7 +328,9 @@ def check_targets(targets: tuple[str, ...], driver: Driver) -> tuple[str, ...]:
         raise UsageError("no target: give one or more, e.g. kvb:// or redis://127.0.0.1:6379")
     urls = tuple(map(target_url, targets))
     for url in urls:
-        check_load_target(url, driver)
+        check_load_target(url, settings.driver)
+    if settings.dask:
+        check_cluster(settings.dask, urls)
     for text in targets:
         check_address(text)
     return urls

@@ -72,7 +72,7 @@ class ClientDriver:
         streams: the calls of each client.
         perform: makes the function that carries out calls on a backend.
         requests: number of requests of a call.
-        watch: called a few times a second, in this thread.
+        watch: called a few times a second. The window ends if it raises; its exception is raised.
     """
 
     def __init__(
@@ -190,15 +190,15 @@ class ClientDriver:
         logs = [ClientLog() for _ in self._clients]
         failures: list[BaseException] = []
 
-        def guarded(perform: Perform, calls: Iterator[Call], log: ClientLog) -> None:
+        def guarded(job: Callable[[], None]) -> None:
             try:
-                client(perform, calls, log)
+                job()
             except BaseException as error:  # noqa: BLE001 - raised again in the main thread
                 failures.append(error)
                 self._stop.set()
 
         jobs = [
-            partial(guarded, perform, calls, log)
+            partial(guarded, partial(client, perform, calls, log))
             for (perform, calls), log in zip(self._clients, logs, strict=True)
         ]
         timing = _Timing(window_ns, end_ns)
@@ -206,7 +206,8 @@ class ClientDriver:
         with gc_off(), _switching_often():
             if len(jobs) == 1:
                 # A store inside the process may be bound to the thread that opened it: this one.
-                alone = threading.Thread(target=self._keep_time, args=(timing, logs), daemon=True)
+                keep_time = partial(guarded, partial(self._keep_time, timing, logs))
+                alone = threading.Thread(target=keep_time, daemon=True)
                 alone.start()
                 jobs[0]()
                 alone.join()

@@ -140,6 +140,7 @@ class LoadGathering:
             ],
             errors=sum([one.capacity.errors for one in measured]),
             waited=max([one.waited for one in measured]),
+            lost_workers=_lost_workers(measured),
             rounds=len(measured),
         )
 
@@ -170,9 +171,9 @@ class LoadGathering:
         errors: Counter[str] = Counter()
         for tally in tallies:
             errors.update(tally.errors)
-        workers = min(self._plan.settings.workers, measured[0].clients)
-        cpu_ns, elapsed_ns = sum(t.cpu_ns for t in tallies), sum(t.elapsed_ns for t in tallies)
-        client_cpu = cpu_ns / max(1, elapsed_ns) / workers
+        cpu_ns = sum([tally.cpu_ns for tally in tallies])
+        all_workers_ns = sum([one.tally.elapsed_ns * one.workers for one in measured])
+        client_cpu = cpu_ns / max(1, all_workers_ns)
         return LoadRecord(
             **self._identity(name, lane),
             clients=measured[0].clients,
@@ -191,6 +192,9 @@ class LoadGathering:
             client_cpu=round(client_cpu, 4),
             is_client_bound=opened.is_network and client_cpu > CLIENT_BOUND_CPU,
             waited=round(max([one.waited for one in measured]), 4),
+            workers=max([one.workers for one in measured]),
+            start_error_ns=max([one.start_error_ns for one in measured]),
+            lost_workers=_lost_workers(measured),
             rounds=len(measured),
             **self._formation(lane, measured),
         )
@@ -207,6 +211,10 @@ class LoadGathering:
             "wait_ns": sum([one.wait_ns for one in formed]) / len(formed),
             "expected_wait_ns": expected if is_poisson else None,
         }
+
+
+def _lost_workers(measured: Sequence[LoadMeasured | CapacityMeasured]) -> list[str]:
+    return [text for one in measured for text in one.lost]
 
 
 def _rate(counts: Sequence[int], tallies: Sequence[LoadTally]) -> Figure:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import cycle
 
 import msgspec
@@ -114,11 +114,18 @@ class Generated(msgspec.Struct, frozen=True):
         tally: what it measured.
         inserted: number of new keys of each of its clients, by the client's number.
         formed: with batch formation, how.
+        workers: number of workers whose work this is.
+        start_error_ns: a worker began so much later than ``start_at_s`` said; of several, the
+            windows of any two began at most so far apart.
+        lost: workers of the window whose work is missing, each with what it had done.
     """
 
     tally: LoadTally
     inserted: dict[int, int]
     formed: Formed | None = None
+    workers: int = 1
+    start_error_ns: int = 0
+    lost: list[str] = []
 
 
 def generate(
@@ -147,18 +154,19 @@ def generate(
     if schedule is not None and spec.lane.window_ns:
         batches = form_batches(schedule, spec.lane.batch_size, spec.lane.window_ns)
         formed = Formed(len(schedule) / len(batches.send_ns), batches.mean_wait_ns(schedule))
+    start = _Start(spec.start_at_s)
     try:
         if spec.driver is Driver.WIRE:
-            tally = _wire(spec, streams, schedule, watch)
+            tally = _wire(spec, streams, schedule, start, watch)
         else:
             with open_clients(spec, backend) as backends:
-                tally = _client(spec, backends, streams, schedule, batches, watch)
+                tally = _client(spec, backends, streams, schedule, batches, start, watch)
     finally:
         inserted = {number: one.inserted for number, one in streams.items() if one.inserted}
         note_inserted(inserted)
     if schedule is not None and batches is None:
         _count_unsent(tally, schedule, spec)
-    return Generated(tally, inserted, formed)
+    return Generated(tally, inserted, formed, start_error_ns=start.late_ns)
 
 
 def _streams(spec: GeneratorSpec) -> dict[int, CallStream]:
@@ -187,10 +195,16 @@ def _keyspace(workload: LoadWorkload, prefix: str, seed: int) -> Keyspace:
     return _make_keyspace(msgspec.json.encode(workload), prefix, seed)
 
 
+def make_keys(spec: GeneratorSpec) -> None:
+    """Make the keys of a run now, so that its first window in this process begins in time."""
+    _keyspace(spec.workload, spec.prefix, spec.seed)
+
+
 def _wire(
     spec: GeneratorSpec,
     streams: dict[int, CallStream],
     schedule: Schedule | None,
+    start: _Start,
     watch: Watch | None,
 ) -> LoadTally:
     from kvbench.load.wire.drive import drive
@@ -206,7 +220,7 @@ def _wire(
         warm_up_ns=spec.warm_up_ns,
         duration_ns=spec.duration_ns,
         ttl_ms=round((spec.ttl or 0) * 1000),
-        when_ready=partial(_wait_for_start, spec),
+        when_ready=start.wait,
         watch=watch,
     )
 
@@ -217,6 +231,7 @@ def _client(
     streams: dict[int, CallStream],
     schedule: Schedule | None,
     batches: Batches | None,
+    start: _Start,
     watch: Watch | None,
 ) -> LoadTally:
     driver = ClientDriver(
@@ -226,7 +241,7 @@ def _client(
         requests=spec.lane.pipeline,
         watch=watch,
     )
-    _wait_for_start(spec)
+    start.wait()
     if schedule is None:
         return driver.closed_loop(spec.warm_up_ns, spec.duration_ns)
     return driver.open_loop(schedule, spec.warm_up_ns, spec.duration_ns, batches)
@@ -283,6 +298,20 @@ def open_clients(spec: GeneratorSpec, shared: Backend | None) -> Iterator[list[B
         yield backends
 
 
-def _wait_for_start(spec: GeneratorSpec) -> None:
-    if spec.start_at_s:
-        time.sleep(max(0.0, spec.start_at_s - time.time()))
+class _Start:
+    """The moment at which a window's warm-up begins.
+
+    Args:
+        at_s: wall-clock time, seconds since 1970; 0 for now.
+    """
+
+    def __init__(self, at_s: float) -> None:
+        self._at_s = at_s
+        self.late_ns = 0
+        """How much later :meth:`wait` returned."""
+
+    def wait(self) -> None:
+        """Wait until then."""
+        if self._at_s:
+            time.sleep(max(0.0, self._at_s - time.time()))
+            self.late_ns = max(0, round((time.time() - self._at_s) * 1e9))

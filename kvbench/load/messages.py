@@ -79,6 +79,9 @@ class LoadMeasured(msgspec.Struct, frozen=True, tag="load-measured"):
         waited: share of the time in which other work held a core that this process or a private
             server needed.
         formed: with batch formation, how batches were formed.
+        workers: load workers whose work this is.
+        start_error_ns: the windows of any two of them began at most so far apart.
+        lost: load workers whose work is missing, each with what it had done.
     """
 
     place: int
@@ -87,6 +90,9 @@ class LoadMeasured(msgspec.Struct, frozen=True, tag="load-measured"):
     tally: LoadTally
     waited: float
     formed: Formed | None = None
+    workers: int = 1
+    start_error_ns: int = 0
+    lost: list[str] = []
 
 
 class CapacityMeasured(msgspec.Struct, frozen=True, tag="capacity-measured"):
@@ -99,6 +105,7 @@ class CapacityMeasured(msgspec.Struct, frozen=True, tag="capacity-measured"):
         clients: connections that were used.
         capacity: the result.
         waited: as in :class:`LoadMeasured`.
+        lost: as in :class:`LoadMeasured`; of all probes.
     """
 
     place: int
@@ -107,6 +114,7 @@ class CapacityMeasured(msgspec.Struct, frozen=True, tag="capacity-measured"):
     clients: int
     capacity: Capacity
     waited: float
+    lost: list[str] = []
 
 
 class LaneRefused(msgspec.Struct, frozen=True, tag="lane-refused"):

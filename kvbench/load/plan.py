@@ -117,7 +117,8 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
         arrivals: of an open loop.
         probe_s: shortest probe of a capacity search, in seconds.
         driver: what sends the requests.
-        workers: processes that share the clients.
+        workers: processes that share the clients; 0 for all workers of a cluster.
+        dask: address of the scheduler of a Dask cluster whose workers are used; empty for none.
         seed: of keys, values, arrivals and order.
         keep_awake: whether to keep the cores from sleeping.
         pin: whether to pin load generator and private servers to cores.
@@ -133,6 +134,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
     probe_s: float = 0.4
     driver: Driver = Driver.CLIENT
     workers: int = 1
+    dask: str = ""
     seed: int = 0
     keep_awake: bool = True
     pin: bool = True
@@ -147,8 +149,11 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(f"clients {self.clients} is not 1 to {CLIENTS_MAX:,}")
         if not ROUNDS_MIN <= self.rounds <= ROUNDS_MAX:
             raise UsageError(f"rounds {self.rounds} is not {ROUNDS_MIN} to {ROUNDS_MAX:,}")
-        if not 1 <= self.workers <= self.clients:
-            raise UsageError(f"workers {self.workers} is not 1 to {self.clients}, the clients")
+        fewest = 0 if self.dask else 1
+        if not fewest <= self.workers <= self.clients:
+            raise UsageError(
+                f"workers {self.workers} is not {fewest} to {self.clients}, the clients"
+            )
         if not 0.1 <= self.duration_s / self.rounds <= DURATION_S_MAX:
             raise UsageError(
                 f"duration {self.duration_s:g} s in {self.rounds} rounds: each needs 0.1 s at "
@@ -229,7 +234,7 @@ class LoadPlan:
     def _check_formation(self) -> None:
         if not self.settings.rate_keys:
             raise UsageError("a batch window needs the rate of keys: --rate '20k keys/s'")
-        if self.settings.driver is Driver.WIRE or self.settings.workers > 1:
+        if self.settings.driver is Driver.WIRE or self.settings.workers > 1 or self.settings.dask:
             raise UsageError("a batch window goes with --driver client and one worker")
         if any(lane.arm is not Arm.BATCH or lane.pipeline > 1 for lane in self.lanes):
             raise UsageError("a batch window goes with the batch arm, without --pipeline")

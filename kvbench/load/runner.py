@@ -81,7 +81,8 @@ class LoadRun:
         self._interrupts = interrupts
         self._awake = awake
         self._gathering = LoadGathering(plan)
-        self._placement = choose_placement(plan.settings.pin, plan.settings.workers)
+        here = 1 if plan.settings.dask else plan.settings.workers
+        self._placement = choose_placement(plan.settings.pin, here)
         self._placed = self._placement
         self._prefix = new_prefix()
         self._rounds_s: list[float] = []
@@ -213,6 +214,9 @@ class LoadRun:
             case LoadMeasured() | CapacityMeasured():
                 self._measured += 1
                 self._gathering.add(message)
+                for text in message.lost:
+                    name = self._plan.names[message.place]
+                    self._observe(Warned(f"{name} {message.lane}: {text}"))
             case LaneRefused():
                 self._gathering.add(message)
             case KeysRemain():

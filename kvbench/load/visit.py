@@ -112,7 +112,7 @@ class LoadVisit:
             LoadOpened(
                 self._target.place,
                 self._backend.is_network,
-                dict(self._backend.describe()),
+                {**self._backend.describe(), **self._workers.facts},
                 self._eviction_warning(),
             )
         )
@@ -159,18 +159,27 @@ class LoadVisit:
             calls_per_s = settings.calls_per_s(lane)
             done = self._window(lane, calls_per_s, settings.round_s, settings.warm_up_s, label)
             return LoadMeasured(
-                self._target.place, lane, self._clients, done.tally, waited(), done.formed
+                self._target.place,
+                lane,
+                self._clients,
+                done.tally,
+                waited(),
+                done.formed,
+                workers=done.workers,
+                start_error_ns=done.start_error_ns,
+                lost=done.lost,
             )
+        lost: list[str] = []
 
         def probe(calls_per_s: float, length_s: float) -> LoadTally:
             rate = f"at {calls_per_s * lane.keys:,.0f} keys/s" if calls_per_s else "closed loop"
-            return self._window(
-                lane, calls_per_s, length_s, PROBE_WARM_UP_S, f"{label} {rate}"
-            ).tally
+            done = self._window(lane, calls_per_s, length_s, PROBE_WARM_UP_S, f"{label} {rate}")
+            lost.extend(done.lost)
+            return done.tally
 
         found = find_capacity(task.objective, probe, settings.probe_s)
         return CapacityMeasured(
-            self._target.place, lane, task.number, self._clients, found, waited()
+            self._target.place, lane, task.number, self._clients, found, waited(), lost
         )
 
     def _window(
@@ -194,7 +203,7 @@ class LoadVisit:
             seed=settings.seed,
             number=self._task.number,
             clients=self._clients,
-            workers=min(settings.workers, self._clients),
+            workers=max(1, min(settings.workers, self._clients)),
             calls_per_s=calls_per_s,
             arrivals=settings.arrivals,
             warm_up_ns=round(warm_up_s * 1e9),
@@ -299,9 +308,20 @@ def check_load_target(url: str, driver: Driver) -> None:
 
 @contextmanager
 def load_visit(
-    task: LoadTask, target: LoadTarget, send: LoadSend, interrupts: Interrupts
+    task: LoadTask,
+    target: LoadTarget,
+    send: LoadSend,
+    interrupts: Interrupts,
+    cluster: Workers | None = None,
 ) -> Iterator[LoadVisit]:
     """Open a target during a ``with`` block, and remove the keys of the run from it.
+
+    Args:
+        task: of the round.
+        target: to open.
+        send: takes messages.
+        interrupts: held back while keys are removed.
+        cluster: what generates the load; by default this process or its children.
 
     Raises:
         UsageError, BackendUnavailableError, KvConnectionError: it cannot be opened, in a trial.
@@ -310,7 +330,7 @@ def load_visit(
     with ExitStack() as opened:
         try:
             backend = opened.enter_context(open_backend(target.url))
-            workers = opened.enter_context(_workers(task, backend))
+            workers = cluster or opened.enter_context(_workers(task, backend))
             visit = LoadVisit(task, target, backend, workers, send)
         except Exception as error:
             if task.number:

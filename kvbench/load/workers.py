@@ -1,7 +1,8 @@
 """Where windows of load are generated: in this process, or in several child processes.
 
 Several processes share the clients of a target. They start at the same wall-clock time, each
-measures its own window, and their tallies are merged.
+measures its own window, and their tallies are merged. :mod:`kvbench.load.cluster` does the same on
+other machines.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ class GeneratorLostError(KvbenchError):
     """A worker ended without a result. The message gives the details."""
 
 
+class GenerationFailedError(KvbenchError):
+    """A worker could not do its work: an error of another kind than of connecting."""
+
+
 class Workers(ABC):
     """Generates windows of load; a context manager.
 
@@ -45,6 +50,11 @@ class Workers(ABC):
 
     def __init__(self) -> None:
         self.inserted: dict[int, int] = {}
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a target's record says about them; usually nothing."""
+        return {}
 
     @abstractmethod
     def run(self, spec: GeneratorSpec, watch: Watch) -> Generated:
@@ -57,7 +67,8 @@ class Workers(ABC):
         Raises:
             UsageError: the driver cannot do this on this store.
             KvConnectionError: the store refuses a connection.
-            GeneratorLostError: a worker ended without a result.
+            GeneratorLostError: a worker ended without a result, or of several on a cluster, all.
+            GenerationFailedError: a worker on another machine met an error of another kind.
         """
 
     def _note(self, inserted: dict[int, int]) -> None:
@@ -131,7 +142,13 @@ def split(spec: GeneratorSpec, start_at_s: float) -> list[GeneratorSpec]:
 def merged_work(parts: Sequence[Generated]) -> Generated:
     """The work of several workers of one window as one."""
     inserted = {client: count for part in parts for client, count in part.inserted.items()}
-    return Generated(merged_tallies([part.tally for part in parts]), inserted)
+    return Generated(
+        merged_tallies([part.tally for part in parts]),
+        inserted,
+        workers=sum([part.workers for part in parts]),
+        start_error_ns=max([part.start_error_ns for part in parts], default=0),
+        lost=[text for part in parts for text in part.lost],
+    )
 
 
 def try_clients(spec: GeneratorSpec) -> None:

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 from kvbench.report import format as text
 from kvbench.report.entries import TableEntry, Tone, figure_entry
-from kvbench.report.load_tables import DISTURBED, WAITED_MAX, call_name
+from kvbench.report.load_tables import (
+    DISTURBED,
+    LOST_WORKER,
+    WAITED_MAX,
+    call_name,
+    lost_worker_notes,
+)
 from kvbench.report.table import Column, Table
 from kvbench.results import CapacityRecord
 
@@ -18,6 +24,7 @@ def capacity_table(capacities: Sequence[CapacityRecord]) -> Table:
         name = TableEntry(text.plain(one.target)), TableEntry(call_name(one))
         entry = figure_entry(one.keys_per_s, text.rate)
         mark = DISTURBED if one.waited > WAITED_MAX else ""
+        mark += LOST_WORKER if one.lost_workers else ""
         gain = one.gain
         rows.append(
             (
@@ -56,7 +63,7 @@ def _notes(capacities: Sequence[CapacityRecord]) -> tuple[str, ...]:
             f"{DISTURBED} other work held a core for up to {max(disturbed):.0%} of the time. Stop "
             "it, repeat."
         )
-    return tuple(notes)
+    return (*notes, *lost_worker_notes(capacities))
 
 
 def gain_sentence(one: CapacityRecord) -> str:

@@ -22,6 +22,7 @@ KINDS = {
 CLIENT_BOUND = "‡"
 DISTURBED = "†"
 UNSENT = "≥"
+LOST_WORKER = "§"
 
 WAITED_MAX = 0.05
 """A larger share of time spent waiting for a core may have changed the figures."""
@@ -110,7 +111,11 @@ def _rate(figure: Figure | None, load: LoadRecord) -> TableEntry:
     if figure is None:
         return TableEntry(text.NO_FIGURE, tone=Tone.FAINT)
     entry = figure_entry(figure, text.rate)
-    signs = {CLIENT_BOUND: load.is_client_bound, DISTURBED: load.waited > WAITED_MAX}
+    signs = {
+        CLIENT_BOUND: load.is_client_bound,
+        DISTURBED: load.waited > WAITED_MAX,
+        LOST_WORKER: bool(load.lost_workers),
+    }
     mark = "".join([sign for sign, holds in signs.items() if holds])
     return TableEntry(entry.text, entry.detail, mark)
 
@@ -164,6 +169,10 @@ def _throughput_notes(loads: Sequence[LoadRecord]) -> tuple[str, ...]:
             f"{DISTURBED} other work held a core for up to {max(disturbed):.0%} of the time. Stop "
             "it, repeat."
         )
+    apart_ns = max([load.start_error_ns for load in loads if load.workers > 1], default=0)
+    if apart_ns:
+        notes.append(f"Load workers began within {text.duration(apart_ns, 2)} of each other.")
+    notes += lost_worker_notes(loads)
     for load in loads:
         if load.errors and load.silence_ns:
             notes.append(
@@ -174,6 +183,16 @@ def _throughput_notes(loads: Sequence[LoadRecord]) -> tuple[str, ...]:
             name = f"{text.plain(load.target)}, {lane_name(load)}"
             notes.append(f"{name}: no number: {text.plain(load.reason)}")
     return tuple(notes)
+
+
+def lost_worker_notes(records: Sequence[LoadRecord | CapacityRecord]) -> list[str]:
+    """What is missing from the figures of lanes that lost a load worker."""
+    return [
+        f"{LOST_WORKER} {text.plain(one.target)}, {call_name(one)}: too low, part of the load is "
+        f"missing: {text.plain('; '.join(one.lost_workers))}."
+        for one in records
+        if one.lost_workers
+    ]
 
 
 def formation_table(loads: Sequence[LoadRecord]) -> Table:

@@ -108,6 +108,10 @@ class LoadRecord(msgspec.Struct, frozen=True, tag_field="type", tag="load", kw_o
         is_client_bound: the load generator is the bottleneck: the store could do more.
         waited: share of the time in which other work held a core that the load generator or a
             private server needed.
+        workers: processes, or workers of a cluster, that shared the clients.
+        start_error_ns: their windows began at most so far apart.
+        lost_workers: workers that were lost, each with what it had done, in words; their part of a
+            round is missing, so the rates are too low.
         rounds: number of rounds with figures.
         reason: why there is no result; empty when there is one.
     """
@@ -140,6 +144,9 @@ class LoadRecord(msgspec.Struct, frozen=True, tag_field="type", tag="load", kw_o
     client_cpu: float = 0.0
     is_client_bound: bool = False
     waited: float = 0.0
+    workers: int = 1
+    start_error_ns: int = 0
+    lost_workers: list[str] = []
     rounds: int = 0
     reason: str = ""
 
@@ -183,6 +190,7 @@ class CapacityRecord(msgspec.Struct, frozen=True, tag_field="type", tag="capacit
         points: all probes.
         errors: requests that failed in the probes.
         waited: share of the time in which other work held a core.
+        lost_workers: as in a load record.
         rounds: number of rounds with figures.
         reason: why there is no result; empty when there is one.
     """
@@ -202,5 +210,6 @@ class CapacityRecord(msgspec.Struct, frozen=True, tag_field="type", tag="capacit
     points: list[RatePoint] = []
     errors: int = 0
     waited: float = 0.0
+    lost_workers: list[str] = []
     rounds: int = 0
     reason: str = ""

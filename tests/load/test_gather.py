@@ -12,6 +12,8 @@ from kvbench.load.messages import CapacityMeasured, LaneRefused, LoadMeasured, L
 from kvbench.load.objective import parse_objective
 from kvbench.load.plan import LoadLane, LoadPlan, LoadSettings
 from kvbench.load.tally import SERVICE_TIME, SLICE_NS, LoadTally
+from kvbench.report.capacity_tables import capacity_table
+from kvbench.report.load_tables import load_tables
 
 SINGLE, BATCH = LoadLane(Arm.INDIVIDUAL), LoadLane(Arm.BATCH, 50)
 OPENED = LoadOpened(0, True, {"product": "real"})
@@ -36,8 +38,8 @@ def tally(latencies_ns, keys=1000, **changes) -> LoadTally:
     return LoadTally(**{**fields, **changes})
 
 
-def measured(one: LoadTally, lane=SINGLE, waited=0.01) -> LoadMeasured:
-    return LoadMeasured(0, lane, 20, one, waited)
+def measured(one: LoadTally, lane=SINGLE, waited=0.01, **more) -> LoadMeasured:
+    return LoadMeasured(0, lane, 20, one, waited, **more)
 
 
 def test_rates_have_an_interval_from_rounds():
@@ -48,6 +50,26 @@ def test_rates_have_an_interval_from_rounds():
     assert load.keys_per_s.rounds == [9000, 10_000, 11_000]
     assert (load.rounds, load.clients, load.hits, load.waited) == (3, 20, 3000, 0.01)
     assert load.client_cpu == 0.25 and not load.is_client_bound
+
+
+def test_a_lost_worker_marks_the_figure_and_is_not_counted_as_idle():
+    whole = measured(tally([1000] * 100), workers=2, start_error_ns=900_000)
+    less = measured(tally([1000] * 100, cpu_ns=SLICE_NS // 8), lost=["worker 2: 3 keys"])
+    [load] = gathering(whole, less).loads()
+    assert load.lost_workers == ["worker 2: 3 keys"]
+    assert (load.workers, load.start_error_ns) == (2, 900_000)
+    assert load.client_cpu == pytest.approx(3 / 8 / 3, abs=1e-4), "of three windows of workers"
+    [table, *_] = load_tables([load])
+    assert any(
+        "§ kvb://, individual: too low, part of the load is missing: worker 2: 3 keys." in note
+        for note in table.notes
+    )
+    assert "Load workers began within 900 µs of each other." in table.notes
+    lost = CapacityMeasured(0, SINGLE, 1, 20, Capacity(1000.0, 2000.0, [], 0), 0.0, ["worker 1"])
+    objective = parse_objective("p99<5ms")
+    [capacity] = gathering(lost, objective=objective).capacities()
+    assert capacity.lost_workers == ["worker 1"]
+    assert any("§" in note and "worker 1" in note for note in capacity_table([capacity]).notes)
 
 
 def test_percentiles_are_of_all_calls_and_rise():

@@ -213,6 +213,21 @@ def test_a_store_inside_the_process_is_shared():
         assert all(backend.mexists(keys[:-1])), "the last one may not have been sent"
 
 
+@pytest.mark.parametrize("clients", [1, 3])
+@pytest.mark.parametrize("driver", Driver)
+def test_a_watch_that_raises_ends_the_window(driver, clients):
+    """So a worker of a cluster ends what is not wanted any more."""
+
+    def watch(*_: object) -> None:
+        raise InterruptedError("enough")
+
+    with server() as (url, _):
+        store(url, LoadWorkload(records=500))
+        work = spec(url, driver=driver, clients=clients, duration_ns=3600 * 10**9)
+        with pytest.raises(InterruptedError, match="enough"):
+            generate(work, watch=watch)
+
+
 def test_a_refused_connection_is_named():
     with pytest.raises(KvConnectionError, match="connection 1 of 4"):
         generate(spec("kvb://127.0.0.1:1"))
