@@ -22,8 +22,8 @@ settings.load_profile("whole")
 SLOW = (
     "tests/test_docs.py", "tests/celery_backend/", "tests/integration/", "tests/mutants/",
     "tests/mutation/", "tests/method/", "tests/bench/test_killed.py",
-    "tests/bench/test_runner.py",
-    "tests/load/test_cluster.py", "tests/cli/test_secrets.py", "tests/conformance/test_foreign_keys.py",
+    "tests/bench/test_runner.py", "tests/load/test_cluster.py",
+    "tests/cli/test_secrets.py", "tests/conformance/test_foreign_keys.py",
     "tests/server/test_out_of_memory.py", "tests/specs/test_wheel.py",
 )  # fmt: skip
 """Tests that install, build, or work for many seconds. They begin first, so that none is last."""

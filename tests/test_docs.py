@@ -31,8 +31,11 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 OTHERS = [
     ROOT / name
-    for name in ("CONTRIBUTING.md", "ARCHITECTURE.md", "docs/compare.md", "docs/thresholds.md")
-]
+    for name in (
+        "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/compare.md", "docs/load/README.md",
+        "docs/thresholds.md",
+    )
+]  # fmt: skip
 ADDRESS = "127.0.0.1:16380"
 BLOCK_TIMEOUT_S = 300
 """One command installs kvbench from nothing, compiles its codec, and measures for half a minute."""

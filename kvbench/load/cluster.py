@@ -142,6 +142,9 @@ class DaskWorkers(Workers):
         self._client = _connect(address)
         try:
             self._client.subscribe_topic(TOPIC, self._take)
+            if is_trial:
+                with contextlib.suppress(TimeoutError):
+                    self._client.wait_for_workers(count or 1, timeout=CONNECT_TIMEOUT_S)
             there = sorted(self._alive())
             if not there or (is_trial and len(there) < count):
                 raise KvConnectionError(
@@ -184,7 +187,7 @@ class DaskWorkers(Workers):
     def run(self, spec: GeneratorSpec, watch: Watch) -> Generated:
         parts: list[Generated] = []
         lost: list[str] = []
-        self._drop({}, self._missing(self._workers), "was lost before this window", lost)
+        self._drop({}, self._missing(self._workers), "was lost before the window", lost)
         self._make_keys(spec)
         window = self._submit(spec)
         ends_s = time.monotonic() + START_DELAY_S + spec.length_s + GRACE_S

@@ -188,8 +188,8 @@ def _throughput_notes(loads: Sequence[LoadRecord]) -> tuple[str, ...]:
 def lost_worker_notes(records: Sequence[LoadRecord | CapacityRecord]) -> list[str]:
     """What is missing from the figures of lanes that lost a load worker."""
     return [
-        f"{LOST_WORKER} {text.plain(one.target)}, {call_name(one)}: too low, part of the load is "
-        f"missing: {text.plain('; '.join(one.lost_workers))}."
+        f"{LOST_WORKER} {text.plain(one.target)}, {call_name(one)}: the rate may be too low: "
+        f"{text.plain('; '.join(one.lost_workers))}."
         for one in records
         if one.lost_workers
     ]

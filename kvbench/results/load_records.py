@@ -111,7 +111,7 @@ class LoadRecord(msgspec.Struct, frozen=True, tag_field="type", tag="load", kw_o
         workers: processes, or workers of a cluster, that shared the clients.
         start_error_ns: their windows began at most so far apart.
         lost_workers: workers that were lost, each with what it had done, in words; their part of a
-            round is missing, so the rates are too low.
+            round is missing, so the rates may be too low.
         rounds: number of rounds with figures.
         reason: why there is no result; empty when there is one.
     """

@@ -220,12 +220,13 @@ def test_dask_is_not_installed(kvbench, monkeypatch, store):
         (["kvb://"], "targets with an address, which all workers reach: kvb://HOST"),
         (["memory://"], "memory:// is on this machine only"),
         (["sqlite://kv.db"], "sqlite:// is on this machine only"),
-        (["kvb://127.0.0.1:1", "--workers", "21"], "workers 21 is not 0 to 20, the clients"),
-        (["kvb://127.0.0.1:1", "--batch-size", "9", "--rate", "9 keys/s", "--batch-window", "1ms"],
+        (["STORE", "--workers", "21"], "workers 21 is not 0 to 20, the clients"),
+        (["STORE", "--batch-size", "9", "--rate", "9 keys/s", "--batch-window", "1ms"],
          "--driver client and one worker"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line(kvbench, scheduler, args, words):
+def test_a_mistake_is_one_line(kvbench, scheduler, store, args, words):
+    args = [store if one == "STORE" else one for one in args]
     code, _, err = kvbench("load", *args, "--dask", scheduler)
     assert code == 2 and words in err and err.count("\n") == 1, err
 
