@@ -320,7 +320,7 @@ def check_targets(targets: tuple[str, ...], settings: LoadSettings) -> tuple[str
         KvConnectionError: where a server of the wire protocol should be, there is none.
     """
     from kvbench.cli.measuring import check_address
-    from kvbench.load.cluster import check_cluster
+    from kvbench.load.cluster_address import check_cluster
     from kvbench.load.visit import check_load_target
     from kvbench.registry import target_url
 

@@ -13,11 +13,6 @@ wait is bounded. ``distributed`` is imported when a cluster is used.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import ipaddress
-import logging
-import re
-import socket
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -33,8 +28,10 @@ from kvbench import __version__
 from kvbench.bench.round import reason_of
 from kvbench.bench.runner import refusal
 from kvbench.errors import KvConnectionError, UsageError
+from kvbench.load.cluster_address import CONNECT_TIMEOUT_S, connect, is_loopback
 from kvbench.load.cluster_worker import (
     TOPIC,
+    Generation,
     GenerationFailed,
     Reply,
     WorkerReport,
@@ -42,7 +39,6 @@ from kvbench.load.cluster_worker import (
     make_keys_there,
     read_clock,
 )
-from kvbench.load.cluster_worker import Generation as _Generation
 from kvbench.load.generator import Generated, GeneratorSpec
 from kvbench.load.tally import Watch
 from kvbench.load.workers import (
@@ -53,9 +49,6 @@ from kvbench.load.workers import (
     Workers,
     merged_work,
 )
-
-CONNECT_TIMEOUT_S = 4.0
-"""A wrong address is reported within 10 s, also on a busy machine."""
 
 ANSWER_TIMEOUT_S = 5.0
 """Of scheduler and workers, for what they answer at once."""
@@ -69,8 +62,6 @@ STOP_TIMEOUT_S = 3.0
 _POLL_S = 0.05
 _LOOK_S = 0.5
 """How often the scheduler is asked which workers there are."""
-
-_ADDRESS = re.compile(r"[a-z]+://[^\s/]+:\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,37 +77,6 @@ class ClusterWorker:
     address: str
     offset_s: float
     error_s: float
-
-
-def check_cluster(address: str, urls: tuple[str, ...]) -> None:
-    """Check that a scheduler's address accepts connections, and that each target has an address.
-
-    Raises:
-        UsageError: no address, or a target inside a process of this machine.
-        KvConnectionError: nothing listens there, or the package ``distributed`` is not installed.
-    """
-    from kvbench.registry import backend_class
-
-    if not _ADDRESS.fullmatch(address):
-        raise UsageError(f"--dask {address}: write a scheduler's address, tcp://HOST:8786")
-    for url in urls:
-        if not (backend_class(url).is_network and urlsplit(url).hostname):
-            scheme = url.partition(":")[0]
-            raise UsageError(
-                f"--dask needs targets with an address, which all workers reach: {scheme}://HOST"
-                if backend_class(url).is_network
-                else f"--dask needs targets with an address: {scheme}:// is on this machine only"
-            )
-    if importlib.util.find_spec("distributed") is None:
-        raise KvConnectionError(
-            "--dask needs the package distributed, not installed; "
-            "pip install 'kvbench[distributed]'"
-        )
-    try:
-        host, port = urlsplit(address).hostname, urlsplit(address).port
-        socket.create_connection((host or "", port or 0), CONNECT_TIMEOUT_S).close()
-    except (OSError, ValueError):
-        raise KvConnectionError(_no_scheduler(address)) from None
 
 
 class DaskWorkers(Workers):
@@ -139,7 +99,7 @@ class DaskWorkers(Workers):
         self._windows = 0
         self._has_keys = False
         self._reports: dict[str, WorkerReport] = {}
-        self._client = _connect(address)
+        self._client = connect(address)
         try:
             self._client.subscribe_topic(TOPIC, self._take)
             if is_trial:
@@ -176,8 +136,8 @@ class DaskWorkers(Workers):
         """
         host = urlsplit(url).hostname or ""
         hosts = {one.address: urlsplit(one.address).hostname or "" for one in self._workers}
-        far = [address for address, place in hosts.items() if not _is_loopback(place)]
-        if far and _is_loopback(host):
+        far = [address for address, place in hosts.items() if not is_loopback(place)]
+        if far and is_loopback(host):
             raise UsageError(
                 f"{host} is another machine for the Dask worker {far[0]}: give the target's "
                 "address in your network"
@@ -367,7 +327,7 @@ class DaskWorkers(Workers):
 def _generated(worker: ClusterWorker, encoded: bytes) -> Generated:
     """The work in a worker's reply; raises the error that it reported."""
     match msgspec.json.decode(encoded, type=Reply):
-        case _Generation(generated):
+        case Generation(generated):
             return generated
         case GenerationFailed(reason):
             raise GenerationFailedError(f"the Dask worker {worker.address}: {reason}")
@@ -375,27 +335,3 @@ def _generated(worker: ClusterWorker, encoded: bytes) -> Generated:
             replace = msgspec.structs.replace
             reason = f"the Dask worker {worker.address}: {refused.reason}"
             raise refusal(replace(refused, reason=reason))
-
-
-def _connect(address: str) -> Any:
-    """A client of a scheduler. Raises KvConnectionError: it does not answer."""
-    from distributed import Client
-
-    # What matters is reported; a lost scheduler would be several tracebacks.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    try:
-        return Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False, name="kvbench")
-    except Exception:  # noqa: BLE001 - another server gives the strangest ones
-        raise KvConnectionError(_no_scheduler(address)) from None
-
-
-def _no_scheduler(address: str) -> str:
-    return f"no Dask scheduler answers at {address}; `dask scheduler` starts one"
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether a host is a machine's name for itself."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
