@@ -40,6 +40,7 @@ def test_the_app_of_the_how_to_runs(tmp_path):
     assert ended.stdout == f"{sum(2 * number for number in range(100))}\n", ended.stderr
 
 
+@pytest.mark.thorough  # Measures for a minute.
 def test_the_recipe_measures_and_writes_its_report(tmp_path):
     command = [sys.executable, DOCS / "measure.py", "--rounds", "2", "--blocks", "1", "--rtt", "0"]
     ended = subprocess.run(

@@ -195,6 +195,7 @@ def test_batch_formation_has_a_row_for_each_window(kvbench):
     assert five["wait_ns"] == pytest.approx(five["expected_wait_ns"], rel=0.3)
 
 
+@pytest.mark.thorough  # A search measures for half a minute.
 def test_capacity_says_what_batching_buys(kvbench, tmp_path):
     output = tmp_path / "capacity.jsonl"
     code, out, err = kvbench(
