@@ -150,7 +150,10 @@ def test_real_runs_are_compared(kvbench, tmp_path):
     for name in ("base", "head"):
         files.append(tmp_path / f"{name}.jsonl")
         run = ["run", "memory://", "--quick", "--rounds", "3", "--batch-sizes", "10,100"]
-        assert kvbench(*run, "--ops", "mget", "--no-keep-awake", "--output", files[-1])[0] == 0
+        assert (
+            kvbench(*run, "--ops", "mget", "--no-keep-awake", "--no-pin", "--output", files[-1])[0]
+            == 0
+        )
     code, out, err = kvbench("compare", *files, "--threshold", "1000%")
     assert (code, err) == (0, "")
     assert "5 figures compared" in out and "What else differs" not in out
@@ -161,14 +164,15 @@ def test_real_load_runs_are_compared(kvbench, tmp_path):
     for name in ("base", "head"):
         files.append(tmp_path / f"{name}.jsonl")
         load = ["load", "memory://", "--duration", "400ms", "--rounds", "2", "--warm-up", "50ms"]
-        short = ["--records", "200", "--clients", "2", "--no-keep-awake"]
+        short = ["--records", "200", "--clients", "2", "--no-keep-awake", "--no-pin"]
         assert kvbench(*load, *short, "--output", files[-1])[0] == 0
     code, out, _ = kvbench("compare", *files)
     assert code == 0 and "2 figures compared" in out and "99th percentile" in out
 
 
 QUICK = [
-    "--quick", "--rounds", "3", "--ops", "mget", "--batch-sizes", "10,100", "--no-keep-awake",
+    "--quick", "--rounds", "3", "--ops", "mget", "--batch-sizes", "10,100",
+    "--no-keep-awake", "--no-pin",
 ]  # fmt: skip
 
 

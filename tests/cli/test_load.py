@@ -21,7 +21,7 @@ from tests.foreign_stores import redis_server
 
 SHORT = [
     "--duration", "400ms", "--rounds", "2", "--warm-up", "50ms", "--records", "200",
-    "--clients", "3", "--no-keep-awake",
+    "--clients", "3", "--no-keep-awake", "--no-pin",
 ]  # fmt: skip
 
 
@@ -137,7 +137,10 @@ def test_an_open_loop_keeps_its_rate_and_reports_in_every_format(kvbench, tmp_pa
 def test_a_run_has_no_hdr_log(kvbench, tmp_path):
     output = tmp_path / "run.jsonl"
     quick = ["--quick", "--rounds", "2", "--batch-sizes", "10", "--ops", "mget"]
-    assert kvbench("run", "memory://", *quick, "--no-keep-awake", "--output", output)[0] == 0
+    assert (
+        kvbench("run", "memory://", *quick, "--no-keep-awake", "--no-pin", "--output", output)[0]
+        == 0
+    )
     code, _, err = kvbench("report", output, "--format", "hdr-log")
     assert code == 2 and "kvbench load --output" in err
 
@@ -237,7 +240,7 @@ def test_a_file_of_options(kvbench, tmp_path, monkeypatch):
     every = [line for line in lines if not line.startswith(("# ", "batch-window", "dask"))]
     short = [
         "duration = '400ms'", "rounds = 2", "records = 200", "clients = 3", "pipeline = 1",
-        "arm = ['individual']", "warm_up = '50ms'", "no-keep-awake = true",
+        "arm = ['individual']", "warm_up = '50ms'", "no-keep-awake = true", "no-pin = true",
     ]  # fmt: skip
     names = {line.split(" = ")[0].replace("_", "-") for line in short}
     every = [line for line in every if line.split(" = ")[0] not in names]

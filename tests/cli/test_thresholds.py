@@ -11,11 +11,11 @@ from kvbench.cli import main
 
 RUN = [
     "run", "memory://", "--quick", "--rounds", "3", "--ops", "mget", "--batch-sizes", "10,100",
-    "--no-keep-awake",
+    "--no-keep-awake", "--no-pin",
 ]  # fmt: skip
 LOAD = [
     "memory://", "--rounds", "2", "--warm-up", "50ms", "--records", "200", "--clients", "2",
-    "--no-keep-awake",
+    "--no-keep-awake", "--no-pin",
 ]  # fmt: skip
 
 

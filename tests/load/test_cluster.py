@@ -168,7 +168,7 @@ def kvbench(monkeypatch, capfd):
 
 SHORT = [
     "--duration", "600ms", "--rounds", "2", "--warm-up", "50ms", "--records", "200", "--clients",
-    "4", "--no-keep-awake",
+    "4", "--no-keep-awake", "--no-pin",
 ]  # fmt: skip
 
 

@@ -91,7 +91,8 @@ def test_an_open_loop_sends_every_call_of_its_schedule(lane, driver):
     assert since_intended.samples == due
     assert since_sent.samples == tally.calls
     assert since_intended.mean_ns >= since_sent.mean_ns
-    assert sum(tally.timeline_keys) == tally.keys
+    # Answers that came after the window are not in its timeline.
+    assert 0 <= tally.keys - sum(tally.timeline_keys) <= work.clients * lane.keys
 
 
 @pytest.mark.parametrize("driver", Driver)
