@@ -41,11 +41,11 @@ class NoMget(WithoutOperations):
 @pytest.mark.parametrize(
     ("scheme", "server"),
     [
-        ("kvb", CoreOnly),
         ("kvb+async", NoTtls),
         *[
             pytest.param(scheme, server, marks=pytest.mark.thorough)
             for scheme, server in (
+                ("kvb", CoreOnly),
                 ("kvb", NoTtls),
                 ("kvb", NoMget),
                 ("kvb+async", NoMget),
