@@ -32,8 +32,8 @@ README = ROOT / "README.md"
 OTHERS = [
     ROOT / name
     for name in (
-        "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/compare.md", "docs/load/README.md",
-        "docs/thresholds.md",
+        "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/compare.md", "docs/history.md",
+        "docs/load/README.md", "docs/thresholds.md",
     )
 ]  # fmt: skip
 ADDRESS = "127.0.0.1:16380"

@@ -39,6 +39,7 @@ COMMANDS = {
     "load": "Measure throughput and latency under many clients.",
     "capacity": "Search the highest rate within a latency objective.",
     "compare": "Compare results, and fail on a slowdown.",
+    "history": "Keep results, and show when a figure changed.",
     "init": "Write a commented file of options for load.",
     "advise": "Recommend a batch size for a target, with reasons.",
     "report": "Render a results file again.",

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kvbench.results import Results
+from kvbench.results import Header, Results
 
 _MACHINE = (
     "cpu", "cores", "governor", "turbo", "hypervisor", "memory_gib", "kernel", "keep_awake",
@@ -60,17 +60,23 @@ class Difference:
 
 def differences(base: Results, head: Results) -> tuple[Difference, ...]:
     """All differences of the headers: machine, versions, settings; and incomplete runs."""
-    found = []
-    for name, before, after in _unequal(base.header.environment, head.header.environment):
-        kind = DifferenceKind.MACHINE if name in _MACHINE else DifferenceKind.VERSION
-        if name not in _NOT_COMPARED:
-            found.append(Difference(kind, name, before, after, name in _SUBJECTS))
-    for name, before, after in _unequal(base.header.settings, head.header.settings):
-        if name not in _CHOICES:
-            found.append(Difference(DifferenceKind.SETTING, name, before, after))
+    found = list(header_differences(base.header, head.header))
     states = ["complete" if one.is_complete else "interrupted" for one in (base, head)]
     if states != ["complete", "complete"]:
         found.append(Difference(DifferenceKind.RUN, "outcome", states[0], states[1]))
+    return tuple(found)
+
+
+def header_differences(base: Header, head: Header) -> tuple[Difference, ...]:
+    """What differs between two runs before they measured: machine, versions, settings."""
+    found = []
+    for name, before, after in _unequal(base.environment, head.environment):
+        kind = DifferenceKind.MACHINE if name in _MACHINE else DifferenceKind.VERSION
+        if name not in _NOT_COMPARED:
+            found.append(Difference(kind, name, before, after, name in _SUBJECTS))
+    for name, before, after in _unequal(base.settings, head.settings):
+        if name not in _CHOICES:
+            found.append(Difference(DifferenceKind.SETTING, name, before, after))
     return tuple(found)
 
 

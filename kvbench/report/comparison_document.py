@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from kvbench.compare.comparison import Comparison, Row, Unpaired
 from kvbench.compare.differences import Difference
@@ -18,7 +18,7 @@ UNCHANGED = "~"
 _NAMED_MAX = 5
 """More slowdowns are counted in the answer, and named in the tables only."""
 
-_TITLES: Mapping[Measure, str] = {
+MEASURE_TITLES: Mapping[Measure, str] = {
     Measure.SPEEDUP: "Speedup of batch calls over single calls",
     Measure.KEYS_PER_S: "Keys/s",
     Measure.CALL_NS: "Time of a single call",
@@ -132,7 +132,9 @@ def _measure_table(comparison: Comparison, measure: Measure, rows: Sequence[Row]
         mean = comparison.means[measure]
         entry = TableEntry(text.ratio(mean), text.bounds(mean))
         lines.append((BLANK, TableEntry("geometric mean"), BLANK, BLANK, entry, BLANK))
-    return Table(_TITLES[measure], columns, tuple(lines), _notes(comparison, measure, rows), 2)
+    return Table(
+        MEASURE_TITLES[measure], columns, tuple(lines), _notes(comparison, measure, rows), 2
+    )
 
 
 def _line(row: Row) -> tuple[TableEntry, ...]:
@@ -162,14 +164,14 @@ def _verdict(judged: Judged) -> str:
 
 
 def _figure(measure: Measure, figure: Figure | None) -> TableEntry:
-    writers: Mapping[Measure, Callable[[float, int], str]] = {
-        Measure.SPEEDUP: text.times,
-        Measure.KEYS_PER_S: text.rate,
-        Measure.CALL_NS: text.duration,
-        Measure.P99: text.duration,
-        Measure.CAPACITY: text.rate,
-    }
-    return bare(figure_entry(figure, writers[measure]))
+    return bare(figure_entry(figure, measure_writer(measure)))
+
+
+def measure_writer(measure: Measure) -> text.Writer:
+    """How a figure of this measure is written."""
+    if measure is Measure.SPEEDUP:
+        return text.times
+    return text.duration if measure.is_time else text.rate
 
 
 def _notes(comparison: Comparison, measure: Measure, rows: Sequence[Row]) -> tuple[str, ...]:
@@ -223,7 +225,8 @@ def _difference_table(comparison: Comparison) -> Table:
     return Table("Base and head", tuple(columns), tuple(rows), (), 2)
 
 
-def difference_text(one: Difference) -> str:
+def difference_text(one: Difference, sides: tuple[str, str] = ("in base", "in head")) -> str:
     """A difference in words: ``machine cpu: A in base, B in head``."""
     name = text.plain(one.name).replace("_", " ")
-    return f"{one.kind} {name}: {text.value(one.base)} in base, {text.value(one.head)} in head"
+    base, head = text.value(one.base), text.value(one.head)
+    return f"{one.kind} {name}: {base} {sides[0]}, {head} {sides[1]}"
