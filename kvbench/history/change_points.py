@@ -31,7 +31,7 @@ SERIES_MAX = 200
 
 _SIMULATED_MIN, _SIMULATED_MAX = 1_999, 19_999
 _RANK = 5
-"""The error level is at least this rank among the simulated series: less would be a coarse guess."""
+"""The error level is this rank or more among simulated series: less would be a coarse guess."""
 
 _BYTES_MAX = 1 << 24
 """Simulated series are worked through in pieces of about this size."""
@@ -99,7 +99,8 @@ def _shares(rows: _Numbers, starts: _Places, ends: _Places) -> _Numbers:
     sums = np.concatenate([np.zeros((len(rows), 1)), rows.cumsum(axis=1)], axis=1)
     inside = ends - starts
     between: _Numbers = (sums[:, ends] - sums[:, starts]) ** 2 * (size / (inside * (size - inside)))
-    return between / (rows**2).sum(axis=1, keepdims=True)
+    shares: _Numbers = between / (rows**2).sum(axis=1, keepdims=True)
+    return shares
 
 
 def _simulated_count(error: float) -> int:
