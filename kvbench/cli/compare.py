@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from kvbench.cli.ci import ci_options, write_ci
 from kvbench.cli.compare_run import RUN_NAMES, measure_comparison, run_options
 from kvbench.cli.measuring import check_report_files
 from kvbench.cli.output import make_console, notify, show_document
@@ -19,7 +20,7 @@ from kvbench.compare.readings import Measure
 from kvbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from kvbench.compare.comparison import Comparison
+    from kvbench.compare.comparison import Comparison, Row
 
 _DEFAULT = ParameterSource.DEFAULT
 
@@ -69,6 +70,7 @@ Exit codes: 0 done, 1 slower than --threshold for certain, 2 usage, or not compa
 @click.option(
     "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a Markdown report."
 )
+@ci_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @run_options
 @click.pass_context
@@ -116,6 +118,7 @@ class _Outcome:
         notes: sentences for the report.
         warning: why the gate fails; empty if it does not.
         gate: for programs; empty without a threshold.
+        failed: the rows for which the gate fails.
     """
 
     comparisons: Sequence[Comparison]
@@ -123,6 +126,7 @@ class _Outcome:
     notes: tuple[str, ...] = ()
     warning: str = ""
     gate: Mapping[str, object] = field(default_factory=dict)
+    failed: Sequence[Row] = ()
 
 
 def _refuse_run_options(ctx: click.Context) -> None:
@@ -180,7 +184,8 @@ def _judge_files(comparisons: Sequence[Comparison], threshold: float | None) -> 
     slow = slowdown_sentence(comparisons, threshold)
     gate = {"threshold": threshold, "has_failed": bool(slow), "second_measurement": "none"}
     if slow:
-        return _Outcome(comparisons, EXIT_FAILED, (_FILES_NOTE,), f"FAILED: {slow}", gate)
+        rows = [row for one in comparisons for row in one.slowdowns]
+        return _Outcome(comparisons, EXIT_FAILED, (_FILES_NOTE,), f"FAILED: {slow}", gate, rows)
     return _Outcome(comparisons, 0, (passed_sentence(threshold), _FILES_NOTE), "", gate)
 
 
@@ -212,11 +217,12 @@ def _compare_measured(
         return _Outcome(both, 0, (note,), "", gate)
     gate |= {"has_failed": True, "second_measurement": "confirmed"}
     warning = f"FAILED, in two measurements, the second in reversed order: {confirmed}"
-    return _Outcome(both, EXIT_FAILED, (), warning, gate)
+    return _Outcome(both, EXIT_FAILED, (), warning, gate, measured.second.slowdowns)
 
 
 def _print(outcome: _Outcome, as_json: bool, report: Path | None) -> None:
     """Print the comparison, as JSON or as tables, and write it as Markdown to ``report``."""
+    from kvbench.report.ci_outcomes import comparison_report
     from kvbench.report.comparison_document import comparison_document
     from kvbench.report.comparison_json import render_comparison_json
     from kvbench.report.markdown import render_document_markdown
@@ -233,3 +239,4 @@ def _print(outcome: _Outcome, as_json: bool, report: Path | None) -> None:
         # The file is written even if standard output is full.
         if report is not None:
             write_report(report, render_document_markdown(document))
+        write_ci(comparison_report(outcome.comparisons, outcome.failed), document)

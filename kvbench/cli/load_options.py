@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from kvbench.bench.arms import Arm
+from kvbench.cli.ci import ci_options
 from kvbench.cli.parameters import (
     Duration,
     Share,
@@ -29,7 +30,7 @@ from kvbench.load.workload import WORKLOADS, Action, LoadWorkload, Popularity
 from kvbench.suggest import did_you_mean
 
 CONFIG_BYTES_MAX = 1 << 20
-_NOT_IN_FILES = ("config", "output", "report", "conditions", "as_json", "help")
+_NOT_IN_FILES = ("config", "output", "report", "junit", "markdown", "conditions", "as_json", "help")
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -240,6 +241,7 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option(
         "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a Markdown report."
     ),
+    ci_options,
     click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
 ]
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kvbench.bench.plan import Plan, ValueType
+from kvbench.cli.ci import check_apart, write_ci
 from kvbench.cli.output import make_console, notify, show_document
 from kvbench.cli.parameters import ByteSize, Word
 from kvbench.errors import UsageError
@@ -88,6 +89,7 @@ def check_report_files(output: Path | None, report: Path | None) -> None:
     Raises:
         UsageError: it cannot, or it would replace the results.
     """
+    check_apart(output=output, report=report)
     if report is None:
         return
     if report.suffix.lower() not in _MARKDOWN_SUFFIXES:
@@ -112,6 +114,7 @@ def print_results(
         report: a file to write, or None.
         judged: the thresholds of the run.
     """
+    from kvbench.report.ci_outcomes import results_report
     from kvbench.report.document import build_document
     from kvbench.report.output import write_report
     from kvbench.report.threshold_table import with_thresholds
@@ -132,6 +135,7 @@ def print_results(
             from kvbench.report.markdown import render_document_markdown
 
             write_report(report, render_document_markdown(document))
+        write_ci(results_report(results, judged), document)
 
 
 def carry_out(plan: Plan, output: Path | None) -> tuple[Results, int]:

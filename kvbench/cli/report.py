@@ -33,8 +33,8 @@ Examples:
     "format_name",
     type=click.Choice(["terminal", *RESULTS_FORMATS]),
     default="terminal",
-    show_default=True,
-    help="Report format.",
+    metavar="NAME",
+    help=f"One of terminal, {', '.join(RESULTS_FORMATS)}. [terminal]",
 )
 @click.option(
     "--beside",

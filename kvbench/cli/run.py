@@ -20,6 +20,7 @@ from kvbench.bench.plan import (
     ValueType,
     check_target,
 )
+from kvbench.cli.ci import ci_options
 from kvbench.cli.measuring import (
     batch_sizes_of,
     carry_out,
@@ -52,7 +53,7 @@ Examples:
   kvbench run kvb:// valkey:// --rtt 0.5ms
   kvbench run --preset batch-operations --rigorous
   kvbench run kvb:// --conformance verdicts.json
-  kvbench run kvb:// --fail-on 'mget.speedup[100] < 3'
+  kvbench run kvb:// --fail-on 'mget.speedup[100] < 3' --junit kvbench.xml
 
 Ctrl-C ends a run early: finished results are written and printed. Twice: at once.
 
@@ -120,6 +121,7 @@ Exit codes: 0 done, 1 batch and single calls differed, or --fail-on, 2 usage,
     metavar="FILE",
     help="Verdicts of `kvbench check --json`; operations that do not conform get no result.",
 )
+@ci_options
 @fail_on("mget.speedup[100] < 3")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.pass_context

@@ -60,7 +60,7 @@ def render_junit(conformance: Conformance) -> str:
 
 
 def _suite(target: TargetVerdicts, conformance: Conformance) -> Element:
-    suite = Element("testsuite", name=_clean(target.target))
+    suite = Element("testsuite", name=xml_text(target.target))
     properties = SubElement(suite, "properties")
     facts = {
         "summary": target.headline,
@@ -71,7 +71,7 @@ def _suite(target: TargetVerdicts, conformance: Conformance) -> Element:
         **target.facts,
     }
     for name, value in facts.items():
-        SubElement(properties, "property", name=_clean(name), value=_clean(value))
+        SubElement(properties, "property", name=xml_text(name), value=xml_text(value))
     clauses = sorted(
         by_clause(target.verdicts).values(), key=lambda one: one.outcome not in _ELEMENTS_FIRST
     )
@@ -84,7 +84,7 @@ def _suite(target: TargetVerdicts, conformance: Conformance) -> Element:
         suite.set(total, str(sum(case.find(tag) is not None for case in cases)))
     suite.set("tests", str(len(cases)))
     suite.set("time", _seconds(target.elapsed_s))
-    suite.set("timestamp", _clean(conformance.started_at))
+    suite.set("timestamp", xml_text(conformance.started_at))
     return suite
 
 
@@ -94,18 +94,18 @@ def _case(clause: ClauseVerdict, causes_of: Mapping[str, str]) -> Element:
     suite = first.case.partition(".")[0] or "conformance"
     area = clause.clause.rpartition("-")[0] or clause.clause
     name = f"{clause.clause} {clause.level}"
-    case = Element("testcase", classname=_clean(f"{suite}.{area}"), name=_clean(name))
+    case = Element("testcase", classname=xml_text(f"{suite}.{area}"), name=xml_text(name))
     tag = _ELEMENTS.get(clause.outcome)
     if tag is None:
         return case
     message = f"{clause.outcome}: {first.detail}" if first.detail else str(clause.outcome)
-    result = SubElement(case, tag, message=_clean(message))
+    result = SubElement(case, tag, message=xml_text(message))
     if tag != "skipped":
         result.set("type", clause.outcome)
     told = [explain([one], {}) for one in clause.verdicts if one.failure is not None]
     cause = causes_of.get(clause.clause)
     if told:
-        result.text = _clean("\n\n".join([cause, *told] if cause else told))
+        result.text = xml_text("\n\n".join([cause, *told] if cause else told))
     return case
 
 
@@ -127,7 +127,7 @@ def _unverified() -> Element:
     return case
 
 
-def _clean(text: str) -> str:
+def xml_text(text: str) -> str:
     r"""Text that XML can hold: other control characters and lone surrogates become ``\x1b``."""
     return _NO_XML.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
 

@@ -39,10 +39,28 @@ def _results_hdr_log(results: Results, beside: Results | None) -> str:
     return render_hdr_log(results)
 
 
+def _results_action_benchmark(results: Results, beside: Results | None) -> str:
+    return _action_benchmark(results, beside, of_times=False)
+
+
+def _results_action_benchmark_times(results: Results, beside: Results | None) -> str:
+    return _action_benchmark(results, beside, of_times=True)
+
+
+def _action_benchmark(results: Results, beside: Results | None, *, of_times: bool) -> str:
+    from kvbench.report.action_benchmark import render_action_benchmark
+
+    if beside is not None:
+        raise UsageError("--beside does not apply to --format github-action-benchmark")
+    return render_action_benchmark(results, of_times=of_times)
+
+
 RESULTS_FORMATS: Mapping[str, Callable[[Results, Results | None], str]] = {
     "markdown": _results_markdown,
     "json": _results_json,
     "hdr-log": _results_hdr_log,
+    "github-action-benchmark": _results_action_benchmark,
+    "github-action-benchmark-times": _results_action_benchmark_times,
 }
 """Renders results, compared with those of another file or None."""
 
