@@ -28,7 +28,7 @@ from kvbench import __version__
 from kvbench.bench.round import reason_of
 from kvbench.bench.runner import refusal
 from kvbench.errors import KvConnectionError, UsageError
-from kvbench.load.cluster_address import CONNECT_TIMEOUT_S, connect, is_loopback
+from kvbench.load.cluster_address import connect, is_loopback
 from kvbench.load.cluster_worker import (
     TOPIC,
     Generation,
@@ -102,10 +102,7 @@ class DaskWorkers(Workers):
         self._client = connect(address)
         try:
             self._client.subscribe_topic(TOPIC, self._take)
-            if is_trial:
-                with contextlib.suppress(TimeoutError):
-                    self._client.wait_for_workers(count or 1, timeout=CONNECT_TIMEOUT_S)
-            there = sorted(self._alive())
+            there = self._wait_for_workers(count or 1 if is_trial else 1)
             if not there or (is_trial and len(there) < count):
                 raise KvConnectionError(
                     f"the Dask scheduler {address} has {len(there)} workers, not {count or 1}"
@@ -267,6 +264,13 @@ class DaskWorkers(Workers):
         if report.key.startswith(f"kvbench-{self._run_id}-{self._windows}-"):
             self._note(dict(report.inserted))
             self._reports[report.key] = report
+
+    def _wait_for_workers(self, count: int) -> list[str]:
+        """The addresses of the workers, after some time for as many to start."""
+        ends_s = time.monotonic() + ANSWER_TIMEOUT_S
+        while len(there := self._alive()) < count and time.monotonic() < ends_s:
+            time.sleep(_POLL_S)
+        return sorted(there)
 
     def _alive(self) -> set[str]:
         """Addresses of the cluster's workers."""

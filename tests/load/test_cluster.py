@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -26,7 +27,7 @@ from kvbench.local_server import OWN_SERVER, LocalServer
 from kvbench.registry import open_backend
 from kvbench.results import read_results
 from tests.foreign_stores import redis_server
-from tests.load.dask_cluster import WORKERS, dask_cluster
+from tests.load.dask_cluster import WORKERS, dask_cluster, low_port
 
 PREFIX = "kb:0123abcd:"
 WORKLOAD = LoadWorkload(records=200)
@@ -202,10 +203,13 @@ def test_a_cluster_with_too_few_workers(kvbench, scheduler, store):
 
 
 def test_no_scheduler_there(kvbench, store):
-    for address in ("tcp://127.0.0.1:1", store.replace("kvb", "tcp"), "tcp://127.0.0.1:99999"):
-        code, _, err = kvbench("load", store, "--dask", address)
-        assert code == 4 and err.count("\n") == 1, err
-        assert f"no Dask scheduler answers at {address}" in err
+    with socket.create_server(("127.0.0.1", low_port())) as silent:
+        other = store.replace("kvb", "tcp")
+        silent_one = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        for address in ("tcp://127.0.0.1:1", "tcp://127.0.0.1:99999", other, silent_one):
+            code, _, err = kvbench("load", store, "--dask", address)
+            assert code == 4 and err.count("\n") == 1, err
+            assert f"no Dask scheduler answers at {address}" in err
 
 
 def test_dask_is_not_installed(kvbench, monkeypatch, store):
@@ -237,7 +241,7 @@ def test_an_address_that_is_none(kvbench, store):
 
 
 def test_a_killed_worker_is_reported_with_what_it_had_done(kvbench, store, tmp_path):
-    """The window goes on with the other worker, and so does the run."""
+    """The window goes on with the other worker, and so does the run; not without a scheduler."""
     with dask_cluster() as scheduler, DaskWorkers(scheduler) as workers:
         pids = workers._client.run(os.getpid)
 
@@ -254,3 +258,13 @@ def test_a_killed_worker_is_reported_with_what_it_had_done(kvbench, store, tmp_p
         again = workers.run(spec(store, clients=4, calls_per_s=200.0), not_watched)
         assert again.lost == [] and again.workers == 1
         assert again.tally.calls + again.tally.unsent == 100, "all clients are on the other one"
+        pid = workers._client.run_on_scheduler(os.getpid)
+
+        def stop(*_: object) -> None:
+            os.kill(pid, signal.SIGSTOP)
+
+        try:
+            with pytest.raises(KvConnectionError, match="does not answer"):
+                workers.run(spec(store, duration_ns=3 * 10**9), stop)
+        finally:
+            os.kill(pid, signal.SIGCONT)
