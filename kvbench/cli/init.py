@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from kvbench.cli.output import notify
+from kvbench.cli.output import notify, show_document
 from kvbench.errors import UsageError
 
 HEADER = """\
@@ -46,14 +46,21 @@ EXAMPLES = {
     epilog="""\b
 Examples:
   kvbench init
+  kvbench init - | less
   kvbench init bench.toml && kvbench load --config bench.toml
 """
 )
 @click.argument("file", type=click.Path(path_type=Path), default="bench.toml")
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 def command(file: Path, force: bool) -> None:
-    """Write a commented file of options for `kvbench load --config`, by default bench.toml."""
+    """Write a commented file of options for `kvbench load --config`, by default bench.toml.
+
+    `-` is standard output.
+    """
     text = config_text()
+    if str(file) == "-":
+        show_document(text)
+        return
     try:
         with file.open("w" if force else "x", encoding="utf-8") as stream:
             stream.write(text)

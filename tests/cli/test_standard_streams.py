@@ -20,6 +20,10 @@ ROOT = Path(__file__).parents[2]
 RESULTS = str(ROOT / "reports" / "batch-operations" / "published.jsonl")
 VECTORS = str(ROOT / "specs" / "vectors" / "get-set.json")
 QUICK = ["--quick", "--rounds", "2", "--batch-sizes", "10", "--ops", "mget", "--no-keep-awake"]
+LOAD = [
+    "--clients", "1", "--rounds", "2", "--warm-up", "0ms", "--no-keep-awake", "--no-pin",
+    "--records", "100",
+]  # fmt: skip
 ARGUMENTS = {
     "check": ["memory://", "--only", "BGET-*"],
     "replay": ["ADDRESS", VECTORS],
@@ -27,6 +31,10 @@ ARGUMENTS = {
     "advise": ["memory://", "--batch-sizes", "10", "--ops", "mget", "--rounds", "2"],
     "report": [RESULTS],
     "serve": ["--port", "0"],
+    "load": ["memory://", "--duration", "1s", *LOAD],
+    "capacity": ["memory://", "--slo", "p99<1us", "--arm", "individual", "--probe", "50ms", *LOAD],
+    "compare": [RESULTS, RESULTS],
+    "init": ["-"],
     "proxy": ["ADDRESS"],
     "backends": [],
     "env": [],
@@ -79,7 +87,9 @@ def test_a_full_disk_does_not_cost_the_files(tmp_path):
     assert results.stat().st_size and report.stat().st_size and verdicts.stat().st_size
 
 
-@pytest.mark.parametrize("command", ["backends", "env", "completion", "report", "run", "check"])
+@pytest.mark.parametrize(
+    "command", ["backends", "env", "completion", "report", "run", "check", "init"]
+)
 def test_a_reader_that_leaves_is_no_error(command):
     reader, writer = os.pipe()
     os.close(reader)

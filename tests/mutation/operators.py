@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -39,6 +40,8 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
 }
 _SKIPPED_FIELDS = ("annotation", "returns", "type_params", "decorator_list", "bases")
 _SKIPPED_NAMES = {"__slots__", "__all__"}
+_PARSING = threading.Lock()
+"""Python 3.11 counts the depth of a tree that it makes for all threads together, and may refuse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,8 @@ def mutated(source: str, mutation: Mutation) -> str:
     Raises:
         LookupError: the source has changed, and has no such place any more.
     """
-    tree = ast.parse(source)
+    with _PARSING:
+        tree = ast.parse(source)
     for one, node, fault in _mutants(mutation.module, tree):
         if one.name == mutation.name:
             return ast.unparse(_replaced(tree, node, fault))
