@@ -36,6 +36,7 @@ class CaseFailed(Exception):  # noqa: N818 - a finding about the target, not an 
             evidence of a clause of another case: nothing is known of its clauses then.
         grounds: the clauses that it stands on: without them it is evidence of nothing. None for
             those of the whole conversation of the case.
+        stands_on: clauses that it stands on as well.
         number: which of several failures of its case it is, from 0.
     """
 
@@ -48,6 +49,7 @@ class CaseFailed(Exception):  # noqa: N818 - a finding about the target, not an 
         timeline: str = "",
         wanted: ExpectedReply | None = None,
         clauses: Iterable[str] = (),
+        stands_on: Iterable[str] = (),
     ) -> None:
         self.expected = expected
         self.actual = actual
@@ -56,6 +58,7 @@ class CaseFailed(Exception):  # noqa: N818 - a finding about the target, not an 
         self.wanted = wanted
         self.clauses = tuple(clauses)
         self.grounds: tuple[str, ...] | None = None
+        self.stands_on = tuple(stands_on)
         self.number = 0
         super().__init__(f"expected {expected}; got {actual}")
 

@@ -183,7 +183,7 @@ class ForgetsLocksOfTheGone(ForgetsValuesOfTheGone):
 
 @breaks("CONN-004")
 class RemembersReads(Plain):
-    """Remembers for each connection what GET answered, until that connection writes."""
+    """Remembers for each connection what GET answered of keys without TTL, until it writes."""
 
     def __init__(self, *parts) -> None:
         super().__init__(*parts)
@@ -194,7 +194,10 @@ class RemembersReads(Plain):
             self.known.clear()
             return super().reply(opcode, payload)
         if payload not in self.known:
-            self.known[payload] = super().reply(opcode, payload)
+            reply = super().reply(opcode, payload)
+            if super().reply(Opcode.TTL, payload) != responses.i64_response(-1):
+                return reply
+            self.known[payload] = reply
         return self.known[payload]
 
 

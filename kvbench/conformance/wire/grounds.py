@@ -48,7 +48,7 @@ PLAIN: Mapping[str, tuple[str, ...]] = {
     "info": ("INFO-001", "INFO-002"),
     "incr": ("INCR-001", "INCR-002", "INCR-003"),
     "decr": ("DECR-001", "DECR-002"),
-    "cas": ("CAS-001", "CAS-002", "CAS-003"),
+    "cas": ("CAS-001", "CAS-002", "CAS-003", "CAS-004"),
     "setnx": ("SETNX-001", "SETNX-002"),
     "lock": ("LOCK-001", "LOCK-002"),
     "unlock": ("UNLOCK-001", "UNLOCK-002"),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
-from kvbench.conformance.wire.values import equal_to_cas
+from kvbench.conformance.wire.equality import equal_to_cas
 from kvbench.model import Value
 
 _I64 = range(-(2**63), 2**63)

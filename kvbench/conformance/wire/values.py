@@ -1,17 +1,14 @@
-"""Values as section 2.3 of the spec has them, and when two of them are equal.
+"""Values as section 2.3 of the spec has them.
 
 The suite's own codec, which follows the table of the spec line by line. It recurses, up to
 :data:`LEVELS_MAX`, and builds what it reads: it is meant to be checked against the spec by eye.
-
-Two equalities: :func:`same_value` for a value that came back, :func:`equal_to_cas` for CAS.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
 
 from kvbench.errors import ProtocolError
@@ -183,57 +180,3 @@ def types_in(value: Value) -> frozenset[str]:
 def known_values(values: Iterable[Value], capabilities: frozenset[str]) -> tuple[Value, ...]:
     """Those of the values whose types a target has."""
     return tuple([value for value in values if types_in(value) <= capabilities])
-
-
-# --- Equality ------------------------------------------------------------------------------------
-
-
-def same_value(stored: Value, found: Value) -> bool:
-    """Whether ``found`` is ``stored`` as it may come back (VALUE-016).
-
-    Stricter than CAS: the sign of a zero counts, and NaN is NaN. The exponent of a Decimal, the
-    order of a Map and the payload of a NaN may change on the way.
-    """
-    return _match(stored, found, _is_same)
-
-
-def equal_to_cas(held: Value, expected: Value) -> bool:
-    """Whether CAS finds two values equal (CAS-004): by type and value; NaN equals nothing."""
-    return _match(held, expected, _is_equal)
-
-
-def _match(left: Value, right: Value, match_leaves: Callable[[Value, Value], bool]) -> bool:
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(
-            _match(*pair, match_leaves) for pair in zip(left, right, strict=True)
-        )
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(
-            _match(value, right[key], match_leaves) for key, value in left.items()
-        )
-    return match_leaves(left, right)
-
-
-def _is_same(stored: Value, found: Value) -> bool:
-    if _is_nan(stored) or _is_nan(found):
-        return _is_nan(stored) and _is_nan(found)
-    return stored == found and _is_negative(stored) == _is_negative(found)
-
-
-def _is_equal(held: Value, expected: Value) -> bool:
-    return not _is_nan(held) and not _is_nan(expected) and held == expected
-
-
-def _is_nan(value: Value) -> bool:
-    if isinstance(value, Decimal):
-        return value.is_nan()
-    return isinstance(value, float) and math.isnan(value)
-
-
-def _is_negative(value: Value) -> bool:
-    """Whether a number has a minus sign; a zero can have one."""
-    if isinstance(value, Decimal):
-        return value.is_signed()
-    return isinstance(value, float) and math.copysign(1, value) < 0

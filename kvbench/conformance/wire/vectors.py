@@ -30,7 +30,7 @@ from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.guard import StreamGuard
 from kvbench.conformance.wire.trace import WireReply
-from kvbench.conformance.wire.values import same_value
+from kvbench.conformance.wire.equality import same_value
 from kvbench.errors import UsageError
 from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX, Status
 from kvbench.specs import (

@@ -15,7 +15,8 @@ from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.suite import wire_case
-from kvbench.conformance.wire.values import equal_to_cas, known_values, types_in
+from kvbench.conformance.wire.equality import clauses_behind, equal_to_cas
+from kvbench.conformance.wire.values import known_values, types_in
 from kvbench.model import Value
 from kvbench.protocol.opcodes import Status
 
@@ -43,7 +44,7 @@ def _expect_answers(
         reply = connection.exchange(encode(Action("cas", (key,), (expected, held))))
         if reply.status != Status.OK or reply.payload != bytes([wanted]):
             asked = f"{int(wanted)} to CAS of {held!r:.80} that expects {expected!r:.80}"
-            raise CaseFailed(asked, str(reply))
+            raise CaseFailed(asked, str(reply), stands_on=clauses_behind(held, expected))
 
 
 @wire_case("CAS-006", needs=("cas", "type-map"))

@@ -18,7 +18,8 @@ from kvbench.conformance.wire.explore import explore
 from kvbench.conformance.wire.oracle import Action, State, apply, same_result, shown
 from kvbench.conformance.wire.strategies import actions, texts, values
 from kvbench.conformance.wire.suite import wire_case
-from kvbench.conformance.wire.values import decode_value, encode_value, same_value
+from kvbench.conformance.wire.equality import same_value
+from kvbench.conformance.wire.values import decode_value, encode_value
 from kvbench.errors import ProtocolError
 from kvbench.model import KEY_BYTES_MAX, Value
 from kvbench.protocol.opcodes import Status

@@ -20,11 +20,11 @@ from kvbench.conformance.wire.context import WireContext
 from kvbench.conformance.wire.everywhere import Parts, compose
 from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.suite import wire_case
+from kvbench.conformance.wire.equality import same_value
 from kvbench.conformance.wire.values import (
     decode_value,
     encode_value,
     known_values,
-    same_value,
 )
 from kvbench.errors import ProtocolError
 from kvbench.model import Value

@@ -16,12 +16,11 @@ from kvbench.conformance.wire.frames import frame
 from kvbench.conformance.wire.grounds import MEANS
 from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.suite import WIRE, wire_case
+from kvbench.conformance.wire.equality import clauses_behind, equal_to_cas, same_value
 from kvbench.conformance.wire.values import (
     decode_value,
     encode_value,
-    equal_to_cas,
     known_values,
-    same_value,
     types_in,
 )
 from kvbench.errors import ProtocolError
@@ -158,7 +157,7 @@ def cas_tells_apart_what_looks_alike(context: WireContext) -> None:
             answer, wanted = connection.read(), equal_to_cas(held, expected)
             if answer.status != Status.OK or answer.payload != bytes([wanted]):
                 asked = f"{int(wanted)} to CAS of {held!r} that expects {expected!r}"
-                raise CaseFailed(asked, str(answer))
+                raise CaseFailed(asked, str(answer), stands_on=clauses_behind(held, expected))
 
 
 @wire_case("VALUE-003", needs=("type-float",))
