@@ -121,7 +121,8 @@ class _Record:
 
     def _grounds(self, error: CaseFailed) -> tuple[str, ...]:
         if error.clauses or isinstance(error, TargetLost):
-            return ()  # It shows what it names; and a target that is gone needs no more evidence.
+            # It shows what it names; and a target that is gone needs no more evidence.
+            return error.stands_on
         grounds = self.context.grounds if error.grounds is None else error.grounds
         return (*error.stands_on, *grounds)
 

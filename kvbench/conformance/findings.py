@@ -35,8 +35,8 @@ class CaseFailed(Exception):  # noqa: N818 - a finding about the target, not an 
         clauses: what it is evidence of; empty for all that the case checks. A case may come past
             evidence of a clause of another case: nothing is known of its clauses then.
         grounds: the clauses that it stands on: without them it is evidence of nothing. None for
-            those of the whole conversation of the case.
-        stands_on: clauses that it stands on as well.
+            those of the whole conversation of the case, if it does not say what it is evidence of.
+        stands_on: clauses that it stands on as well, in any case.
         number: which of several failures of its case it is, from 0.
     """
 

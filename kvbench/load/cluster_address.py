@@ -20,7 +20,7 @@ from kvbench.errors import KvConnectionError, UsageError
 from kvbench.registry import backend_class
 
 CONNECT_TIMEOUT_S = 2.5
-"""A wrong address is reported within 10 s: when its process ends, Dask waits twice as long again."""
+"""A wrong address is reported within 10 s: Dask waits twice as long again as its process ends."""
 
 _ADDRESS = re.compile(r"[a-z]+://[^\s/]+:\d+")
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
+from typing import ClassVar
 
 from kvbench.errors import ProtocolError
 from kvbench.protocol import requests, responses
 from kvbench.protocol.opcodes import Opcode, Status
 from kvbench.server.connection import ServerConnection
 
-from .hunt import REPLY_TIMEOUT_S
 from .parts import Plain, Reader, Rewriting, breaks, invalid, is_refusal
 
-BLOCKED_S = 1.5 * REPLY_TIMEOUT_S
-"""Longer than the suite waits for a reply."""
+SOON_MS = 60_000
+"""No case waits so long for a key to expire."""
+
+POLL_S = 0.01
+"""How soon a client that is held up is looked at again."""
 
 
 # --- One request, one response, in order ---------------------------------------------------------
@@ -183,7 +185,7 @@ class ForgetsLocksOfTheGone(ForgetsValuesOfTheGone):
 
 @breaks("CONN-004")
 class RemembersReads(Plain):
-    """Remembers for each connection what GET answered of keys without TTL, until it writes."""
+    """Remembers for each connection what GET answered of a key, if that does not expire soon."""
 
     def __init__(self, *parts) -> None:
         super().__init__(*parts)
@@ -195,29 +197,59 @@ class RemembersReads(Plain):
             return super().reply(opcode, payload)
         if payload not in self.known:
             reply = super().reply(opcode, payload)
-            if super().reply(Opcode.TTL, payload) != responses.i64_response(-1):
+            left_ms = int.from_bytes(super().reply(Opcode.TTL, payload)[5:], signed=True)
+            if 0 < left_ms < SOON_MS:
                 return reply
             self.known[payload] = reply
         return self.known[payload]
 
 
+class _HoldsUp(ServerConnection):
+    """Answers the other clients only when the one that holds them up has gone on."""
+
+    holder: ClassVar[_HoldsUp | None] = None
+
+    def data_received(self, data: bytes) -> None:
+        if _HoldsUp.holder in (None, self):
+            super().data_received(data)
+        else:
+            asyncio.get_running_loop().call_later(POLL_S, self.data_received, data)
+
+    def hold(self) -> None:
+        _HoldsUp.holder = self
+
+    def release(self) -> None:
+        if _HoldsUp.holder is self:
+            _HoldsUp.holder = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.release()
+        super().connection_lost(exc)
+
+
 @breaks("CONN-007")
-class WaitsForReaders(ServerConnection):
-    """Serves no client while one does not read its replies."""
+class WaitsForReaders(_HoldsUp):
+    """Serves no other client while one does not read its replies."""
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        time.sleep(BLOCKED_S)
+        self.hold()
+
+    def resume_writing(self) -> None:
+        self.release()
+        super().resume_writing()
 
 
 @breaks("CONN-007")
-class WaitsForTheRest(ServerConnection):
-    """Serves no client while it has half a request."""
+class WaitsForTheRest(_HoldsUp):
+    """Serves no other client while it has half a request."""
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._reader.buffered_bytes:
-            time.sleep(BLOCKED_S)
+            self.hold()
+        else:
+            self.release()
 
 
 # --- Limits --------------------------------------------------------------------------------------

@@ -55,9 +55,6 @@ FAULTS: tuple[Mutant, ...] = (
 )
 """All but those of the codec, which need a process of their own."""
 
-REPLY_TIMEOUT_S = 2.0
-"""Longer than a fault holds up others (``BLOCKED_S``): to wait for another client is no silence."""
-
 SLOW_AREAS = ("wire.walks.", "wire.generated.", "wire.damage.", "wire.concurrency.")
 """Cases that draw many examples; against everything, each mutant would take a minute."""
 
@@ -109,15 +106,14 @@ def row(name: str) -> Row:
         except KvConnectionError as error:
             return Row(fault.name, fault.area, fault.doc, fault.clauses, (), str(error))
         target = Target(fault.name, address=address)
-        how = options(reply_timeout_s=REPLY_TIMEOUT_S)
-        runner = Runner(target, capabilities, how)
+        runner = Runner(target, capabilities, options())
         for case in WIRE.cases:
             if not is_whole and case.name.startswith(SLOW_AREAS):
                 continue
             failed = _failed(runner, case)
             if failed - {*fault.clauses}:
                 # A busy machine is late for a TTL now and then: what is wrong is wrong twice.
-                failed &= _failed(Runner(target, capabilities, how), case)
+                failed &= _failed(Runner(target, capabilities, options()), case)
             accused |= dict.fromkeys(sorted(failed))
     return Row(fault.name, fault.area, fault.doc, fault.clauses, tuple(accused))
 

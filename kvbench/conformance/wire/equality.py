@@ -11,12 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from kvbench.conformance.findings import CaseFailed
+from kvbench.conformance.wire.trace import WireReply
 from kvbench.model import Value
+from kvbench.protocol.opcodes import Status
+
+GENERAL = "CAS-004"
+"""The clause that CAS compares values, however they were encoded."""
 
 _TYPES, _MAPS, _NAN = "CAS-005", "CAS-006", "CAS-007"
 _DECIMALS, _FLOATS, _LISTS = "CAS-008", "CAS-009", "CAS-013"
 CLAUSES = (_TYPES, _MAPS, _NAN, _DECIMALS, _FLOATS, _LISTS)
-"""Those that say what CAS compares, beside the general one, CAS-004."""
+"""Those that say what CAS compares, beside the general one."""
 
 
 def same_value(stored: Value, found: Value) -> bool:
@@ -43,6 +49,28 @@ def clauses_behind(held: Value, expected: Value) -> tuple[str, ...]:
     answer = equal_to_cas(held, expected)
     return tuple(
         [one for one in CLAUSES if _Equality(_is_equal, one).match(held, expected) != answer]
+    )
+
+
+def expect_cas_answer(reply: WireReply, held: Value, expected: Value) -> None:
+    """Fail unless a CAS that expects one value, where another is held, was answered right.
+
+    The other answer is evidence of the clause that it stands on, where there is just one.
+
+    Raises:
+        CaseFailed: with what it is evidence of and stands on.
+    """
+    wanted = equal_to_cas(held, expected)
+    if reply.status == Status.OK and reply.payload == bytes([wanted]):
+        return
+    behind = clauses_behind(held, expected)
+    is_opposite = reply.status == Status.OK and reply.payload == bytes([not wanted])
+    is_by_itself = is_opposite and len(behind) == 1
+    raise CaseFailed(
+        f"{int(wanted)} to CAS of {held!r:.80} that expects {expected!r:.80}",
+        str(reply),
+        clauses=behind if is_by_itself else (),
+        stands_on=(GENERAL,) if is_by_itself else behind,
     )
 
 

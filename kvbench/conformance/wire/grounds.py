@@ -80,7 +80,12 @@ LARGE = ("LIMIT-002",)
 AFTER_A_REFUSAL = ("CONN-003",)
 """What a conversation stands on in which the target closes a connection after a refusal."""
 
-EVERY_GROUND = frozenset([*AT_ONCE, *LARGE, *AFTER_A_REFUSAL]).union(*PLAIN.values())
+BESIDE_HALF_A_REQUEST = ("CONN-007",)
+"""What a conversation stands on in which a client asks while another has sent half a request."""
+
+EVERY_GROUND = frozenset([*AT_ONCE, *LARGE, *AFTER_A_REFUSAL, *BESIDE_HALF_A_REQUEST]).union(
+    *PLAIN.values()
+)
 """All clauses that a conversation can stand on."""
 
 
@@ -91,11 +96,12 @@ def grounds_of(events: Sequence[TraceEvent]) -> tuple[str, ...]:
     due: dict[str, int] = {}
     words: dict[str, None] = {}
     refused: set[str] = set()
-    is_at_once = is_large = is_cut_off = False
+    is_at_once = is_large = is_cut_off = is_beside = False
     for event in events:
         name = event.connection
         if event.direction == ">":
             stream = sent.setdefault(name, bytearray())
+            is_beside |= any(half for other, half in sent.items() if other != name)
             stream += event.data
             is_large |= declared_bytes(stream) > LARGE_BYTES
             frames = take_frames(stream)
@@ -116,6 +122,7 @@ def grounds_of(events: Sequence[TraceEvent]) -> tuple[str, ...]:
     grounds += AT_ONCE if is_at_once else ()
     grounds += LARGE if is_large else ()
     grounds += AFTER_A_REFUSAL if is_cut_off else ()
+    grounds += BESIDE_HALF_A_REQUEST if is_beside else ()
     return tuple(grounds)
 
 

@@ -20,6 +20,7 @@ from kvbench.conformance.findings import (
     CaseFailed,
     ConnectionEnded,
     DoesNotApply,
+    NoReply,
     SetupFailed,
     SeveralFindings,
     TargetLost,
@@ -28,9 +29,9 @@ from kvbench.conformance.isolation import ForeignKeyError
 from kvbench.conformance.wire.codec import values_of
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.equality import same_value
 from kvbench.conformance.wire.guard import StreamGuard
 from kvbench.conformance.wire.trace import WireReply
-from kvbench.conformance.wire.equality import same_value
 from kvbench.errors import UsageError
 from kvbench.protocol.opcodes import PAYLOAD_BYTES_MAX, Status
 from kvbench.specs import (
@@ -150,6 +151,8 @@ class _Player:
                 raise lost
         except CaseFailed as error:
             self.late_ms = (time.monotonic() - self._began) * 1000 - self._waited_ms
+            if isinstance(error, NoReply):
+                self._leave()  # It may wait for one of them, and is not gone.
             error = self._context.loss(error) or error
             place = (
                 f"in {self._vector.id}, {step.note!r}: " if step.note else f"in {self._vector.id}: "
@@ -163,6 +166,11 @@ class _Player:
                 self._lost = f"{place}{error}"
             if judged or error.clauses:
                 self.findings.append((judged, failed))
+
+    def _leave(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
 
     def _reason_not_to_judge(self, step: VectorStep) -> str:
         if self._lost:

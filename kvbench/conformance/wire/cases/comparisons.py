@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.wire.codec import encode
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.equality import expect_cas_answer
 from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.suite import wire_case
-from kvbench.conformance.wire.equality import clauses_behind, equal_to_cas
 from kvbench.conformance.wire.values import known_values, types_in
 from kvbench.model import Value
-from kvbench.protocol.opcodes import Status
 
 MAPS = 24
 """Maps with other keys each: where a hash table puts them differs from run to run."""
@@ -39,12 +37,9 @@ def _expect_answers(
         return
     context.stored(connection, key, held)
     for expected in known_values(others, context.capabilities):
-        wanted = equal_to_cas(held, expected)
         # It stores what is there already: the next question is about the same value.
         reply = connection.exchange(encode(Action("cas", (key,), (expected, held))))
-        if reply.status != Status.OK or reply.payload != bytes([wanted]):
-            asked = f"{int(wanted)} to CAS of {held!r:.80} that expects {expected!r:.80}"
-            raise CaseFailed(asked, str(reply), stands_on=clauses_behind(held, expected))
+        expect_cas_answer(reply, held, expected)
 
 
 @wire_case("CAS-006", needs=("cas", "type-map"))

@@ -147,14 +147,6 @@ def _ask_without_reading(context: WireContext, connection: WireConnection) -> by
 
 
 @wire_case("CONN-007", after=(*WIRE.base, "CONN-011"))
-def a_client_that_does_not_read(context: WireContext) -> None:
-    """One client asks for 26 MB and reads nothing: others are served, old ones and new ones."""
-    other = context.connect()
-    _ask_without_reading(context, context.connect())
-    _expect_served(context, other)
-
-
-@wire_case("CONN-007", after=(*WIRE.base, "CONN-011"))
 def clients_that_stall_or_break(context: WireContext) -> None:
     """Clients stop inside a header or a payload, and break off: others are served."""
     other = context.connect()
@@ -165,6 +157,14 @@ def clients_that_stall_or_break(context: WireContext) -> None:
         broken.send(request[:length])
         broken.reset()
         _expect_served(context, other)
+
+
+@wire_case("CONN-007", after=(*WIRE.base, "CONN-011"))
+def a_client_that_does_not_read(context: WireContext) -> None:
+    """One client asks for 26 MB and reads nothing: others are served, old ones and new ones."""
+    other = context.connect()
+    _ask_without_reading(context, context.connect())
+    _expect_served(context, other)
 
 
 def _expect_served(context: WireContext, other: WireConnection) -> None:

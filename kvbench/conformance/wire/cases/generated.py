@@ -14,11 +14,11 @@ from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.wire.codec import decode, encode, split_values
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.equality import same_value
 from kvbench.conformance.wire.explore import explore
 from kvbench.conformance.wire.oracle import Action, State, apply, same_result, shown
 from kvbench.conformance.wire.strategies import actions, texts, values
 from kvbench.conformance.wire.suite import wire_case
-from kvbench.conformance.wire.equality import same_value
 from kvbench.conformance.wire.values import decode_value, encode_value
 from kvbench.errors import ProtocolError
 from kvbench.model import KEY_BYTES_MAX, Value

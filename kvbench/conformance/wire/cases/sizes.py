@@ -17,10 +17,10 @@ from kvbench.conformance.findings import CaseFailed, DoesNotApply
 from kvbench.conformance.wire.codec import encode
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.equality import same_value
 from kvbench.conformance.wire.everywhere import Parts, compose
 from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.suite import wire_case
-from kvbench.conformance.wire.equality import same_value
 from kvbench.conformance.wire.values import (
     decode_value,
     encode_value,

@@ -12,11 +12,11 @@ from kvbench.conformance.findings import CaseFailed
 from kvbench.conformance.wire.codec import encode
 from kvbench.conformance.wire.connection import WireConnection
 from kvbench.conformance.wire.context import WireContext
+from kvbench.conformance.wire.equality import expect_cas_answer, same_value
 from kvbench.conformance.wire.frames import frame
 from kvbench.conformance.wire.grounds import MEANS
 from kvbench.conformance.wire.oracle import Action
 from kvbench.conformance.wire.suite import WIRE, wire_case
-from kvbench.conformance.wire.equality import clauses_behind, equal_to_cas, same_value
 from kvbench.conformance.wire.values import (
     decode_value,
     encode_value,
@@ -154,10 +154,7 @@ def cas_tells_apart_what_looks_alike(context: WireContext) -> None:
             connection.send(encode(Action("cas", (key,), (expected, 0))))
         for held, expected in pairs:
             connection.read().expect(Status.OK, b"")
-            answer, wanted = connection.read(), equal_to_cas(held, expected)
-            if answer.status != Status.OK or answer.payload != bytes([wanted]):
-                asked = f"{int(wanted)} to CAS of {held!r} that expects {expected!r}"
-                raise CaseFailed(asked, str(answer), stands_on=clauses_behind(held, expected))
+            expect_cas_answer(connection.read(), held, expected)
 
 
 @wire_case("VALUE-003", needs=("type-float",))
