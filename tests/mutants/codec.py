@@ -423,28 +423,28 @@ def _both(kind: str) -> str:
     return f"isinstance(one, {kind}) and isinstance(other, {kind})"
 
 
-@breaks("CAS-004", "CAS-005")
+@breaks("CAS-005")
 class CodecOneIsTrue(Edited):
     """1, 1.0 and true are equal."""
 
     edits = _equal_where(f"{_both('int | float')} and one == other")
 
 
-@breaks("CAS-004")
+@breaks("CAS-005")
 class CodecEmptyTextIsEmptyBytes(Edited):
     """An empty String equals empty Bytes."""
 
     edits = _equal_where(f"{_both('str | bytes')} and not one and not other")
 
 
-@breaks("CAS-004")
+@breaks("CAS-005")
 class CodecZerosAreEqual(Edited):
     """The Int 0 equals the Float 0.0; other numbers of two types differ."""
 
     edits = _equal_where(f"{_both('int | float')} and not one and not other")
 
 
-@breaks("CAS-004")
+@breaks("CAS-005")
 class CodecNullIsFalse(Edited):
     """Null equals false."""
 

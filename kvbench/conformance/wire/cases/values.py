@@ -157,6 +157,13 @@ def cas_tells_apart_what_looks_alike(context: WireContext) -> None:
             expect_cas_answer(connection.read(), held, expected)
 
 
+@wire_case("VALUE-016", needs=("type-list", "type-map"))
+def each_type_inside_of_others(context: WireContext) -> None:
+    """A value of each type comes back in a List, in a Map, and at the second level of both."""
+    for value in known_values(OF_EACH_TYPE.values(), context.capabilities):
+        _expect_kept(context, ([value], {"k": value}, [1, {"k": [value]}], {"k": [{"l": value}]}))
+
+
 @wire_case("VALUE-003", needs=("type-float",))
 def floats_at_their_corners(context: WireContext) -> None:
     """Signed zeros, subnormal and largest numbers, infinities and NaN come back."""
