@@ -21,6 +21,9 @@ from kvbench.model import Value
 MAPS = 24
 """Maps with other keys each: where a hash table puts them differs from run to run."""
 
+EMPTY: tuple[Value, ...] = (None, False, 0, 0.0, Decimal(0), "", b"", [], {})
+"""Of nine types, each equal to itself alone."""
+
 LONG = 140_000
 """Bytes of a long text: more than two pieces of 64 KiB."""
 
@@ -108,8 +111,10 @@ def decimals_beside_other_values(context: WireContext) -> None:
 
 @wire_case("CAS-005", needs=("cas", "type-list", "type-map"))
 def numbers_with_one_other_byte(context: WireContext) -> None:
-    """Ints, Floats and Bools beside a Map, other in any one byte: not equal."""
+    """Ints, Floats and Bools beside a Map, other in any one byte: not equal. Empty values, too."""
     connection = context.connect()
+    for empty in known_values(EMPTY, context.capabilities):
+        _expect_answers(context, connection, empty, EMPTY)
     one: dict[str, Value] = {"a": 1, "b": 2}
     two: dict[str, Value] = {"b": 2, "a": 1}
     base = 0x0102_0304_0506_0708
