@@ -115,6 +115,7 @@ def numbers_with_one_other_byte(context: WireContext) -> None:
     connection = context.connect()
     for empty in known_values(EMPTY, context.capabilities):
         _expect_answers(context, connection, empty, EMPTY)
+        _expect_answers(context, connection, [empty], [[other] for other in EMPTY])
     one: dict[str, Value] = {"a": 1, "b": 2}
     two: dict[str, Value] = {"b": 2, "a": 1}
     base = 0x0102_0304_0506_0708
