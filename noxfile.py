@@ -19,35 +19,35 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 # Tests start hundreds of processes, and each would compile kvbench again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "types", "layers", "build", "tests", "pure", "bench"]
+nox.options.sessions = ["lint", "types", "layers", "build", "tests", "covered", "bench"]
 nox.options.stop_on_first_error = True
 
 PARALLEL = ("-n", "4", "--dist", "load", "--maxschedchunk", "1")
 """More than the two cores of a small machine: many tests wait for keys to expire."""
 
-CODEC_INDEPENDENT = {
+COVERED = {
     "kvbench/engine/*": ["tests/engine"],
     "kvbench/bench/estimate.py,kvbench/bench/cost_curve.py,kvbench/bench/gather.py": [
         "tests/bench/test_estimate.py",
         "tests/bench/test_cost_curve.py",
         "tests/bench/test_gather.py",
     ],
+    "kvbench/server/*": ["tests/server"],
+    "kvbench/client/*": ["tests/client"],
 }
 """Files whose branches are covered to 95%, and the tests that have to do it alone.
 
-None of them uses the codec, so these tests run in ``pure`` and nowhere else.
+These tests run in ``covered`` and nowhere else.
 """
 
-CODEC_DEPENDENT = {
+COVERED_CODEC = {
     "kvbench/protocol/*": [
         "tests/protocol",
         "tests/specs/test_vectors.py",
         "tests/specs/test_vectors_dispatch.py",
     ],
-    "kvbench/server/*": ["tests/server"],
-    "kvbench/client/*": ["tests/client"],
 }
-"""The same for what uses the codec: these tests run in ``tests`` with the compiled one as well."""
+"""The same for the codec in pure Python; ``tests`` runs these tests with the compiled one."""
 
 FAILED = Path(".pytest_cache/v/cache/lastfailed")
 
@@ -88,30 +88,30 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests that a compiled codec could fail; those of ``pure`` alone, when they are named."""
-    once = [path for paths in CODEC_INDEPENDENT.values() for path in paths]
+    """All tests but those of ``covered`` alone; these, too, when they are named."""
+    once = [path for paths in COVERED.values() for path in paths]
     ignored = [] if session.posargs else [f"--ignore={path}" for path in once]
     _run_tests(session, "pytest", *ignored)
 
 
 @nox.session
-def pure(session: nox.Session) -> None:
-    """Codec, engine, server and clients in pure Python, covered by their own tests.
+def covered(session: nox.Session) -> None:
+    """Engine, server, clients and statistics, and the pure codec, covered by their own tests.
 
-    That is how they run on a machine without a compiler, and only so can their branches be counted.
-    What ``tests`` runs as well draws fewer examples here.
+    The codec's branches can be counted only in pure Python, as it is on a machine without a
+    compiler. ``tests`` runs its tests as well, so they draw fewer examples here.
     """
-    for files, tests in CODEC_INDEPENDENT.items():
+    for files, tests in COVERED.items():
         _cover(session, files, *tests)
-    for files, tests in CODEC_DEPENDENT.items():
-        _cover(session, files, *tests, "--hypothesis-profile=brief")
+    for files, tests in COVERED_CODEC.items():
+        _cover(session, files, *tests, "--hypothesis-profile=brief", KVBENCH_PURE="1")
 
 
-def _cover(session: nox.Session, files: str, *arguments: str) -> None:
+def _cover(session: nox.Session, files: str, *arguments: str, **environment: str) -> None:
     """Run tests under coverage; the branches of these files are to be covered to 95%."""
     session.run("coverage", "erase")
     command = ("coverage", "run", f"--include={files}", "-m", "pytest")
-    _run_tests(session, *command, *arguments, KVBENCH_PURE="1")
+    _run_tests(session, *command, *arguments, **environment)
     session.run("coverage", "combine", "-q")
     session.run("coverage", "report", "--fail-under=95")
 

@@ -9,7 +9,7 @@ command that runs these tests is left to CI, which runs it to get here.
 
 Compiling kvbench and measuring for half a minute is most of the README's time. So the gate installs
 a wheel of this checkout that is not compiled, and makes the first run shorter; ``nox -s thorough``
-runs the README as typed.
+runs the README as typed, and the how-tos' blocks that measure long.
 """
 
 from __future__ import annotations
@@ -174,9 +174,22 @@ def sample_facts() -> list[str]:
     return [fact for fact in facts if not re.search(r"\d", fact)]
 
 
+MEASURES_LONG = re.compile(
+    r"kvbench (capacity|compare --run)|--(workers|dask|arm|batch-window|workload)"
+)
+"""Several arms or targets, or a search: ``nox -s thorough`` runs these blocks."""
+
+
 def other_blocks(language: str) -> list:
     found = [block for block in blocks(*OTHERS) if block.language == language]
-    return [pytest.param(block, id=block.place) for block in found]
+    return [
+        pytest.param(
+            block,
+            id=block.place,
+            marks=[pytest.mark.thorough] if MEASURES_LONG.search(block.text) else [],
+        )
+        for block in found
+    ]
 
 
 @pytest.mark.timeout(BLOCK_TIMEOUT_S + 10)

@@ -11,6 +11,7 @@ import pytest
 
 from kvbench import registry
 from kvbench.errors import BackendUnavailableError, UnknownSchemeError, UsageError
+from tests.built_once import built_once
 
 ADAPTER = """
 from kvbench.backend import Backend
@@ -113,13 +114,17 @@ for url in ("driverless://", "broken://"):
 @pytest.fixture(scope="module")
 def third_party(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder into which pip installed a third party's adapter package."""
-    project = tmp_path_factory.mktemp("project")
-    (project / "pyproject.toml").write_text(PROJECT)
-    (project / "kvbench_dict.py").write_text(ADAPTER)
-    site = tmp_path_factory.mktemp("site")
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*pip, "--target", str(site), str(project)], check=True, timeout=100)
-    return site
+
+    def install(folder: Path) -> Path:
+        project, site = folder / "project", folder / "site"
+        project.mkdir()
+        (project / "pyproject.toml").write_text(PROJECT)
+        (project / "kvbench_dict.py").write_text(ADAPTER)
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation"]
+        subprocess.run([*pip, "--target", str(site), str(project)], check=True, timeout=100)
+        return site
+
+    return built_once(tmp_path_factory, "third-party-adapter", install)
 
 
 def run(site: Path, *arguments: str) -> str:

@@ -159,6 +159,7 @@ def test_real_runs_are_compared(kvbench, tmp_path):
     assert "5 figures compared" in out and "What else differs" not in out
 
 
+@pytest.mark.thorough  # Two whole measurements.
 def test_real_load_runs_are_compared(kvbench, tmp_path):
     files = []
     for name in ("base", "head"):
@@ -274,6 +275,7 @@ def test_a_slowdown_is_measured_twice_and_fails(kvbench, adapters):
     assert slow, "only the suspects are judged again"
 
 
+@pytest.mark.thorough  # Two whole measurements.
 def test_a_faster_head_passes_without_a_second_measurement(kvbench, adapters):
     args = ["compare", "--run", "slow://", "fast://", *QUICK, "--rounds", "6"]
     code, out, err = kvbench(*args, "--threshold", "5%")

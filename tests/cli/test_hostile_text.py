@@ -302,6 +302,7 @@ def test_what_a_server_answers(kvbench, message, status):
     assert_harmless(*written, *[path.read_text() for path in files], chars_max=1_000_000)
 
 
+@pytest.mark.thorough  # Half a minute of copying.
 def test_a_message_of_60_mib_is_cut(kvbench):
     with evil_peer(b"x" * (60 << 20)) as address:
         code, out, err = kvbench("run", f"kvb://{address}", *RUN, "--output", "r.jsonl")

@@ -155,6 +155,7 @@ def test_keys_go_away_and_foreign_ones_stay(kvbench, address):
         assert store.mget(["mine", "kb:"]) == [1, 2]
 
 
+@pytest.mark.thorough  # Many windows: the tests beside it do with one or two.
 def test_several_stores_side_by_side_with_both_drivers(kvbench, tmp_path):
     with redis_server() as url:
         for driver in ("client", "wire"):
@@ -178,6 +179,7 @@ def test_what_a_client_cannot_do_is_a_reason(kvbench):
     assert kvbench("load", "kvb://", *SHORT, *wire)[0] == 0
 
 
+@pytest.mark.thorough  # Many windows: the tests beside it do with one or two.
 def test_workers_share_the_clients(kvbench):
     code, out, err = kvbench(
         "load", "kvb://", *SHORT, "--workers", "2", "--rate", "200/s", "--json"
@@ -335,6 +337,7 @@ def test_a_full_disk_is_one_line(tmp_path):
     assert "Throughput" in out
 
 
+@pytest.mark.thorough  # Many windows: the tests beside it do with one or two.
 def test_a_narrow_terminal_with_a_live_view():
     ours, theirs = pty.openpty()
     environment = {**os.environ, "COLUMNS": "60", "TERM": "xterm"}

@@ -34,7 +34,7 @@ REPORTS = (
 )  # fmt: skip
 
 in_one_place = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=10
 )
 
 
@@ -189,7 +189,7 @@ def test_no_failing_command_shows_a_drawn_secret(monkeypatch, tmp_path, url):
     shutil.rmtree(directory)
 
 
-@settings(in_one_place, max_examples=4)
+@settings(in_one_place, max_examples=2)
 @given(url=urls(["facts", "errors"]))
 def test_no_working_command_shows_a_drawn_secret(monkeypatch, tmp_path, url):
     """The whole way: check, run with its verdicts, every report, on an adapter that leaks."""

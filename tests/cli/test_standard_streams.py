@@ -33,7 +33,7 @@ ARGUMENTS = {
     "serve": ["--port", "0"],
     "load": ["memory://", "--duration", "1s", *LOAD],
     "capacity": ["memory://", "--slo", "p99<1us", "--arm", "individual", "--probe", "50ms", *LOAD],
-    "compare": [RESULTS, RESULTS],
+    "compare": ["MEASURED", "MEASURED"],
     "init": ["-"],
     "proxy": ["ADDRESS"],
     "backends": [],
@@ -50,6 +50,15 @@ def address():
     server.stop()
 
 
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A file of results with rounds."""
+    file = tmp_path_factory.mktemp("measured") / "results.jsonl"
+    command = [sys.executable, "-m", "kvbench", "run", *ARGUMENTS["run"], "--output", file]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return file
+
+
 def kvbench(*args, stdout, stderr=subprocess.PIPE, unbuffered=False):
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     if unbuffered:
@@ -64,10 +73,13 @@ def test_every_command_is_tried_here():
     assert set(ARGUMENTS) == set(COMMANDS)
 
 
-@pytest.mark.parametrize("unbuffered", [False, True], ids=["buffered", "unbuffered"])
-@pytest.mark.parametrize("command", [*ARGUMENTS, "--help", "--version"])
-def test_a_full_disk_is_one_line_and_code_2(command, unbuffered, address):
-    args = [address if one == "ADDRESS" else one for one in ARGUMENTS.get(command, [])]
+@pytest.mark.parametrize(
+    ("command", "unbuffered"),
+    [*[(one, False) for one in [*ARGUMENTS, "--help", "--version"]], ("report", True)],
+)
+def test_a_full_disk_is_one_line_and_code_2(command, unbuffered, address, measured):
+    known = {"ADDRESS": address, "MEASURED": measured}
+    args = [known.get(one, one) for one in ARGUMENTS.get(command, [])]
     with Path("/dev/full").open("w") as full:
         ended = kvbench(command, *args, stdout=full, unbuffered=unbuffered)
     lines = [line for line in ended.stderr.splitlines() if line.startswith("kvbench: ")]

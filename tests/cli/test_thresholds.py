@@ -70,6 +70,7 @@ def test_load(kvbench, condition, code):
     assert "Thresholds" in out
 
 
+@pytest.mark.thorough  # A search of a capacity.
 def test_a_capacity_that_no_rate_has_cannot_be_told(kvbench):
     """An objective that nothing keeps ends the search at once, without a figure to judge by."""
     found, out, err = kvbench(

@@ -52,7 +52,9 @@ def test_the_in_process_engine_keeps_every_clause():
     assert result.counts["MUST"][Outcome.PASSED] >= 140
 
 
-@pytest.mark.parametrize("url", ["sqlite://FOLDER/kv.db", "kvb+async://"])
+@pytest.mark.parametrize(
+    "url", ["sqlite://FOLDER/kv.db", pytest.param("kvb+async://", marks=pytest.mark.thorough)]
+)
 def test_stores_of_other_kinds_keep_what_they_declare(url, tmp_path):
     result = check(open_target(url.replace("FOLDER", str(tmp_path))))
     assert complaints(result) == [] and result.summary == "conforms"

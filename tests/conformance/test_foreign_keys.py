@@ -109,6 +109,7 @@ def own_server():
     server.stop()
 
 
+@pytest.mark.thorough  # A whole suite, which the gate runs on our server in tests/mutants.
 def test_our_server_keeps_ten_thousand_foreign_keys(own_server):
     keys = foreign_keys(are_texts=True)
     assert len(keys) == FOREIGN_KEYS

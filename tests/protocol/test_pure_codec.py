@@ -1,6 +1,6 @@
 """Compiled or not, the codec is one: same bytes, same values, same errors.
 
-``nox -s pure`` runs the tests of this folder again with the pure codec.
+``nox -s covered`` runs the tests of this folder again with the pure codec.
 """
 
 from __future__ import annotations
