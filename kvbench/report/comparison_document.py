@@ -64,7 +64,8 @@ def answer(comparison: Comparison, has_several: bool = False) -> list[str]:
     counts = [(comparison.count(verdict), verdict) for verdict in Verdict]
     said = ", ".join([f"{count} {verdict}" for count, verdict in counts if count])
     head = f"{text.plain(comparison.head_name)}: " if has_several else ""
-    sentences = [f"{head}{text.count(len(comparison.rows), 'figure')} compared: {said}."]
+    compared = f"{text.count(len(comparison.rows), 'figure')} compared"
+    sentences = [f"{head}{compared}{': ' if said else ''}{said}."]
     for verdict in (Verdict.SLOWER, Verdict.FASTER):
         rows = [row for row in comparison.rows if row.judged.verdict is verdict]
         if rows:
