@@ -59,6 +59,7 @@ def command(
     conditions: tuple[str, ...],
     output: Path | None,
     report: Path | None,
+    html: Path | None,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -68,7 +69,8 @@ def command(
     says otherwise): what batching buys under load.
     """
     from kvbench.cli.load_progress import choose_load_progress
-    from kvbench.cli.measuring import check_report_files, measure
+    from kvbench.cli.measuring import measure
+    from kvbench.cli.report_files import ReportFiles
     from kvbench.load.objective import parse_objective
     from kvbench.load.runner import run_load
 
@@ -80,6 +82,7 @@ def command(
     urls = check_targets(targets, settings)
     plan = LoadPlan(urls, lanes_of(given), workload_of(given), settings, objective)
     thresholds = load_thresholds(conditions, plan)
-    check_report_files(output, report)
+    files = ReportFiles(report, html)
+    files.check(output)
     results, code = measure(partial(run_load, plan), choose_load_progress(), output)
-    ctx.exit(print_judged(results, thresholds, code, as_json, report))
+    ctx.exit(print_judged(results, thresholds, code, as_json, files))

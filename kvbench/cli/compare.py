@@ -12,9 +12,9 @@ from click.core import ParameterSource
 
 from kvbench.cli.ci import ci_options, write_ci
 from kvbench.cli.compare_run import RUN_NAMES, measure_comparison, run_options
-from kvbench.cli.measuring import check_report_files
 from kvbench.cli.output import make_console, notify, show_document
 from kvbench.cli.parameters import Share, Words
+from kvbench.cli.report_files import ReportFiles, report_options
 from kvbench.compare.judgement import THRESHOLD_DEFAULT
 from kvbench.compare.readings import Measure
 from kvbench.errors import UsageError
@@ -38,7 +38,7 @@ Examples:
   kvbench compare base.jsonl head.jsonl
   kvbench compare base.jsonl head.jsonl --threshold 5%
   kvbench compare base.jsonl one.jsonl two.jsonl --figures speedup
-  kvbench compare base.jsonl head.jsonl --report comparison.md
+  kvbench compare base.jsonl head.jsonl --report comparison.md --html page.html
   kvbench compare --run kvb://127.0.0.1:7001 kvb://127.0.0.1:7002 --threshold 5%
   kvbench compare --run kvb:// valkey:// --ops mget --batch-sizes 10,100
 
@@ -67,9 +67,7 @@ Exit codes: 0 done, 1 slower than --threshold for certain, 2 usage, or not compa
 @click.option(
     "--force", is_flag=True, help="--threshold in spite of different machines or settings."
 )
-@click.option(
-    "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a Markdown report."
-)
+@report_options
 @ci_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @run_options
@@ -83,6 +81,7 @@ def command(
     figures: tuple[str, ...] | None,
     force: bool,
     report: Path | None,
+    html: Path | None,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -94,7 +93,8 @@ def command(
     """
     if threshold is not None and not _THRESHOLD_MIN <= threshold <= _THRESHOLD_MAX:
         raise UsageError(f"threshold {threshold:.3%} is not 0.1% to 1000%: write e.g. 5%")
-    check_report_files(given["output"], report)
+    files = ReportFiles(report, html)
+    files.check(given["output"])
     measures = tuple(map(Measure, figures)) if figures else None
     if is_run:
         outcome = _compare_measured(names, given, threshold, measures)
@@ -104,7 +104,7 @@ def command(
         if threshold is not None and not force:
             _refuse_differences(comparisons)
         outcome = _judge_files(comparisons, threshold)
-    _print(outcome, as_json, report)
+    _print(outcome, as_json, files)
     ctx.exit(outcome.code)
 
 
@@ -220,23 +220,26 @@ def _compare_measured(
     return _Outcome(both, EXIT_FAILED, (), warning, gate, measured.second.slowdowns)
 
 
-def _print(outcome: _Outcome, as_json: bool, report: Path | None) -> None:
-    """Print the comparison, as JSON or as tables, and write it as Markdown to ``report``."""
+def _print(outcome: _Outcome, as_json: bool, files: ReportFiles) -> None:
+    """Print the comparison, as JSON or as tables, and write the reports to files."""
     from kvbench.report.ci_outcomes import comparison_report
     from kvbench.report.comparison_document import comparison_document
     from kvbench.report.comparison_json import render_comparison_json
+    from kvbench.report.html.page import render_comparison_html
     from kvbench.report.markdown import render_document_markdown
-    from kvbench.report.output import write_report
     from kvbench.report.terminal import render_document
 
     document = comparison_document(outcome.comparisons, outcome.notes, outcome.warning)
+    content = render_comparison_json(outcome.comparisons, outcome.gate)
     try:
         if as_json:
-            show_document(render_comparison_json(outcome.comparisons, outcome.gate))
+            show_document(content)
         else:
             render_document(document, make_console())
     finally:
-        # The file is written even if standard output is full.
-        if report is not None:
-            write_report(report, render_document_markdown(document))
+        # The files are written even if standard output is full.
+        files.write(
+            lambda: render_document_markdown(document),
+            lambda: render_comparison_html(document, outcome.comparisons, content),
+        )
         write_ci(comparison_report(outcome.comparisons, outcome.failed), document)

@@ -75,6 +75,7 @@ def command(
     conditions: tuple[str, ...],
     output: Path | None,
     report: Path | None,
+    html: Path | None,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -85,7 +86,8 @@ def command(
     Keys have a random prefix, kb:..., and are removed at the end.
     """
     from kvbench.cli.load_progress import choose_load_progress
-    from kvbench.cli.measuring import check_report_files, measure
+    from kvbench.cli.measuring import measure
+    from kvbench.cli.report_files import ReportFiles
     from kvbench.load.plan import LoadPlan
     from kvbench.load.runner import run_load
 
@@ -93,6 +95,7 @@ def command(
     urls = check_targets(targets, settings)
     plan = LoadPlan(urls, with_windows(lanes_of(given), windows), workload_of(given), settings)
     thresholds = load_thresholds(conditions, plan)
-    check_report_files(output, report)
+    files = ReportFiles(report, html)
+    files.check(output)
     results, code = measure(partial(run_load, plan), choose_load_progress(), output)
-    ctx.exit(print_judged(results, thresholds, code, as_json, report))
+    ctx.exit(print_judged(results, thresholds, code, as_json, files))

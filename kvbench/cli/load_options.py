@@ -24,13 +24,16 @@ from kvbench.cli.parameters import (
     Word,
     Words,
 )
+from kvbench.cli.report_files import report_options
 from kvbench.errors import UsageError
 from kvbench.load.plan import ARMS, Arrivals, Driver, LoadLane, LoadSettings, make_lane
 from kvbench.load.workload import WORKLOADS, Action, LoadWorkload, Popularity
 from kvbench.suggest import did_you_mean
 
 CONFIG_BYTES_MAX = 1 << 20
-_NOT_IN_FILES = ("config", "output", "report", "junit", "markdown", "conditions", "as_json", "help")
+_NOT_IN_FILES = (
+    "config", "output", "report", "html", "junit", "markdown", "conditions", "as_json", "help",
+)  # fmt: skip
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -238,9 +241,7 @@ _OPTIONS: list[Callable[[Any], Any]] = [
         metavar="FILE",
         help="Write results as JSON Lines during the run; FILE is replaced when the run starts.",
     ),
-    click.option(
-        "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a Markdown report."
-    ),
+    report_options,
     ci_options,
     click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
 ]

@@ -6,7 +6,6 @@ exit code.
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -18,10 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from kvbench.bench.plan import Plan, ValueType
-from kvbench.cli.ci import check_apart, write_ci
+from kvbench.cli.ci import write_ci
 from kvbench.cli.output import make_console, notify, show_document
 from kvbench.cli.parameters import ByteSize, Word
-from kvbench.errors import UsageError
 from kvbench.redaction import redact_url
 from kvbench.registry import HOST_PORT
 
@@ -29,13 +27,13 @@ if TYPE_CHECKING:
     from kvbench.bench.interrupts import Interrupts
     from kvbench.bench.recorder import Recorder
     from kvbench.bench.runner import RunOutcome
+    from kvbench.cli.report_files import ReportFiles
     from kvbench.cli.run_progress import RunProgress
     from kvbench.compare.thresholds import JudgedThreshold
+    from kvbench.report.document import Document
     from kvbench.results import Results
 
     Start = Callable[[Callable[[Any], None], Interrupts, str], RunOutcome]
-
-_MARKDOWN_SUFFIXES = ("", ".md", ".markdown", ".txt")
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -83,40 +81,22 @@ def check_address(text: str) -> None:
         expect_server(text)
 
 
-def check_report_files(output: Path | None, report: Path | None) -> None:
-    """Check before the run that the Markdown report can be written at its end.
-
-    Raises:
-        UsageError: it cannot, or it would replace the results.
-    """
-    check_apart(output=output, report=report)
-    if report is None:
-        return
-    if report.suffix.lower() not in _MARKDOWN_SUFFIXES:
-        raise UsageError(f"--report writes Markdown: name it {report.with_suffix('.md')}")
-    if output is not None and report.resolve() == output.resolve():
-        raise UsageError(f"--report and --output both name {report}")
-    if report.is_dir() or not os.access(report.parent, os.W_OK):
-        raise UsageError(f"cannot write {report}: no file can be made there")
-
-
 def print_results(
     results: Results,
     as_json: bool,
-    report: Path | None,
+    files: ReportFiles,
     judged: Sequence[JudgedThreshold] = (),
 ) -> None:
-    """Print the report, as JSON or as tables, and write it as Markdown to ``report``.
+    """Print the report, as JSON or as tables, and write the reports to files.
 
     Args:
         results: of a run.
         as_json: instead of tables.
-        report: a file to write, or None.
+        files: the reports to write.
         judged: the thresholds of the run.
     """
     from kvbench.report.ci_outcomes import results_report
     from kvbench.report.document import build_document
-    from kvbench.report.output import write_report
     from kvbench.report.threshold_table import with_thresholds
 
     document = with_thresholds(build_document(results), judged)
@@ -130,12 +110,21 @@ def print_results(
 
             render_document(document, make_console())
     finally:
-        # The file is written even if standard output is full.
-        if report is not None:
-            from kvbench.report.markdown import render_document_markdown
-
-            write_report(report, render_document_markdown(document))
+        # The files are written even if standard output is full.
+        files.write(lambda: _markdown(document), lambda: _html(results, judged))
         write_ci(results_report(results, judged), document)
+
+
+def _markdown(document: Document) -> str:
+    from kvbench.report.markdown import render_document_markdown
+
+    return render_document_markdown(document)
+
+
+def _html(results: Results, judged: Sequence[JudgedThreshold]) -> str:
+    from kvbench.report.html.page import render_results_html
+
+    return render_results_html(results, judged=judged)
 
 
 def carry_out(plan: Plan, output: Path | None) -> tuple[Results, int]:

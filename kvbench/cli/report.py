@@ -23,6 +23,7 @@ _FILE_WIDTH = 100
 Examples:
   kvbench report results.jsonl
   kvbench report results.jsonl --format markdown --output report.md
+  kvbench report results.jsonl --format html --output page.html
   kvbench report results.jsonl --beside older.jsonl
   kvbench report results.jsonl --format json | jq .targets[].operations
 """

@@ -25,11 +25,11 @@ from kvbench.cli.measuring import (
     batch_sizes_of,
     carry_out,
     check_address,
-    check_report_files,
     value_options,
 )
 from kvbench.cli.output import notify
 from kvbench.cli.parameters import Duration, Share, TargetType, Word, Words
+from kvbench.cli.report_files import ReportFiles, report_options
 from kvbench.cli.thresholds import fail_on, print_judged, run_thresholds
 from kvbench.errors import UsageError
 from kvbench.model import BatchOperation
@@ -109,9 +109,7 @@ Exit codes: 0 done, 1 batch and single calls differed, or --fail-on, 2 usage,
     metavar="FILE",
     help="Write results as JSON Lines during the run; FILE is replaced when the run starts.",
 )
-@click.option(
-    "--report", type=click.Path(path_type=Path), metavar="FILE", help="Write a Markdown report."
-)
+@report_options
 @click.option(
     "--preset", type=Word(_PRESETS), metavar="NAME", help="A predefined plan: batch-operations."
 )
@@ -144,6 +142,7 @@ def command(
     no_pin: bool,
     output: Path | None,
     report: Path | None,
+    html: Path | None,
     preset: str | None,
     conformance: Path | None,
     conditions: tuple[str, ...],
@@ -182,7 +181,8 @@ def command(
     if conformance is not None:
         plan = _with_verdicts(plan, conformance)
     thresholds = run_thresholds(conditions, plan)
-    check_report_files(output, report)
+    files = ReportFiles(report, html)
+    files.check(output)
     for target in plan.targets:
         check_target(target.url, settings.value_type)
     if rtt and not any(backend_class(target.url).is_network for target in plan.targets):
@@ -190,7 +190,7 @@ def command(
     for text in targets:
         check_address(text)
     results, code = carry_out(plan, output)
-    ctx.exit(print_judged(results, thresholds, code, as_json, report))
+    ctx.exit(print_judged(results, thresholds, code, as_json, files))
 
 
 def _make_plan(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from kvbench.bench.plan import Plan
+    from kvbench.cli.report_files import ReportFiles
     from kvbench.compare.thresholds import Threshold
     from kvbench.load.plan import LoadPlan
     from kvbench.results import Results
@@ -67,7 +67,7 @@ def print_judged(
     thresholds: Sequence[Threshold],
     code: int,
     as_json: bool,
-    report: Path | None,
+    files: ReportFiles,
 ) -> int:
     """Print the report with the thresholds; returns the exit code, 1 if a threshold fails.
 
@@ -80,7 +80,7 @@ def print_judged(
     from kvbench.report.threshold_table import sentence
 
     judged = judge_thresholds(results, thresholds)
-    print_results(results, as_json, report, judged)
+    print_results(results, as_json, files, judged)
     has_failed = False
     for one in judged:
         if one.outcome is ThresholdOutcome.FAILS:

@@ -26,7 +26,7 @@ MEASURE_TITLES: Mapping[Measure, str] = {
     Measure.CAPACITY: "Capacity: keys/s within the objective",
 }
 
-_TONES: Mapping[Verdict, Tone] = {
+VERDICT_TONES: Mapping[Verdict, Tone] = {
     Verdict.FASTER: Tone.FASTER,
     Verdict.SLOWER: Tone.SLOWER,
     Verdict.SAME: Tone.FAINT,
@@ -140,7 +140,7 @@ def _measure_table(comparison: Comparison, measure: Measure, rows: Sequence[Row]
 
 def _line(row: Row) -> tuple[TableEntry, ...]:
     judged = row.judged
-    tone = _TONES[judged.verdict]
+    tone = VERDICT_TONES[judged.verdict]
     marks = "" if row.base.is_stable and row.head.is_stable else UNSTABLE
     is_same = judged.verdict is Verdict.SAME
     ratio = text.ratio(judged.ratio)

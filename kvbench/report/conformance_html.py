@@ -1,18 +1,14 @@
 """Verdicts as one self-contained HTML page: no script, no network, no web font.
 
-The page is a template, ``templates/conformance.html``; this module prepares its data. The template
-engine escapes every text. The page also works on a phone: column headings are vertical, a clause's
-text is below its symbols, and colour is never the only sign.
+The page is a template, ``templates/conformance.html``; this module prepares its data. The page also
+works on a phone: column headings are vertical, a clause's text is below its symbols, and colour is
+never the only sign.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import NamedTuple
-
-import jinja2
-from markupsafe import Markup
 
 from kvbench.report.causes import Cause, causes
 from kvbench.report.conformance_matrix import (
@@ -25,7 +21,8 @@ from kvbench.report.conformance_matrix import (
     others,
     tally,
 )
-from kvbench.report.format import count, plain
+from kvbench.report.format import count
+from kvbench.report.html.template import render_template
 from kvbench.specs import clauses
 from kvbench.verdicts import ARROWS, Conformance, Outcome, TargetVerdicts, by_clause, command_again
 
@@ -81,7 +78,8 @@ def render_html(conformance: Conformance) -> str:
         _card(place, label, target)
         for place, (label, target) in enumerate(zip(labels, conformance.targets, strict=True))
     ]
-    return _environment().get_template("conformance.html").render(
+    return render_template(
+        "conformance.html",
         run=conformance,
         matrix=matrix,
         cards=cards,
@@ -150,25 +148,3 @@ def _scrolled(targets_count: int) -> str:
     if targets_count > WIDE_TARGETS_MAX:
         return "always"
     return "narrow" if targets_count > NARROW_TARGETS_MAX else ""
-
-
-def _sentence(text: str) -> Markup:
-    """A clause's text; backticks become code."""
-    parts = text.split("`")
-    return Markup("").join(
-        [Markup("<code>{}</code>").format(part) if place % 2 else part
-         for place, part in enumerate(parts)]
-    )  # fmt: skip
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("kvbench.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"plain": plain, "sentence": _sentence}
-    return environment

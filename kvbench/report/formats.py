@@ -55,9 +55,16 @@ def _action_benchmark(results: Results, beside: Results | None, *, of_times: boo
     return render_action_benchmark(results, of_times=of_times)
 
 
+def _results_html(results: Results, beside: Results | None) -> str:
+    from kvbench.report.html.page import render_results_html
+
+    return render_results_html(results, beside)
+
+
 RESULTS_FORMATS: Mapping[str, Callable[[Results, Results | None], str]] = {
     "markdown": _results_markdown,
     "json": _results_json,
+    "html": _results_html,
     "hdr-log": _results_hdr_log,
     "github-action-benchmark": _results_action_benchmark,
     "github-action-benchmark-times": _results_action_benchmark_times,

@@ -36,7 +36,7 @@ def answer_table(summaries: Sequence[TargetSummary]) -> Table:
         entries = Entries(summary)
         for one in summary.operations.values():
             name = TableEntry(text.plain(summary.target.target))
-            rows.append((name, *_answer(one, entries)))
+            rows.append((name, *answer_entries(one, entries)))
     notes = (
         "Use: the smallest measured size within 10% of the best keys/s. Half of the possible gain "
         "is there at so many keys. Gains say what batching buys on a store; to choose a store, "
@@ -45,7 +45,11 @@ def answer_table(summaries: Sequence[TargetSummary]) -> Table:
     return Table("What to use", columns, tuple(rows), notes, key_columns=2)
 
 
-def _answer(one: OperationSummary, entries: Entries) -> list[TableEntry]:
+def answer_entries(one: OperationSummary, entries: Entries) -> list[TableEntry]:
+    """What to use, its keys/s, those of single calls, the gain, and the size with half of it.
+
+    Where single calls are the answer, the third is the reason, and the rest is blank.
+    """
     single = SINGLE.get(one.op, text.plain(one.op).upper())
     best = one.recommended
     half_gain = one.curve.half_gain_size if one.curve else None

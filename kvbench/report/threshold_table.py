@@ -18,7 +18,7 @@ _WRITERS: Mapping[Unit, Callable[[float, int], str]] = {
     Unit.DURATION: text.duration,
 }
 
-_TONES: Mapping[ThresholdOutcome, Tone] = {
+OUTCOME_TONES: Mapping[ThresholdOutcome, Tone] = {
     ThresholdOutcome.FAILS: Tone.SLOWER,
     ThresholdOutcome.HOLDS: Tone.FASTER,
     ThresholdOutcome.UNCLEAR: Tone.PLAIN,
@@ -53,7 +53,7 @@ def _table(judged: Sequence[JudgedThreshold]) -> Table:
             TableEntry(text.plain(one.gauge.target)),
             TableEntry(_name(one)),
             _figure(one),
-            TableEntry(str(one.outcome), tone=_TONES[one.outcome]),
+            TableEntry(str(one.outcome), tone=OUTCOME_TONES[one.outcome]),
         )
         for one in judged
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 
 import pytest
 
@@ -17,44 +16,17 @@ from tests.report.conformance_builders import (
     target,
     verdict,
 )
+from tests.report.parsed_page import ParsedPage
 
-VOID = {"meta", "link", "br", "img", "hr", "input"}
 CONTRAST_MIN = 4.5
 """WCAG 2.1, AA, for text of usual size."""
 
 each = pytest.mark.parametrize("run", RUNS.values(), ids=RUNS.keys())
 
 
-class Page(HTMLParser):
-    """A page's elements in order, and its text; every element must be closed in its turn."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
 @each
 def test_it_is_well_formed_and_its_links_lead_somewhere(run):
-    page = Page(render_html(run))
+    page = ParsedPage(render_html(run))
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     targets = {attributes["href"] for attributes in page.all("a")}
@@ -64,7 +36,7 @@ def test_it_is_well_formed_and_its_links_lead_somewhere(run):
 @each
 def test_it_needs_nothing_else_and_runs_nothing(run):
     text = render_html(run)
-    page = Page(text)
+    page = ParsedPage(text)
     assert not {tag for tag, _ in page.elements} & {"script", "link", "img", "iframe", "object"}
     names = {name for _, attributes in page.elements for name in attributes}
     assert not names & {"src", "onclick", "onload", "srcset"}
@@ -72,7 +44,7 @@ def test_it_needs_nothing_else_and_runs_nothing(run):
 
 
 def test_the_table_can_be_read_aloud():
-    page = Page(render_html(RUNS["every outcome"]))
+    page = ParsedPage(render_html(RUNS["every outcome"]))
     heads = page.all("th")
     assert all("scope" in attributes for attributes in heads)
     assert {head["scope"] for head in heads} == {"col", "row", "rowgroup"}
@@ -125,7 +97,7 @@ def test_failures_come_before_the_matrix_by_cause_and_the_first_of_each_is_open(
 
 def test_the_matrix_is_filtered_without_a_script():
     text = render_html(conformance(EVERYTHING))
-    page = Page(text)
+    page = ParsedPage(text)
     radios = [one for one in page.all("input") if one["type"] == "radio"]
     assert [one["id"] for one in radios] == ["show-all", "show-failed", "show-open"]
     assert [one["for"] for one in page.all("label")] == [one["id"] for one in radios]
