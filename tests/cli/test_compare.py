@@ -87,8 +87,9 @@ def test_several_heads_are_each_compared_with_base(kvbench, write):
 
 def test_json_and_markdown_have_the_same_verdicts(kvbench, write, tmp_path):
     base, head = write("base", load_results(1)), write("head", load_results(2, slower=1.2))
-    report = tmp_path / "comparison.md"
-    code, out, _ = kvbench("compare", base, head, "--json", "--report", report, "--threshold", "5%")
+    report, page = tmp_path / "comparison.md", tmp_path / "page.html"
+    files = ["--report", report, "--html", page]
+    code, out, _ = kvbench("compare", base, head, "--json", *files, "--threshold", "5%")
     assert code == 1
     found = json.loads(out)
     assert found["schema"] == "kvbench-comparison/1"
@@ -99,6 +100,9 @@ def test_json_and_markdown_have_the_same_verdicts(kvbench, write, tmp_path):
     assert "> **FAILED: slower by more than 5%" in text
     assert "| target | what | base | head | head / base | verdict |" in text
     assert text.count("**slower**") == 4
+    shown = page.read_text()
+    assert "FAILED: slower by more than 5%" in shown and "4 slower" in shown
+    assert shown.count('<span class="pill bad">slower</span>') == 4
 
 
 def test_a_gate_refuses_other_machines_and_settings(kvbench, write):
@@ -133,7 +137,10 @@ def test_nothing_in_common_is_not_a_pass(kvbench, write):
         (["BASE", "BASE", "--threshold", "0"], "is not 0.1% to 1000%"),
         (["BASE", "BASE", "--figures", "sped"], "there are: speedup"),
         (["BASE", "BASE", "--figures", "keys_per_sec"], "did you mean 'keys_per_s'?"),
-        (["BASE", "BASE", "--report", "x.html"], "--report writes Markdown"),
+        (["BASE", "BASE", "--report", "x.html"], "--report writes Markdown: name it x.md"),
+        (["BASE", "BASE", "--html", "x.md"], "--html writes HTML: name it x.html"),
+        (["BASE", "BASE", "--html", "gone/x.html"], "cannot write gone/x.html"),
+        (["BASE", "BASE", "--html", "x", "--report", "x"], "--html and --report both name x"),
         (["BASE", "BASE", "--treshold", "5%"], "did you mean '--threshold'?"),
     ],
 )

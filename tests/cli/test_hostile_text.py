@@ -169,6 +169,9 @@ def test_a_results_file(kvbench):
     for same in itertools.pairwise(zip(rows, columns, strict=True)):
         assert same[0][1] == same[1][1] or set(same[1][0]) <= set("|:- ") or "|" in same[1][0]
     assert json.loads(shown["json"])["header"]["preset"].startswith(r"\x1b]0;owned\x07 [red]x")
+    assert kvbench("report", "r.jsonl", "--format", "html", "--output", "page.html")[0] == 0
+    page = Path("page.html").read_text()
+    assert "\x1b" not in page and "<script" not in page
 
 
 def test_a_long_text_in_a_file_is_cut(kvbench):

@@ -59,7 +59,7 @@ def invoke(*args: object):
     return CliRunner().invoke(command, list(map(str, args)))
 
 
-@pytest.mark.parametrize("format_name", ["terminal", "markdown", "json"])
+@pytest.mark.parametrize("format_name", ["terminal", "markdown", "json", "html"])
 def test_figures_without_single_calls_are_shown(format_name):
     """The published ones have some cells of which only the batch call was measured."""
     found = invoke(PUBLISHED, "--format", format_name)
@@ -97,7 +97,7 @@ def test_a_run_that_was_killed_is_rendered_with_a_mark(path):
 
 
 def test_output_goes_to_the_file_alone(path, tmp_path):
-    for name in ("terminal", "markdown", "json"):
+    for name in ("terminal", "markdown", "json", "html"):
         out = tmp_path / "report"
         result = invoke(path, "--format", name, "--output", out)
         assert (result.exit_code, result.output) == (0, "")
@@ -154,7 +154,7 @@ def test_help_shows_examples_that_work(path, tmp_path, monkeypatch):
     examples = [line.split() for line in result.output.splitlines() if " kvbench report" in line]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "older.jsonl").write_bytes(path.read_bytes())
-    assert len(examples) == 4
+    assert len(examples) == 5
     for example in examples:
         args = example[2 : example.index("|")] if "|" in example else example[2:]
         assert invoke(*args).exit_code == 0
@@ -166,7 +166,7 @@ def test_help_shows_examples_that_work(path, tmp_path, monkeypatch):
     [
         (["none.jsonl"], "none.jsonl: cannot be read: No such file"),
         ([], "Missing argument"),
-        (["{path}", "--format", "html"], "html"),
+        (["{path}", "--format", "pdf"], "pdf"),
         (["{path}", "--output", "/none/report.md"], "cannot write /none/report.md"),
         (["{path}", "--beside", "none.jsonl"], "none.jsonl: cannot be read"),
         (["{path}", "--beside", "{path}", "--format", "json"], "read both files instead"),

@@ -197,9 +197,21 @@ def test_no_working_command_shows_a_drawn_secret(monkeypatch, tmp_path, url):
     kvbench = Caller(monkeypatch)
     leaky_backends.OPENED.clear()
     kvbench("check", url, "--only", "BGET-*", "--only", "BMGET-*", *REPORTS)
-    kvbench("run", url, *RUN, "--output", "r.jsonl", "--report", "r.md", "--conformance", "v.json")
+    kvbench(
+        "run",
+        url,
+        *RUN,
+        "--output",
+        "r.jsonl",
+        "--report",
+        "r.md",
+        "--html",
+        "r.html",
+        "--conformance",
+        "v.json",
+    )
     kvbench("run", url, *RUN, "--json", "--ops", "mget")
-    for name in ("terminal", "markdown", "json"):
+    for name in ("terminal", "markdown", "json", "html"):
         kvbench("report", "r.jsonl", "--format", name)
         kvbench("report", "r.jsonl", "--format", name, "--output", f"report.{name}")
     assert_hidden(kvbench)

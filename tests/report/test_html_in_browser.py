@@ -1,5 +1,4 @@
-"""Pages in a real browser, without a network: nothing overlaps, nothing is cut off, nothing is asked
-for.
+"""Pages in a real browser: nothing overlaps, nothing is cut off, and no request is made.
 
 The boxes of a page are measured where the browser put them, at the widths of a phone, a tablet and
 a laptop, in both colour schemes and in print. The first tests prove that faults would be found.
@@ -86,8 +85,12 @@ def page_text(name: str) -> str:
     return made[name]() if name in made else render_results_html(RESULTS[name])
 
 
-GATED = ("run", "pipelined", "load", "capacity", "comparison", "conformance", "hostile", "long URL")
-OTHERS = [pytest.param(name, marks=pytest.mark.thorough) for name in RESULTS if name not in GATED]
+GATED = ("run", "load", "capacity", "comparison", "conformance", "hostile")
+OTHERS = [
+    pytest.param(name, marks=pytest.mark.thorough)
+    for name in ("pipelined", *RESULTS)
+    if name not in GATED
+]
 
 
 @pytest.fixture(scope="module")
@@ -107,12 +110,12 @@ def folder(tmp_path_factory) -> Path:
         ("h2 { margin-top: -60px }", "overlap"),
         ("figure { width: 900px; max-width: none }", "cut off: FIGURE"),
         ("text { font-size: 30px !important }", "labels overlap"),
-        ("figure svg { height: 90px; width: 40px } text { font-size: 90px }", "label cut off"),
+        ("text { transform: translate(-90px) }", "label cut off"),
     ],
 )
 def test_a_fault_of_layout_is_found(browser, folder, style, fault):
     page = folder / "faulty.html"
-    page.write_text(page_text("pipelined").replace("</style>", f"{style}</style>", 1))
+    page.write_text(page_text("capacity").replace("</style>", f"{style}</style>", 1))
     browser.open(page, 400)
     found = browser.evaluate(FAULTS)
     assert any(one.startswith(fault) for one in found), found
@@ -122,7 +125,7 @@ def test_a_request_is_found(browser, folder):
     page = folder / "asking.html"
     page.write_text("<!doctype html><link rel=icon href='data:,'><img src='http://127.0.0.1:9/a'>")
     browser.open(page, 400)
-    assert browser.requests == ["http://127.0.0.1:9/a"] or len(browser.requests) == 2
+    assert "http://127.0.0.1:9/a" in browser.requests
     page.write_text(page_text("capacity").replace("</main>", "<img src='http://127.0.0.1:9/a'>"))
     browser.open(page, 400)
     assert browser.requests or browser.complaints, "refused by the page's policy"
@@ -149,7 +152,7 @@ def test_paper_and_a_wide_screen_have_no_faults_either(browser, folder):
 def test_charts_follow_the_colour_scheme(browser, folder):
     """Text and lines of a chart have the contrast of WCAG 2.1 for graphics, 3, in both schemes."""
     page = folder / "page.html"
-    page.write_text(page_text("run"))
+    page.write_text(page_text("load"))
     seen = []
     for is_dark in (False, True):
         browser.open(page, 800, is_dark=is_dark)

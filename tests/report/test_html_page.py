@@ -21,6 +21,7 @@ from kvbench.histogram import Histogram
 from kvbench.report.comparison_document import comparison_document
 from kvbench.report.comparison_json import render_comparison_json
 from kvbench.report.document import Document, build_document
+from kvbench.report.html import page as page_module
 from kvbench.report.html.drawing import draw, round_ticks
 from kvbench.report.html.load_plots import capacity_plots, load_plots
 from kvbench.report.html.page import (
@@ -118,6 +119,15 @@ def test_a_comparison_has_every_figure_and_escapes_names():
     assert "<i>head" not in text and "<i>head</i>" in page.text
     assert "faster" in page.text and "Passed." in page.text
     assert len(page.all("figure")) == 3
+
+
+def test_charts_and_data_that_have_no_room_are_left_out_and_counted(monkeypatch):
+    monkeypatch.setattr(page_module, "CHARTS_BYTES_MAX", 25_000)
+    monkeypatch.setattr(page_module, "PAGE_BYTES_MAX", 45_000)
+    text = render_results_html(RESULTS["three arms"])
+    left_out = re.search(r"(\d+) charts left out", text)
+    assert left_out and 0 < text.count("<figure") == 8 - int(left_out[1])
+    assert "raw data are too large for this page" in text and "base64" not in text
 
 
 def test_text_of_a_file_is_shown_and_never_becomes_markup():

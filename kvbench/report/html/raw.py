@@ -63,6 +63,11 @@ def _link(name: str, content: bytes, about: str) -> RawData:
         name, kind, about = f"{name}.gz", "application/gzip", f"unpacked, {about}"
     uri = f"data:{kind};base64,{base64.b64encode(content).decode()}"
     if len(uri) > LINK_BYTES_MAX:
-        why = "The raw data are too large for a page: keep the file that `--output` wrote."
-        return RawData(name, "", "", why)
+        return without_link(name)
     return RawData(name, uri, f"{max(1, len(content) // 1000):,} kB", about)
+
+
+def without_link(name: str) -> RawData:
+    """What a page says that has no room for its data."""
+    why = "The raw data are too large for this page: keep the file that `--output` wrote."
+    return RawData(name, "", "", why)
