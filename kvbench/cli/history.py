@@ -190,7 +190,7 @@ def trend(
 
     Where one figure is chosen, every run of it is shown with its interval.
     """
-    from kvbench.cli.measuring import check_report_files
+    from kvbench.cli.report_files import ReportFiles
     from kvbench.history.archive import open_archive
     from kvbench.history.trend import trends
     from kvbench.report.history_document import trend_document
@@ -198,7 +198,7 @@ def trend(
     from kvbench.report.markdown import render_document_markdown
     from kvbench.report.output import write_report
 
-    check_report_files(None, report)
+    ReportFiles(report).check(None)
     words = [one.casefold() for one in only]
     found = trends(
         open_archive(archive).entries(),
