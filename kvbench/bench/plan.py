@@ -121,6 +121,9 @@ class TargetPlan:
         verdict: of the conformance suite; empty if unknown.
         withheld: operations that get no figure, with the reason.
         label: its name in results; empty for its URL. It tells apart two targets of one URL.
+        python: the interpreter of the environment whose client, and kvbench, are measured; empty
+            for this one.
+        environment: what is installed there, for the record; empty for this one.
     """
 
     url: str
@@ -129,6 +132,8 @@ class TargetPlan:
     verdict: str = ""
     withheld: Mapping[BatchOperation, str] = field(default_factory=dict)
     label: str = ""
+    python: str = ""
+    environment: str = ""
 
     @property
     def name(self) -> str:
@@ -173,7 +178,12 @@ class Plan:
             "ops": list(operations),
             "batch_sizes": sorted(sizes),
             **asdict(self.settings),
+            **self._recorded_environments(),
         }
+
+    def _recorded_environments(self) -> dict[str, object]:
+        found = {target.name: target.environment for target in self.targets if target.environment}
+        return {"environments": found} if found else {}
 
 
 def check_batch_sizes(sizes: Iterable[int], value_size: int) -> None:

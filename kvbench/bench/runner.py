@@ -7,8 +7,9 @@ If a run ends early, finished results are kept.
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,6 +77,10 @@ class RunOutcome:
     ending: Ending
     failed_cells: int
     reason: str = ""
+
+
+_Kind = Literal["explore", "measure"]
+_Messages = Generator[Message, None, None]
 
 
 class _RoundLostError(Exception):
@@ -172,7 +177,7 @@ class Run:
                     groups.append(Group(op, [Lane(Arm.BATCH, size) for size in target.batch_sizes]))
             tasks.append(TargetTask(place, target.url, target.name, groups))
         try:
-            with self._worker("explore", 0, tasks) as messages:
+            with self._workers("explore", 0, tasks) as messages:
                 for message in messages:
                     self._take(message)
         except WorkerDiedError as error:
@@ -211,7 +216,7 @@ class Run:
         reason = ""
         found: list[Message] = []
         try:
-            with self._worker("measure", number, self._tasks) as messages:
+            with self._workers("measure", number, self._tasks) as messages:
                 for message in messages:
                     if isinstance(message, Measured | BaselineSample | NoFigure):
                         found.append(message)
@@ -233,12 +238,38 @@ class Run:
         return reason
 
     @contextmanager
+    def _workers(self, kind: _Kind, number: int, tasks: list[TargetTask]) -> Iterator[_Messages]:
+        """The messages of a round, during a ``with`` block; at its end no worker is left.
+
+        Targets of one environment share a worker. Where there are several, they take turns in an
+        order that is drawn for each round.
+        """
+        parts: dict[str, list[TargetTask]] = {}
+        for task in tasks:
+            parts.setdefault(self._plan.targets[task.place].python, []).append(task)
+        order = list(parts)
+        random.Random(f"{self._plan.settings.seed}/{number}").shuffle(order)
+
+        def all_messages() -> _Messages:
+            for python in order:
+                with self._worker(kind, number, parts[python], python) as messages:
+                    yield from messages
+
+        messages = all_messages()
+        try:
+            yield messages
+        finally:
+            messages.close()
+
+    @contextmanager
     def _worker(
-        self, kind: Literal["explore", "measure"], number: int, tasks: list[TargetTask]
+        self, kind: _Kind, number: int, tasks: list[TargetTask], python: str
     ) -> Iterator[Iterator[Message]]:
         """A worker's messages, during a ``with`` block; at its end the worker is stopped."""
         task = Task(kind, number, self._plan.settings, self._placement, tasks, self._prefix)
-        worker: WorkerProcess[Message] = WorkerProcess("kvbench.bench.worker", task, Message)
+        worker: WorkerProcess[Message] = WorkerProcess(
+            "kvbench.bench.worker", task, Message, python
+        )
         try:
             yield worker.messages()
         finally:

@@ -38,13 +38,14 @@ class WorkerProcess(Generic[M]):
         module: its main module, which calls :func:`kvbench.bench.worker.serve_task`.
         task: its task.
         messages: type of its messages, a union.
+        python: the interpreter that runs it; empty for this one.
     """
 
-    def __init__(self, module: str, task: msgspec.Struct, messages: Any) -> None:
+    def __init__(self, module: str, task: msgspec.Struct, messages: Any, python: str = "") -> None:
         self._decoder = msgspec.json.Decoder(messages)
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - close() does
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module],
+            [python or sys.executable, "-P", "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

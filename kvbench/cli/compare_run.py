@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from kvbench.bench.other_environment import describe_other_environment
 from kvbench.bench.plan import QUICK, RIGOROUS, Plan, Settings, TargetPlan, ValueType, check_target
 from kvbench.cli.measuring import batch_sizes_of, carry_out, check_address, value_options
 from kvbench.cli.output import notify
@@ -54,6 +55,12 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option("--no-keep-awake", is_flag=True, help="With --run: let idle cores sleep."),
     click.option("--no-pin", is_flag=True, help="With --run: do not pin to cores."),
     click.option(
+        "--base-env",
+        type=click.Path(path_type=Path),
+        metavar="PYTHON",
+        help="With --run: measure BASE with the kvbench and clients of this interpreter.",
+    ),
+    click.option(
         "--output",
         type=click.Path(path_type=Path),
         metavar="FILE",
@@ -63,7 +70,7 @@ _OPTIONS: list[Callable[[Any], Any]] = [
 
 RUN_NAMES = (
     "batch_sizes", "operations", "value_size", "value_type", "rounds", "rtt", "seed", "quick",
-    "rigorous", "no_keep_awake", "no_pin", "output",
+    "rigorous", "no_keep_awake", "no_pin", "base_env", "output",
 )  # fmt: skip
 """The parameters of these options: they have no meaning for files."""
 
@@ -119,8 +126,14 @@ def measure_comparison(
 
 
 def _plan(targets: Sequence[str], given: Mapping[str, Any]) -> Plan:
+    base_env: Path | None = given["base_env"]
+    if base_env is not None and len(targets) == 1:
+        targets = (*targets, *targets)
     if len(targets) != 2:
-        raise UsageError("--run compares two targets: kvbench compare --run TARGET_A TARGET_B")
+        raise UsageError(
+            "--run compares two targets: kvbench compare --run TARGET_A TARGET_B; "
+            "with --base-env, one target with two environments"
+        )
     if given["quick"] and given["rigorous"]:
         raise UsageError("--quick and --rigorous exclude each other: choose one")
     defaults = QUICK if given["quick"] else RIGOROUS if given["rigorous"] else Settings()
@@ -140,10 +153,14 @@ def _plan(targets: Sequence[str], given: Mapping[str, Any]) -> Plan:
     urls = list(map(target_url, texts))
     plans = [TargetPlan(url, chosen, sizes) for url in urls]
     if plans[0].name == plans[1].name:
+        sides = "AB" if base_env is None else ("base", "head")
         plans = [
             replace(one, label=f"{one.name} ({side})")
-            for one, side in zip(plans, "AB", strict=True)
+            for one, side in zip(plans, sides, strict=True)
         ]
+    if base_env is not None:
+        found = describe_other_environment(base_env)
+        plans[0] = replace(plans[0], python=str(base_env), environment=found)
     plan = Plan(tuple(plans), settings)
     for url in urls:
         check_target(url, settings.value_type)

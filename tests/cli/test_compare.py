@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from kvbench.results import Results, encode_record, read_results
 from tests.compare.compared_results import load_results, run_results
 from tests.worker_adapters import publish
 
-PUBLISHED = Path(__file__).parents[2] / "reports" / "batch-operations" / "published.jsonl"
+ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT / "reports" / "batch-operations" / "published.jsonl"
 
 
 @pytest.fixture
@@ -308,3 +310,61 @@ def test_mistakes_of_run_are_one_line(kvbench, args, words):
     code, out, err = kvbench("compare", *args)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert words in err
+
+
+SLOW_MGET = """
+
+def _slow_mget(self, keys, _fast=MemoryBackend.mget):
+    import time
+    until_ns = time.perf_counter_ns() + 200_000
+    while time.perf_counter_ns() < until_ns:
+        pass
+    return _fast(self, keys)
+
+
+MemoryBackend.mget = _slow_mget
+"""
+
+
+def interpreter(folder: Path, path: Path) -> Path:
+    """An interpreter that finds packages in a folder first, as one of another environment does."""
+    file = folder / "python"
+    file.write_text(f'#!/bin/sh\nPYTHONPATH={path}:{path}/backends exec {sys.executable} "$@"\n')
+    file.chmod(0o755)
+    return file
+
+
+def test_two_environments_are_measured_in_turns(kvbench, tmp_path):
+    """The base has a kvbench whose MGET in memory takes 200 µs more."""
+    old = tmp_path / "old"
+    for package in ("kvbench", "backends"):
+        shutil.copytree(ROOT / package, old / package, ignore=shutil.ignore_patterns("__pycache__"))
+    memory = old / "backends" / "kvbench_backends" / "memory.py"
+    memory.write_text(memory.read_text() + SLOW_MGET)
+    results = tmp_path / "both.jsonl"
+    code, out, err = kvbench(
+        "compare", "--run", "memory://", "--base-env", interpreter(tmp_path, old),
+        *QUICK, "--output", results, "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    [comparison] = json.loads(out)["comparisons"]
+    rates = [row for row in comparison["rows"] if row["base"]["measure"] == "keys_per_s"]
+    [judged] = [row["judged"] for row in rates if row["base"]["name"] == "MGET × 10"]
+    assert judged["verdict"] == "faster" and judged["ratio"]["low"] > 2
+    header = read_results(results).header
+    assert header.settings["targets"] == ["memory:// (base)", "memory:// (head)"]
+    assert "kvbench 0.1.0 on Python 3." in header.settings["environments"]["memory:// (base)"]
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("/nonexistent/python", "No such file or directory; name a Python interpreter"),
+        ("/bin/true", "is no Python interpreter"),
+        ("/bin/false", "cannot load kvbench (exit code 1)"),
+    ],
+)
+def test_an_environment_that_cannot_measure_is_one_line(kvbench, program, words):
+    code, _, err = kvbench("compare", "--run", "memory://", "--base-env", program)
+    assert code == 2
+    assert words in err and err.count("kvbench: ") == 1
