@@ -12,12 +12,12 @@ from kvbench.foreign_text import clean
 from kvbench.results import SCHEMA
 
 _ASK = """
-import json, platform
+import json, platform, sys
 from importlib.metadata import version
 from kvbench.results import SCHEMA
 import kvbench.bench.worker
 found = {"schema": SCHEMA, "kvbench": version("kvbench"), "python": platform.python_version()}
-print(json.dumps(found))
+sys.stdout.write(json.dumps(found))
 """
 _TIMEOUT_S = 30.0
 

@@ -41,7 +41,7 @@ Examples:
   kvbench compare base.jsonl head.jsonl --report comparison.md --html page.html
   kvbench compare --run kvb://127.0.0.1:7001 kvb://127.0.0.1:7002 --threshold 5%
   kvbench compare --run kvb:// valkey:// --ops mget --batch-sizes 10,100
-  kvbench compare --run valkey:// --base-env ../old/.venv/bin/python --threshold 5%
+  kvbench compare --run valkey:// --base-env old/bin/python --threshold 5%
 
 A verdict is faster or slower when that is certain to 95% for all figures together (Holm).
 
