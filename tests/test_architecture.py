@@ -138,7 +138,8 @@ def test_every_module_beside_the_tests_is_used():
 
 READ_BY_TOOLS = (
     "*.py", ".ci/run", ".editorconfig", ".github/*", ".gitignore", ".pre-commit-config.yaml",
-    "LICENSE", "MANIFEST.in", "README.md", "SECURITY.md", "noxfile.py", "pyproject.toml",
+    "LICENSE", "MANIFEST.in", "README.md", "SECURITY.md", "action.yml", "noxfile.py",
+    "pyproject.toml",
 )  # fmt: skip
 """Files that a program or a reader looks for by a fixed name. Modules have a test above."""
 

@@ -32,7 +32,8 @@ README = ROOT / "README.md"
 OTHERS = [
     ROOT / name
     for name in (
-        "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/compare.md", "docs/history.md",
+        "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/ci/README.md", "docs/compare.md",
+        "docs/history.md",
         "docs/load/README.md", "docs/thresholds.md",
     )
 ]  # fmt: skip

@@ -54,6 +54,7 @@ class Outputs:
         Raises:
             UsageError: a file cannot be written after all.
         """
+        from kvbench.cli.ci import append_summary
         from kvbench.report.output import write_report
 
         for name, path in self._files.items():
@@ -62,6 +63,8 @@ class Outputs:
                 show_document(text)
             else:
                 write_report(path, text)
+            if name == "markdown":
+                append_summary(text)
 
     @property
     def use_stdout(self) -> bool:

@@ -88,13 +88,13 @@ def write_ci(report: CiReport, document: Document) -> None:
     if "--markdown" in files:
         text = render_ci_markdown(report, document)
         write_report(files["--markdown"], text)
-        _append_summary(text)
+        append_summary(text)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in render_annotations(report):
             progress(line)
 
 
-def _append_summary(text: str) -> None:
+def append_summary(text: str) -> None:
     """Append to the summary of a GitHub job; a problem there changes no outcome."""
     name = os.environ.get("GITHUB_STEP_SUMMARY")
     if not name:

@@ -65,6 +65,7 @@ def test_a_comparison_fails_in_junit_only_with_a_threshold(kvbench, files, tmp_p
     assert (tmp_path / "c.md").read_text().startswith("## kvbench compare: FAILED")
 
 
+@pytest.mark.thorough
 def test_a_load_run_writes_both(kvbench, tmp_path):
     short = ["--duration", "200ms", "--rounds", "2", "--warm-up", "50ms", "--records", "100"]
     quiet = ["--clients", "2", "--no-keep-awake", "--no-pin"]
