@@ -34,7 +34,7 @@ OTHERS = [
     for name in (
         "CONTRIBUTING.md", "ARCHITECTURE.md", "docs/ci/README.md", "docs/compare.md",
         "docs/history.md",
-        "docs/load/README.md", "docs/thresholds.md",
+        "docs/load/README.md", "docs/pytest-benchmark.md", "docs/thresholds.md",
     )
 ]  # fmt: skip
 ADDRESS = "127.0.0.1:16380"
@@ -176,7 +176,7 @@ def sample_facts() -> list[str]:
 
 
 MEASURES_LONG = re.compile(
-    r"kvbench (capacity|compare --run)|--(workers|dask|arm|batch-window|workload)"
+    r"kvbench (capacity|compare --run)|--benchmark-json|--(workers|dask|arm|batch-window|workload)"
 )
 """Several arms or targets, or a search: ``nox -s thorough`` runs these blocks."""
 

@@ -129,7 +129,7 @@ class SyncSession(Session):
 
     @override
     def time_slice(self, operation: BatchOperation, arm: Arm, batches: Iterable[Batch]) -> Slice:
-        run = _sync_pass(self.backend, operation, arm)
+        run = sync_pass(self.backend, operation, arm)
         with gc_off():
             cpu_ns, start_ns = time.process_time_ns(), time.perf_counter_ns()
             for batch in batches:
@@ -210,7 +210,7 @@ def _method(operation: BatchOperation, arm: Arm) -> str:
             return operation.single
 
 
-def _sync_pass(backend: Backend, operation: BatchOperation, arm: Arm) -> Callable[[Batch], object]:
+def sync_pass(backend: Backend, operation: BatchOperation, arm: Arm) -> Callable[[Batch], object]:
     """One pass as a callable; a batch call is the bound method itself, without a wrapper."""
     method = getattr(backend, _method(operation, arm))
     if not is_single(arm):
@@ -228,7 +228,7 @@ def _sync_pass(backend: Backend, operation: BatchOperation, arm: Arm) -> Callabl
 def _async_pass(
     backend: AsyncBackend, operation: BatchOperation, arm: Arm
 ) -> Callable[[Batch], Awaitable[object]]:
-    """The asynchronous counterpart of :func:`_sync_pass`."""
+    """The asynchronous counterpart of :func:`sync_pass`."""
     method = getattr(backend, _method(operation, arm))
     if not is_single(arm):
         return cast("Callable[[Batch], Awaitable[object]]", method)

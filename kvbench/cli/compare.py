@@ -39,6 +39,7 @@ Examples:
   kvbench compare base.jsonl head.jsonl --threshold 5%
   kvbench compare base.jsonl one.jsonl two.jsonl --figures speedup
   kvbench compare base.jsonl head.jsonl --report comparison.md --html page.html
+  kvbench compare base.json head.json    (of pytest --benchmark-json)
   kvbench compare --run kvb://127.0.0.1:7001 kvb://127.0.0.1:7002 --threshold 5%
   kvbench compare --run kvb:// valkey:// --ops mget --batch-sizes 10,100
   kvbench compare --run valkey:// --base-env old/bin/python --threshold 5%
@@ -86,7 +87,7 @@ def command(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Compare results files of `run`, `load` or `capacity`: each HEAD with BASE.
+    """Compare results files of `run`, `load`, `capacity` or pytest-benchmark: HEAD with BASE.
 
     Every figure that both have, with the ratio and its 95% interval from the rounds, and a
     verdict. What only one of them has is listed. With --run, BASE and HEAD are targets, measured in
@@ -101,10 +102,10 @@ def command(
         outcome = _compare_measured(names, given, threshold, measures)
     else:
         _refuse_run_options(ctx)
-        comparisons = _compare_files(names, threshold, measures)
+        comparisons, notes = _compare_files(names, threshold, measures)
         if threshold is not None and not force:
             _refuse_differences(comparisons)
-        outcome = _judge_files(comparisons, threshold)
+        outcome = _judge_files(comparisons, threshold, notes)
     _print(outcome, as_json, files)
     ctx.exit(outcome.code)
 
@@ -139,16 +140,24 @@ def _refuse_run_options(ctx: click.Context) -> None:
 
 def _compare_files(
     names: Sequence[str], threshold: float | None, measures: Collection[Measure] | None
-) -> list[Comparison]:
+) -> tuple[list[Comparison], tuple[str, ...]]:
+    """Each head compared with base, and what a reader must know of the figures of other tools."""
     from kvbench.compare.comparison import compare_results
-    from kvbench.results import read_results
+    from kvbench.results.pytest_benchmark import read_comparable
 
     if len(names) < 2:
         raise UsageError("give a base and at least one head: kvbench compare BASE HEAD...")
     if any("://" in name for name in names):
         raise UsageError("targets are measured with --run; without it, name results files")
-    base, *heads = [read_results(Path(name)) for name in names]
-    return [
+    base, *heads = [read_comparable(Path(name)) for name in names]
+    for name, head in zip(names[1:], heads, strict=True):
+        if bool(head.timings) != bool(base.timings):
+            ours, other = (name, names[0]) if base.timings else (names[0], name)
+            raise UsageError(
+                f"{ours} has results of kvbench, {other} those of pytest-benchmark, which share no "
+                "figure: compare two files of one kind"
+            )
+    comparisons = [
         compare_results(
             base,
             head,
@@ -158,6 +167,7 @@ def _compare_files(
         )
         for name, head in zip(names[1:], heads, strict=True)
     ]
+    return comparisons, (base.header.note,) if base.timings else ()
 
 
 def _refuse_differences(comparisons: Sequence[Comparison]) -> None:
@@ -173,21 +183,25 @@ def _refuse_differences(comparisons: Sequence[Comparison]) -> None:
             )
 
 
-def _judge_files(comparisons: Sequence[Comparison], threshold: float | None) -> _Outcome:
+def _judge_files(
+    comparisons: Sequence[Comparison], threshold: float | None, notes: tuple[str, ...]
+) -> _Outcome:
     from kvbench.cli import EXIT_FAILED, EXIT_UNVERIFIED
     from kvbench.report.comparison_document import passed_sentence, slowdown_sentence
 
     if not any(one.rows for one in comparisons):
         notify("no figure is in both files with rounds that can be compared")
-        return _Outcome(comparisons, EXIT_UNVERIFIED)
+        return _Outcome(comparisons, EXIT_UNVERIFIED, notes)
     if threshold is None:
-        return _Outcome(comparisons, 0)
+        return _Outcome(comparisons, 0, notes)
     slow = slowdown_sentence(comparisons, threshold)
     gate = {"threshold": threshold, "has_failed": bool(slow), "second_measurement": "none"}
     if slow:
         rows = [row for one in comparisons for row in one.slowdowns]
-        return _Outcome(comparisons, EXIT_FAILED, (_FILES_NOTE,), f"FAILED: {slow}", gate, rows)
-    return _Outcome(comparisons, 0, (passed_sentence(threshold), _FILES_NOTE), "", gate)
+        notes = (_FILES_NOTE, *notes)
+        return _Outcome(comparisons, EXIT_FAILED, notes, f"FAILED: {slow}", gate, rows)
+    notes = (passed_sentence(threshold), _FILES_NOTE, *notes)
+    return _Outcome(comparisons, 0, notes, "", gate)
 
 
 def _compare_measured(

@@ -69,7 +69,7 @@ class Reading:
 
 
 def readings(results: Results) -> tuple[Reading, ...]:
-    """All figures of a file that can be compared: cells, then lanes of load, then capacities."""
+    """All figures of a file that can be compared: cells, lanes, capacities, timings."""
     found: dict[tuple[str, str, Measure], Reading] = {}
     for cell in results.cells:
         for reading in _of_cell(cell):
@@ -83,6 +83,9 @@ def readings(results: Results) -> tuple[Reading, ...]:
     for capacity in results.capacities:
         reading = _of_capacity(capacity)
         found[reading.target, *reading.key] = reading
+    for one in results.timings:
+        timing = Reading(one.target, one.name, Measure.CALL_NS, one.call_ns, one.reason)
+        found[timing.target, *timing.key] = timing
     return tuple(found.values())
 
 

@@ -21,7 +21,7 @@ _NAMED_MAX = 5
 MEASURE_TITLES: Mapping[Measure, str] = {
     Measure.SPEEDUP: "Speedup of batch calls over single calls",
     Measure.KEYS_PER_S: "Keys/s",
-    Measure.CALL_NS: "Time of a single call",
+    Measure.CALL_NS: "Time of a call",
     Measure.P99: "Latency: 99th percentile",
     Measure.CAPACITY: "Capacity: keys/s within the objective",
 }

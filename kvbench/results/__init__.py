@@ -1,6 +1,7 @@
 """Results as records: written by a run, line by line, and read by every report.
 
-``records`` and ``load_records`` the types of the lines · ``file`` reading and writing them.
+``records`` and ``load_records`` the types of the lines · ``file`` reading and writing them ·
+``pytest_benchmark`` reading the JSON of that tool.
 """
 
 from kvbench.results.file import (
@@ -32,6 +33,7 @@ from kvbench.results.records import (
     Misfit,
     Round,
     TargetRecord,
+    Timing,
     TwoGroups,
 )
 
@@ -57,6 +59,7 @@ __all__ = [
     "Round",
     "TargetRecord",
     "Timeline",
+    "Timing",
     "TwoGroups",
     "encode_record",
     "read_results",

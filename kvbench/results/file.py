@@ -29,6 +29,7 @@ from kvbench.results.records import (
     Header,
     Round,
     TargetRecord,
+    Timing,
 )
 
 Record = (
@@ -44,7 +45,8 @@ _RECORD_TYPES = tuple([str(one.__struct_config__.tag) for one in get_args(Record
 class Results:
     """A results file: the last record of each thing. ``footer`` is None if it was cut off.
 
-    Targets, cells, curves and lanes of load are in the order in which they first occurred.
+    Targets, cells, curves and lanes of load are in the order in which they first occurred. Only
+    the JSON of another tool has timings.
     """
 
     header: Header
@@ -56,6 +58,7 @@ class Results:
     footer: Footer | None
     loads: tuple[LoadRecord, ...] = ()
     capacities: tuple[CapacityRecord, ...] = ()
+    timings: tuple[Timing, ...] = ()
 
     @property
     def is_complete(self) -> bool:

@@ -167,6 +167,22 @@ class Cell(msgspec.Struct, frozen=True, tag_field="type", tag="cell", kw_only=Tr
     reason: str = ""
 
 
+class Timing(msgspec.Struct, frozen=True):
+    """The time of a call, as another benchmark tool measured it: not part of a results file.
+
+    Attributes:
+        target: what was measured.
+        name: of the benchmark.
+        call_ns: nanoseconds of one call, with rounds and without an interval; None if unknown.
+        reason: why there is no figure; empty when there is one.
+    """
+
+    target: str
+    name: str
+    call_ns: Figure | None
+    reason: str = ""
+
+
 class Misfit(msgspec.Struct, frozen=True):
     """A batch size that the cost curve does not fit: measured time over fitted time."""
 
