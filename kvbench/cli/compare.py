@@ -105,6 +105,12 @@ def command(
         comparisons, notes = _compare_files(names, threshold, measures)
         if threshold is not None and not force:
             _refuse_differences(comparisons)
+            if notes:
+                raise UsageError(
+                    "--threshold: a file of pytest-benchmark is of one process, and another "
+                    "process may differ by more than any interval shows. Use kvbench compare "
+                    "--run, which measures in many; --force decides all the same"
+                )
         outcome = _judge_files(comparisons, threshold, notes)
     _print(outcome, as_json, files)
     ctx.exit(outcome.code)

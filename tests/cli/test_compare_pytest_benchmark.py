@@ -65,14 +65,16 @@ def benchmark(seed, name="test_get", middle_s=1e-6, fullname="", **extra):
     }
 
 
-def test_a_slowdown_is_found_and_fails_the_gate_and_the_same_passes(compare, write):
+def test_a_slowdown_is_found_and_decides_only_when_forced(compare, write):
     base = write("base", [benchmark(1), benchmark(1, "test_mget[100]")])
     head = write("head", [benchmark(2, middle_s=1.3e-6), benchmark(2, "test_mget[100]")])
-    code, out, _ = compare(base, head, "--threshold", "5%")
+    code, _, err = compare(base, head, "--threshold", "5%")
+    assert code == 2 and "a file of pytest-benchmark is of one process" in err
+    code, out, _ = compare(base, head, "--threshold", "5%", "--force")
     assert code == 1
     assert "FAILED: slower by more than 5%: pytest-benchmark test_get call time 1.30×" in out
     assert "2 figures compared: 1 slower, 1 no change." in out
-    code, out, _ = compare(base, head, "--threshold", "50%")
+    code, out, _ = compare(base, head, "--threshold", "50%", "--force")
     assert code == 0
     assert "all rounds of a file are of one process" in out, "what its intervals mean"
 
@@ -143,6 +145,7 @@ def test_files_of_two_tools_are_refused(compare, write, tmp_path):
     assert "theirs.json those of pytest-benchmark" in err
 
 
+@pytest.mark.thorough  # Runs pytest on a store.
 def test_a_real_file_of_the_ready_benchmarks(compare, tmp_path):
     """Two runs would take twice as long: the one is compared with itself."""
     command = [
