@@ -113,7 +113,9 @@ def test_an_applications_file_is_refused_and_not_a_byte_changes(path):
     assert contents(path.parent) == before
 
 
-@pytest.mark.parametrize("command", [(*RUN, "--quick"), CHECK])
+@pytest.mark.parametrize(
+    "command", [pytest.param((*RUN, "--quick"), marks=pytest.mark.thorough), CHECK]
+)
 def test_a_scratch_table_leaves_everything_as_it_was(path, application, command):
     before = state(application)
     seen = run(*command, f"sqlite://{path}?create_table=1")

@@ -42,6 +42,7 @@ def kill(process: subprocess.Popen, *, also_worker: bool) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds workers through /proc")
+@pytest.mark.thorough
 def test_keys_that_a_killed_run_and_worker_leave_go_by_themselves():
     """All but those of an MSET under measurement, which must have no TTL."""
     moments = random.Random(8)
@@ -78,6 +79,7 @@ def test_a_killed_run_has_its_worker_remove_the_keys():
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds workers through /proc")
+@pytest.mark.thorough
 def test_a_killed_worker_has_its_keys_removed_by_the_next_round():
     """The rounds of a run share their keys: each removes what is left of those before."""
     with redis_server() as url, redis.Redis.from_url(url) as client:

@@ -103,6 +103,7 @@ def test_memcached_get_multi_is_one_round_trip(store_through_proxy):
 
 
 @pytest.mark.skipif(not shutil.which("redis-server"), reason="needs redis-server: apt-get it")
+@pytest.mark.thorough
 def test_redis_pipelines_and_transactions_are_one_round_trip(store_through_proxy):
     """Without MSETEX a batch with a TTL is a MULTI/EXEC, which redis-py sends in one piece."""
     port = free_port()

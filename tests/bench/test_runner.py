@@ -144,7 +144,13 @@ def test_a_run_measures_every_cell_in_rounds():
     assert all(target.self_ratio is not None for target in results.targets)
 
 
-@pytest.mark.parametrize("url", ["kvb://", "kvb+async://", "valkey://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "kvb://",
+        *[pytest.param(one, marks=pytest.mark.thorough) for one in ("kvb+async://", "valkey://")],
+    ],
+)
 def test_network_targets_that_can_pipeline_have_three_arms(url):
     _, events = run_plan(make_plan(url, settings=replace(FAST, rounds=2)))
     [cell] = results_of(events).cells
@@ -165,6 +171,7 @@ def test_an_added_round_trip_shows_once_in_each_arm():
         assert arm.call_ns.estimate > trips * 2_000_000, name
 
 
+@pytest.mark.thorough
 def test_private_servers_are_started_anew_each_round(monkeypatch, tmp_path):
     """Four servers: one while exploring, one in each of three rounds."""
     log = tmp_path / "starts"
@@ -301,6 +308,7 @@ def test_a_url_that_makes_no_sense_is_the_users_mistake():
         run_plan(make_plan("memory://somewhere", settings=FAST))
 
 
+@pytest.mark.thorough
 def test_a_precision_is_reached_or_the_missing_cells_are_named():
     easy = replace(FAST, precision=1.0, max_time_s=60.0)
     _, events = run_plan(make_plan("memory://", settings=easy))
@@ -334,7 +342,13 @@ def test_ctrl_c_keeps_finished_rounds_and_removes_keys(server):
     assert entries(server) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        *[pytest.param(one, marks=pytest.mark.thorough) for one in (signal.SIGHUP, signal.SIGKILL)],
+    ],
+)
 def test_a_run_that_is_ended_from_outside_leaves_no_key_and_no_process(server, number, tmp_path):
     before = set(descendants())
     options = ("--quick", "--rounds", "50", "--batch-sizes", "10,100")

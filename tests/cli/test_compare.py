@@ -186,6 +186,7 @@ QUICK = [
 ]  # fmt: skip
 
 
+@pytest.mark.thorough
 def test_the_same_target_twice_is_measured_in_one_run(kvbench, tmp_path):
     output = tmp_path / "both.jsonl"
     code, out, _ = kvbench("compare", "--run", "memory://", "memory://", *QUICK, "--output", output)
@@ -266,6 +267,7 @@ def adapters(tmp_path, monkeypatch):
     registry._entry_points.cache_clear()
 
 
+@pytest.mark.thorough
 def test_a_slowdown_is_measured_twice_and_fails(kvbench, adapters):
     """Three times as slow is certain with five rounds even on a busy machine."""
     args = ["compare", "--run", "fast://", "slow://", *QUICK, "--rounds", "6", "--json"]

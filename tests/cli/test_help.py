@@ -20,7 +20,7 @@ def kvbench(*args: str, columns: int = 80) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("columns", [60, 80])
+@pytest.mark.parametrize("columns", [60, pytest.param(80, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_fits(command, columns):
     """Exit codes and what Ctrl-C does were 99 columns wide; commands stay whole, to be copied."""

@@ -174,6 +174,7 @@ def test_a_results_file(kvbench):
     assert "\x1b" not in page and "<script" not in page
 
 
+@pytest.mark.thorough
 def test_a_long_text_in_a_file_is_cut(kvbench):
     write_results(Path("r.jsonl"), text="x" * 3_000_000)
     for name in ("terminal", "markdown", "json"):
@@ -182,6 +183,7 @@ def test_a_long_text_in_a_file_is_cut(kvbench):
         assert "cut: 3,000,000 characters in all" in " ".join(out.replace("\\", "").split())
 
 
+@pytest.mark.thorough
 def test_a_verdicts_file(kvbench):
     Path("v.json").write_bytes(msgspec.json.encode(evil_conformance()))
     code, out, err = kvbench(

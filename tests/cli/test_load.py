@@ -145,6 +145,7 @@ def test_a_run_has_no_hdr_log(kvbench, tmp_path):
     assert code == 2 and "kvbench load --output" in err
 
 
+@pytest.mark.thorough
 def test_keys_go_away_and_foreign_ones_stay(kvbench, address):
     with open_backend(f"kvb://{address}") as store:
         store.mset({"mine": 1, "kb:": 2})
@@ -167,6 +168,7 @@ def test_several_stores_side_by_side_with_both_drivers(kvbench, tmp_path):
     assert [one["clients"] for one in json.loads(out)["loads"]] == [1, 1], "they take turns"
 
 
+@pytest.mark.thorough
 def test_what_a_client_cannot_do_is_a_reason(kvbench):
     code, out, err = kvbench(
         "load", "kvb://", *SHORT, "--batch-size", "5", "--pipeline", "2", "--json"
@@ -189,6 +191,7 @@ def test_workers_share_the_clients(kvbench):
     assert load["calls"] + load["unsent"] == pytest.approx(80, abs=40)
 
 
+@pytest.mark.thorough
 def test_batch_formation_has_a_row_for_each_window(kvbench):
     windows = ["--batch-size", "50", "--batch-window", "5ms,1ms", "--rate", "2k keys/s"]
     code, out, err = kvbench("load", "kvb://", *SHORT, *windows, "--json")
@@ -229,6 +232,7 @@ def test_an_objective_is_needed(kvbench, args, words):
     assert code == 2 and words in err and err.count("\n") == 1
 
 
+@pytest.mark.thorough
 def test_a_file_of_options(kvbench, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, _, err = kvbench("init")
@@ -277,6 +281,7 @@ def test_no_server_there(kvbench, command):
     assert code == 4 and err.count("\n") == 1
 
 
+@pytest.mark.thorough
 def test_a_store_that_refuses_so_many_clients(kvbench):
     with redis_server("--maxclients", "10") as url:
         code, _, err = kvbench(

@@ -254,6 +254,7 @@ def password(port, secret):
 
 @settings(in_one_place, max_examples=2)
 @given(secret=secrets)
+@pytest.mark.thorough
 def test_a_real_server_takes_a_password_that_no_output_shows(
     monkeypatch, tmp_path, redis_port, secret
 ):

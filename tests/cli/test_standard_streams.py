@@ -35,6 +35,7 @@ ARGUMENTS = {
     "capacity": ["memory://", "--slo", "p99<1us", "--arm", "individual", "--probe", "50ms", *LOAD],
     "compare": ["MEASURED", "MEASURED"],
     "init": ["-"],
+    "history": ["list", "HISTORY"],
     "proxy": ["ADDRESS"],
     "backends": [],
     "env": [],
@@ -52,10 +53,12 @@ def address():
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    """A file of results with rounds."""
+    """A file of results with rounds; beside it, a history that has them."""
     file = tmp_path_factory.mktemp("measured") / "results.jsonl"
     command = [sys.executable, "-m", "kvbench", "run", *ARGUMENTS["run"], "--output", file]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
+    history = [*command[:3], "history", "add", file, "--to", file.parent / "history"]
+    subprocess.run(history, check=True, capture_output=True, timeout=60)
     return file
 
 
@@ -78,7 +81,7 @@ def test_every_command_is_tried_here():
     [*[(one, False) for one in [*ARGUMENTS, "--help", "--version"]], ("report", True)],
 )
 def test_a_full_disk_is_one_line_and_code_2(command, unbuffered, address, measured):
-    known = {"ADDRESS": address, "MEASURED": measured}
+    known = {"ADDRESS": address, "MEASURED": measured, "HISTORY": measured.parent / "history"}
     args = [known.get(one, one) for one in ARGUMENTS.get(command, [])]
     with Path("/dev/full").open("w") as full:
         ended = kvbench(command, *args, stdout=full, unbuffered=unbuffered)

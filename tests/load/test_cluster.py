@@ -117,6 +117,7 @@ def test_a_seed_gives_the_same_keys_wherever_a_client_runs(workers):
         assert sequence in [one[: len(sequence)] for one in expected]
 
 
+@pytest.mark.thorough
 def test_a_run_that_is_interrupted_stops_the_load(workers):
     """No worker may write keys after they have been removed."""
 
@@ -240,6 +241,7 @@ def test_an_address_that_is_none(kvbench, store):
     assert code == 2 and "tcp://HOST:8786" in err and err.count("\n") == 1
 
 
+@pytest.mark.thorough
 def test_a_killed_worker_is_reported_with_what_it_had_done(kvbench, store, tmp_path):
     """The window goes on with the other worker, and so does the run; not without a scheduler."""
     with dask_cluster() as scheduler, DaskWorkers(scheduler) as workers:

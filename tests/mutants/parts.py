@@ -345,6 +345,12 @@ class Yielding(Whole):
     async def reply(self, opcode: int, payload: bytes) -> bytes:
         return self._dispatcher.handle(opcode, payload)
 
+    def pause_writing(self) -> None:
+        pass  # The server's turns would have to go on for it to read again.
+
+    def resume_writing(self) -> None:
+        pass
+
     def eof_received(self) -> bool:
         self.is_over = True
         return self.task is not None and not self.task.done()

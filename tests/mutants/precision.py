@@ -55,6 +55,9 @@ FAULTS: tuple[Mutant, ...] = (
 )
 """All but those of the codec, which need a process of their own."""
 
+CONCURRENCY_AREA = "concurrency"
+"""Only such cases find these faults, so all cases are run against them."""
+
 SLOW_AREAS = ("wire.walks.", "wire.generated.", "wire.damage.", "wire.concurrency.")
 """Cases that draw many examples; against everything, each mutant would take a minute."""
 
@@ -94,11 +97,11 @@ class Row:
 
 
 def row(name: str) -> Row:
-    """Set its suite on one fault: all cases on what lacks something, else all but the slow ones."""
+    """Set its suite on one fault; the slow cases only on what lacks something or is concurrent."""
     if name in BACKENDS:
         return _backend_row(name)
     [fault] = [one for one in FAULTS if one.name == name]
-    is_whole = fault in SERVERS
+    is_whole = fault in SERVERS or fault.area == CONCURRENCY_AREA
     accused: dict[str, None] = {}
     with running(fault.part) as address:
         try:
@@ -153,7 +156,7 @@ def markdown(rows: Sequence[Row]) -> str:
         "fault touches them. Capabilities are found by asking, as for a stranger. Cases of the "
         "wire suite that draw many examples "
         f"({', '.join([f'`{area}*`' for area in SLOW_AREAS])}) are run against what lacks one "
-        f"thing only. {len(rows)} of {len(FAULTS) + len(BACKENDS)} faults were looked at. "
+        f"thing, and against faults of concurrency. {len(rows)} of {len(FAULTS) + len(BACKENDS)} faults were looked at. "
         "A fault that breaks a MUST is missed when it is accused of none of its clauses. "
         "Written by `python -m tests.mutants.precision`.",
         "",

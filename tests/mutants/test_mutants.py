@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
@@ -19,6 +20,7 @@ from kvbench.verdicts import Outcome
 from .catalogue import MUTANTS
 from .hunt import CAPABILITIES, hunt, options
 from .matrix import MARKDOWN
+from .parts import Mutant
 from .running import running
 
 TESTABLE = [
@@ -26,7 +28,15 @@ TESTABLE = [
 ]
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+def sampled(mutants: Sequence[Mutant]) -> list:
+    """All mutants; the gate tries every fourth, and ``nox -s thorough`` the others."""
+    return [
+        one if place % 4 == 0 else pytest.param(one, marks=pytest.mark.thorough)
+        for place, one in enumerate(mutants)
+    ]
+
+
+@pytest.mark.parametrize("mutant", sampled(MUTANTS), ids=str)
 def test_mutant_is_killed_by_its_own_clauses(mutant):
     # The kill matrix is made with prerequisites: `python -m tests.mutants`.
     killers = hunt(mutant, with_prerequisites=False)
