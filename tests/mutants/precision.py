@@ -156,7 +156,8 @@ def markdown(rows: Sequence[Row]) -> str:
         "fault touches them. Capabilities are found by asking, as for a stranger. Cases of the "
         "wire suite that draw many examples "
         f"({', '.join([f'`{area}*`' for area in SLOW_AREAS])}) are run against what lacks one "
-        f"thing, and against faults of concurrency. {len(rows)} of {len(FAULTS) + len(BACKENDS)} faults were looked at. "
+        "thing, and against faults of concurrency. "
+        f"{len(rows)} of {len(FAULTS) + len(BACKENDS)} faults were looked at. "
         "A fault that breaks a MUST is missed when it is accused of none of its clauses. "
         "Written by `python -m tests.mutants.precision`.",
         "",
