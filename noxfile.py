@@ -49,6 +49,12 @@ COVERED_CODEC = {
 }
 """The same for the codec in pure Python; ``tests`` runs these tests with the compiled one."""
 
+DRAWN = (
+    "tests/protocol", "tests/load", "tests/compare", "tests/test_results.py",
+    "tests/test_foreign_text.py", "tests/cli/test_secrets.py",
+)  # fmt: skip
+"""Tests that draw examples: a quarter of them in the gate."""
+
 FAILED = Path(".pytest_cache/v/cache/lastfailed")
 
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
@@ -99,12 +105,12 @@ def covered(session: nox.Session) -> None:
     """Engine, server, clients and statistics, and the pure codec, covered by their own tests.
 
     The codec's branches can be counted only in pure Python, as it is on a machine without a
-    compiler. ``tests`` runs its tests as well, so they draw fewer examples here.
+    compiler.
     """
     for files, tests in COVERED.items():
-        _cover(session, files, *tests)
+        _cover(session, files, *tests, "--hypothesis-profile=whole")
     for files, tests in COVERED_CODEC.items():
-        _cover(session, files, *tests, "--hypothesis-profile=brief", KVBENCH_PURE="1")
+        _cover(session, files, *tests, KVBENCH_PURE="1")
 
 
 def _cover(session: nox.Session, files: str, *arguments: str, **environment: str) -> None:
@@ -166,6 +172,7 @@ def _python(version: str) -> str | None:
 def thorough(session: nox.Session) -> None:
     """What the gate runs a shorter sample of: CI runs it every night."""
     _run_tests(session, "pytest", "-m", "thorough")
+    _run_tests(session, "pytest", *DRAWN, "--hypothesis-profile=whole")
 
 
 @nox.session

@@ -17,7 +17,7 @@ from hypothesis import settings
 # An example has no deadline: a busy machine, or a tracer, would fail it.
 settings.register_profile("whole", deadline=None)
 settings.register_profile("brief", deadline=None, max_examples=25)
-settings.load_profile("whole")
+settings.load_profile("brief")
 
 SLOW = (
     "tests/test_docs.py", "tests/celery_backend/", "tests/integration/", "tests/mutants/",

@@ -62,12 +62,14 @@ def test_a_run_on_a_store_that_evicts_warns_once_with_advice():
         assert "allkeys-lru" in message, "through the proxy of --rtt as well"
 
 
+@pytest.mark.thorough
 def test_the_memory_to_spare_grows_with_the_values():
     with memcached_server() as url:
         [message] = warnings_of(url, value_size=10_000)
     assert "See that it has 20 MiB of memory to spare" in message
 
 
+@pytest.mark.thorough
 def test_no_warning_for_a_store_that_does_not_evict():
     with redis_server() as url:
         assert warnings_of(url) == []

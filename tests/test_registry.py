@@ -159,7 +159,7 @@ def test_kvbench_backends_lists_it_with_our_own(third_party):
         ("nothing", "is no subclass of kvbench.Backend or kvbench.AsyncBackend"),
     ],
 )
-@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize("command", [pytest.param("check", marks=pytest.mark.thorough), "run"])
 def test_an_adapter_that_is_written_wrongly_is_one_line(third_party, command, scheme, words):
     """Before, the words came as odd verdicts of the suite and the rest as tracebacks."""
     ended = subprocess.run(

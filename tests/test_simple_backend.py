@@ -79,6 +79,7 @@ class Wide(Shelf):
         return before - len(self.data)
 
 
+@pytest.mark.thorough
 def test_batches_of_the_store_conform_too():
     options = Options(Selection(frozenset({BACKEND})), Profile(), "seed")
     with Target("Wide", store=Wide.open("shelf://one"), reopen=lambda: Wide("one")) as target:

@@ -54,6 +54,7 @@ class NoMget(WithoutOperations):
         ],
     ],
 )
+@pytest.mark.thorough
 def test_a_server_that_lacks_operations_keeps_what_it_declares(scheme, server):
     chosen = frozenset({BACKEND})
     with (

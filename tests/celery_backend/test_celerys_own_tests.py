@@ -89,6 +89,7 @@ def source(tmp_path_factory):
     return unpacked
 
 
+@pytest.mark.thorough
 def test_celerys_own_tests_pass(source: Path):
     chosen = [f"t/unit/backends/test_base.py::{name}" for name in CLASSES]
     left_out = " or ".join(LEFT_OUT)

@@ -32,7 +32,13 @@ def server():
 
 
 @pytest.mark.parametrize("window_s", [pytest.param(0, marks=pytest.mark.thorough), 0.001])
-@pytest.mark.parametrize("pool", ["threads", "gevent", "eventlet", "solo"])
+@pytest.mark.parametrize(
+    "pool",
+    [
+        "gevent",
+        *[pytest.param(one, marks=pytest.mark.thorough) for one in ("threads", "eventlet", "solo")],
+    ],
+)
 def test_a_pool(broker_url, server, pool, window_s):
     url = server.url()
     settings = {

@@ -192,6 +192,7 @@ def test_a_process_killed_in_its_task_fails_that_task_alone(app):
     assert [one.get(timeout=WAIT_S) for one in more] == list(range(1, 51))
 
 
+@pytest.mark.thorough
 def test_a_worker_killed_whole_loses_no_task_that_is_acknowledged_late(broker_url, server):
     """Another worker takes its tasks; no result is wrong, none is missing."""
     settings = {

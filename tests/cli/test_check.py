@@ -167,6 +167,7 @@ def test_one_unreachable_target_of_several_is_not_forgotten(kvbench, right):
 # --- Selection ------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_levels(kvbench, right, tmp_path):
     counts = {}
     for level in ("must", "should", "may"):

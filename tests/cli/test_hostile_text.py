@@ -247,6 +247,7 @@ wild = st.floats() | st.sampled_from([0.0, -0.0, 1e308, -1e308, 5e-324])
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(number=wild, size=st.integers(-(2**60), 2**60))
+@pytest.mark.thorough
 def test_no_figure_in_a_file_is_a_traceback(kvbench, number, size):
     """JSON has no NaN: msgspec writes null for it, which is damage, in one line."""
     write_results(Path("r.jsonl"), text="x", number=number, size=size)

@@ -334,6 +334,7 @@ def test_a_server_killed_in_the_middle_is_errors_and_a_report(tmp_path):
     assert "no call finished for" in " ".join(out.split())
 
 
+@pytest.mark.thorough
 def test_a_full_disk_is_one_line(tmp_path):
     run = start("load", "kvb://", *SHORT, "--output", "/dev/full")
     out, err = run.communicate(timeout=60)

@@ -67,6 +67,7 @@ def test_it_prints_what_to_use_and_in_the_end_what_went_through(server, number):
     assert total.startswith("connections: 1; bytes to the target: ")
 
 
+@pytest.mark.thorough
 def test_data_on_its_way_arrives_before_an_orderly_end(server):
     """The request is under way for 0.3 s when the signal comes, and is carried out."""
     with start(server, "--delay", "600ms") as process:

@@ -177,6 +177,7 @@ def in_new_directory(monkeypatch, name):
 
 @in_one_place
 @given(url=urls(["redis", "kvb", "memcached", "open", "crash", "memory", "nosuch"]))
+@pytest.mark.thorough
 def test_no_failing_command_shows_a_drawn_secret(monkeypatch, tmp_path, url):
     directory = in_new_directory(monkeypatch, f"{tmp_path}/")
     Path("repro.json").write_text('{"schema": "kvbench-vectors/1", "area": "x"}')

@@ -140,6 +140,7 @@ def test_a_fault_is_held_against_its_own_clause_alone():
             run(name, port)
 
 
+@pytest.mark.thorough
 def test_a_walk_is_shrunk_to_the_steps_that_matter():
     found = failure("walks.cas-011", broken.CasForgetsTtl())
     # Which value it ends at is hypothesis's choice, and shrinking ends when its time is up. A walk
@@ -217,6 +218,7 @@ def test_an_error_of_a_check_is_no_finding(reference_port):
         explore(context, values(WIRE.vocabulary), check, examples=10)
 
 
+@pytest.mark.thorough
 def test_shrinking_against_a_silent_target_ends_in_time(monkeypatch):
     monkeypatch.setattr(explore_module, "SHRINKING_S", 0.2)
 

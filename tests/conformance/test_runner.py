@@ -98,6 +98,7 @@ def test_the_ground_is_looked_at_even_when_nobody_asked_for_it():
     assert found.summary == "not verified"
 
 
+@pytest.mark.thorough
 def test_order_does_not_matter(address):
     chosen = selected_cases([WIRE], Selection(only=("DEL-003", "PING-*", "KEY-00*")))
     assert len(chosen) > 5

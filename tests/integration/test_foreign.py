@@ -86,6 +86,7 @@ def test_the_foreign_server_conforms_to_every_must_and_declares_the_rest(address
     assert seen == {Outcome.PASSED, Outcome.XFAIL, Outcome.UNSUPPORTED}, output
 
 
+@pytest.mark.thorough
 def test_what_the_profile_declares_is_what_the_suite_finds_out(address, tmp_path):
     found = tmp_path / "found.toml"
     code, output, verdicts = check(
@@ -106,6 +107,7 @@ def test_the_foreign_server_is_small_and_needs_nothing_but_its_language():
     assert len(source.splitlines()) < 600
 
 
+@pytest.mark.thorough
 def test_the_commands_of_the_readme_run(address, tmp_path):
     text = (FOREIGN / "README.md").read_text()
     install, start, *scripts = re.findall(

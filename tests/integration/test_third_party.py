@@ -62,6 +62,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.thorough
 def test_what_is_tested_is_what_was_installed(site, project):
     ask = (
         "import kvbench, kvbench_backends, pigeonhole; print(kvbench.__file__, pigeonhole.__file__)"
@@ -73,11 +74,13 @@ def test_what_is_tested_is_what_was_installed(site, project):
     ]
 
 
+@pytest.mark.thorough
 def test_the_scheme_is_registered(site, project):
     code, output = run(project, site, "-m", "kvbench", "backends")
     assert code == 0 and "pigeonhole" in output, output
 
 
+@pytest.mark.thorough
 def test_the_command_line_checks_it_and_reports_come_with_the_wheel(site, project):
     files = {name: project / f"out.{name}" for name in ("html", "markdown", "junit", "badge")}
     options = [part for name, path in files.items() for part in (f"--{name}", path)]
@@ -97,6 +100,7 @@ def test_two_lines_run_the_suite_in_a_third_partys_tests(site, project):
     assert int(re.search(r"^(\d+) passed", output, re.MULTILINE).group(1)) > 50
 
 
+@pytest.mark.thorough
 def test_a_broken_backend_fails_with_the_clause_it_breaks(site, project):
     conftest = project / "tests" / "conftest.py"
     broken = """

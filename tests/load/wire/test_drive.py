@@ -225,6 +225,7 @@ def test_error_replies_are_counted_by_kind_and_have_no_latency():
 
 
 @pytest.mark.parametrize("rate", [None, 2000])
+@pytest.mark.thorough
 def test_a_server_that_is_killed_and_started_again(rate):
     port = free_port()
     command = [*OWN_SERVER[:-1], str(port)]
