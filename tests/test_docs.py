@@ -198,6 +198,7 @@ def test_commands_run(block, address, tmp_path):
         subprocess.run(["git", "clone", "-q", ROOT, tmp_path / "kvbench"], check=True)
         tmp_path = tmp_path / "kvbench"
     environment = dict(os.environ)
+    environment.pop("PYTEST_XDIST_WORKER", None)  # A user's pytest is no worker of these tests.
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     command = ["bash", "-euo", "pipefail", "-c", block.text.replace(ADDRESS, address)]
     run(command, tmp_path, environment, block.place)

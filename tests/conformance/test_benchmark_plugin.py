@@ -34,6 +34,7 @@ def test_mdel(kvbench_batch):
 def run(pytester, monkeypatch):
     """Run a module's tests: exit code and output."""
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # pytest-benchmark would be disabled.
 
     def call(module, *args):
         (pytester.path / "test_speed.py").write_text(module)

@@ -88,12 +88,11 @@ class CallLog:
         return False
 
     def _count(self, start: int, end: int) -> None:
-        # The arrays cannot grow while numpy looks at them: no view outlives this function.
-        done, sent = _view(self.done, start, end), _view(self.sent, start, end)
+        done, sent = _portion(self.done, start, end), _portion(self.sent, start, end)
         latency = done - sent
         self._since_sent.record_many(latency)
         if self._is_open_loop:
-            latency = done - _view(self.intended, start, end)
+            latency = done - _portion(self.intended, start, end)
             self._since_intended.record_many(latency)
         place = (done - self._start_ns) // SLICE_NS
         # Answers after the window belong to its calls, but not to its timeline.
@@ -115,5 +114,6 @@ class CallLog:
         tally.timeline_max_ns = self._slowest_ns.tolist()
 
 
-def _view(times: array[int], start: int, end: int) -> NDArray[np.int64]:
-    return np.frombuffer(times, dtype=np.int64, count=end - start, offset=8 * start)
+def _portion(times: array[int], start: int, end: int) -> NDArray[np.int64]:
+    # A copy: an array with a view cannot grow, and a profiler may keep a frame, and so its views.
+    return np.frombuffer(times[start:end], dtype=np.int64)
