@@ -20,7 +20,7 @@ from tests.foreign_stores import redis_server
 
 ARMS = ("--batch-size", "50", "--arm", "individual,pipelined,batch")
 REPORTS = {
-    "capacity": ("capacity", "--slo", "p99<5ms", "--rounds", "4"),
+    "capacity": ("capacity", "--slo", "p99<5ms", "--rounds", "3"),
     "percentiles": ("load", "--rate", "10k keys/s", "--duration", "5s"),
 }
 """The arguments of each report, by its name."""

@@ -20,9 +20,12 @@ from tests.report.page_builders import capacity_page_results, load_page_results
 from tests.report.report_builders import OPS, pipelined, realistic, results, target
 from tests.report.test_html_page import RESULTS, comparison_page
 
-pytestmark = pytest.mark.skipif(
-    PROGRAM is None, reason="no Chromium: apt-get install chromium-headless-shell"
-)
+pytestmark = [
+    pytest.mark.thorough,  # The gate does not install a browser.
+    pytest.mark.skipif(
+        PROGRAM is None, reason="no Chromium: apt-get install chromium-headless-shell"
+    ),
+]
 
 WIDTHS = (400, 800, 1280)
 
@@ -85,12 +88,9 @@ def page_text(name: str) -> str:
     return made[name]() if name in made else render_results_html(RESULTS[name])
 
 
-GATED = ("run", "load", "capacity", "comparison", "conformance", "hostile")
-OTHERS = [
-    pytest.param(name, marks=pytest.mark.thorough)
-    for name in ("pipelined", *RESULTS)
-    if name not in GATED
-]
+NAMES = sorted(
+    {"run", "load", "capacity", "comparison", "conformance", "hostile", "pipelined", *RESULTS}
+)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_a_request_is_found(browser, folder):
     assert browser.requests or browser.complaints, "refused by the page's policy"
 
 
-@pytest.mark.parametrize("name", [*GATED, *OTHERS])
+@pytest.mark.parametrize("name", NAMES)
 def test_nothing_overlaps_and_nothing_is_asked_for(browser, folder, name):
     page = folder / "page.html"
     page.write_text(page_text(name))
