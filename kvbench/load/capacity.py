@@ -2,7 +2,7 @@
 
 The search of one round: the throughput of a closed loop gives the scale; open-loop probes at rising
 rates bracket the capacity; bisection on the logarithm of the rate narrows it to 4%; a longer probe
-at the result confirms it, or lowers it until one does. In the search a rate that misses is tried
+at the result confirms it, or lowers it until one does, by growing steps. In the search a rate that misses is tried
 twice, because other work on the machine makes a good rate miss. That favours high rates, so the
 confirmation has one chance and lasts long. A probe keeps the objective if the
 percentile of the latency since the intended time is below the limit and no request failed. Calls
@@ -24,8 +24,8 @@ RESOLUTION = 1.04
 """The capacity is known to this ratio: finer than rounds agree."""
 
 PROBES_MAX = 24
-CONFIRMATIONS_MAX = 6
-STEP_DOWN = 0.95
+STEPS_DOWN = (0.95, 0.95, 0.95, 0.95, 0.95, 0.8, 0.7, 0.5, 0.5)
+"""By how much each confirmation that misses lowers the rate for the next one."""
 
 PROBE_MAX_S = 3.0
 """A probe lasts until the percentile is known, but not longer than this or as asked for."""
@@ -130,10 +130,10 @@ class _Search:
         return low
 
     def _confirm(self, rate: float) -> float:
-        for _ in range(CONFIRMATIONS_MAX):
+        for step in (*STEPS_DOWN, 0.0):
             if not rate or self._probe(rate, CONFIRM_FACTOR):
                 return rate
-            rate *= STEP_DOWN
+            rate *= step
         return 0.0
 
     def _keeps(self, rate: float) -> bool:

@@ -73,6 +73,17 @@ def test_one_disturbed_probe_changes_nothing():
         assert found.calls_per_s == pytest.approx(exact, rel=0.1)
 
 
+def test_a_rate_that_only_short_probes_keep_is_lowered_until_a_long_one_does():
+    """As on a machine that is disturbed now and then: a figure, and not none."""
+
+    def tiring(rate: float, length_s: float) -> LoadTally:
+        return Queue(disturbed=(1,) if length_s > 1 and rate > 4000 else ())(rate, length_s)
+
+    found = find_capacity(parse_objective("p99<5ms"), tiring)
+    assert 2000 < found.calls_per_s <= 4000
+    assert found.probes[-1].keeps
+
+
 def test_no_rate_keeps_an_objective_below_the_service_time():
     queue = Queue()
     found = find_capacity(parse_objective("p50<1us"), queue)
