@@ -2,9 +2,9 @@
 
 The search of one round: the throughput of a closed loop gives the scale; open-loop probes at rising
 rates bracket the capacity; bisection on the logarithm of the rate narrows it to 4%; a longer probe
-at the result confirms it, or lowers it until one does, by growing steps. In the search a rate that misses is tried
-twice, because other work on the machine makes a good rate miss. That favours high rates, so the
-confirmation has one chance and lasts long. A probe keeps the objective if the
+at the result confirms it, or lowers it by growing steps until one does. In the search a rate that
+misses is tried twice, because other work on the machine makes a good rate miss. That favours high
+rates, so the confirmation has one chance and lasts long. A probe keeps the objective if the
 percentile of the latency since the intended time is below the limit and no request failed. Calls
 that were due and not sent count with the time that they had waited, so an overloaded store fails.
 """
