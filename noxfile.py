@@ -228,3 +228,25 @@ def schema(session: nox.Session) -> None:
     from kvbench.results import results_schema
 
     Path("specs/results.schema.json").write_bytes(results_schema())
+
+
+@nox.session
+def pages(session: nox.Session) -> None:
+    """Measure shortly and write the sample pages of reports/html; wants a quiet machine."""
+    folder = Path("reports/html")
+    work = Path(session.create_tmp())
+    run, again, load = (work / f"{name}.jsonl" for name in ("run", "again", "load"))
+    sizes = (
+        "--batch-sizes",
+        "10,100,1000",
+        "--ops",
+        "mget",
+    )  # A committed file has 100 kB at most.
+    for output in (run, again):
+        session.run("kvbench", "run", "kvb://", *sizes, "--output", output)
+    session.run("kvbench", "load", "kvb://", "--batch-size", "50", "--arm",
+                "individual,pipelined,batch", "--clients", "4", "--output", load)  # fmt: skip
+    for results in (run, load):
+        page = folder / f"{results.stem}.html"
+        session.run("kvbench", "report", results, "--format", "html", "--output", page)
+    session.run("kvbench", "compare", run, again, "--html", folder / "compare.html", silent=True)

@@ -300,7 +300,7 @@ def _adapt(tag: str, name: str) -> str:
     if tag.startswith("<svg"):
         box = re.search(r'viewBox="[^"]*"', tag)
         return f"<svg {box[0] if box else ''}>"
-    tag = tag.replace("xlink:href", "href")
+    tag = re.sub(r' transform="rotate\(-0 [^"]*"', "", tag.replace("xlink:href", "href"))
     tag = re.sub(r' id="([^"]*)"', rf' id="{name}-\1"', tag)
     tag = re.sub(r'href="#([^"]*)"', rf'href="#{name}-\1"', tag)
     tag = re.sub(r"url\(#([^)]*)\)", rf"url(#{name}-\1)", tag)
