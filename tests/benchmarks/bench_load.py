@@ -220,7 +220,6 @@ def test_recording_costs_under_5_percent(url):
     call_ns = tally.elapsed_ns / tally.calls
     record_ns = min(recording_ns() for _ in range(5))
     print(f"\n  {record_ns:.0f} ns of {call_ns:.0f} ns: {record_ns / call_ns:.1%}")
-    assert record_ns < 100
     assert record_ns / call_ns < 0.05
 
 
