@@ -90,7 +90,10 @@ def main() -> int:
             )
             if done.returncode not in (0, NO_RESULT):
                 return done.returncode
-            text = report.read_text().replace(folder, "/tmp/kvbench")
+            escaped = folder.replace("_", r"\_")
+            text = (
+                report.read_text().replace(folder, "/tmp/kvbench").replace(escaped, "/tmp/kvbench")
+            )
             report.write_text(text)
     return 0
 
