@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from kvbench.conformance.findings import CaseFailed
+from kvbench.conformance.wire.grounds import PLAIN
 from kvbench.conformance.wire.trace import WireReply
 from kvbench.model import Value
 from kvbench.protocol.opcodes import Status
 
-GENERAL = "CAS-004"
-"""The clause that CAS compares values, however they were encoded."""
-
 _TYPES, _MAPS, _NAN = "CAS-005", "CAS-006", "CAS-007"
 _DECIMALS, _FLOATS, _LISTS = "CAS-008", "CAS-009", "CAS-013"
 CLAUSES = (_TYPES, _MAPS, _NAN, _DECIMALS, _FLOATS, _LISTS)
-"""Those that say what CAS compares, beside the general one."""
+"""Those that say what CAS compares, beside the general one, CAS-004."""
 
 
 def same_value(stored: Value, found: Value) -> bool:
@@ -70,7 +68,7 @@ def expect_cas_answer(reply: WireReply, held: Value, expected: Value) -> None:
         f"{int(wanted)} to CAS of {held!r:.80} that expects {expected!r:.80}",
         str(reply),
         clauses=behind if is_by_itself else (),
-        stands_on=(GENERAL,) if is_by_itself else behind,
+        stands_on=PLAIN["cas"] if is_by_itself else behind,
     )
 
 
