@@ -240,12 +240,8 @@ def pages(session: nox.Session) -> None:
     folder = Path("reports/html")
     work = Path(session.create_tmp())
     run, again, load = (work / f"{name}.jsonl" for name in ("run", "again", "load"))
-    sizes = (
-        "--batch-sizes",
-        "10,100,1000",
-        "--ops",
-        "mget",
-    )  # A committed file has 100 kB at most.
+    # A committed file has 100 kB at most: one operation.
+    sizes = ("--batch-sizes", "10,100,1000", "--ops", "mget")
     for output in (run, again):
         session.run("kvbench", "run", "kvb://", *sizes, "--output", output)
     session.run("kvbench", "load", "kvb://", "--batch-size", "50", "--arm",

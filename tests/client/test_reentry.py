@@ -19,7 +19,7 @@ from kvbench.errors import KvConnectionError, KvError, KvReentryError
 from tests.client.client_peers import Peer, ServerThread, answering, value
 from tests.waiting import wait_until
 
-CALLS = 20_000
+CALLS = 30_000
 SIGNALS_LEAST = 1_000
 
 
